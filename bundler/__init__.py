@@ -1,0 +1,1 @@
+"""The package of the development machine: builds, publishes and rehearses the bundles."""

@@ -1,0 +1,1 @@
+"""What runs before the wheels are installed: the standard library only."""
