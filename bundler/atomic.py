@@ -1,0 +1,69 @@
+"""Put files and folders in their place whole: a kill leaves the old one or the new one."""
+
+import ctypes
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+AT_FDCWD = -100  # <fcntl.h>: paths are relative to the working folder
+RENAME_EXCHANGE = 2  # <linux/fs.h>
+RENAME_SWAP = 2  # <sys/stdio.h> on macOS
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `place`; where the block ends well it takes that place.
+
+    The folder that was there before is exchanged in one step where the system can (Linux,
+    macOS), so that at each moment one whole folder lies at `place`. Raises OSError.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    building.chmod(0o755)  # mkdtemp's 0700 would keep a notebook server's user out
+    try:
+        yield building
+        replace_folder(building, place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def replace_folder(new: Path, place: Path) -> None:
+    """Move the folder `new` to `place`; the old folder, if any, ends at `new`."""
+    if not place.exists():
+        new.rename(place)
+    elif not _exchange(new, place):
+        old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
+        place.rename(old)  # between these two lines `place` is absent: never half
+        new.rename(place)
+        old.rename(new)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    paths = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "win32":
+        return False
+    libc = ctypes.CDLL(None)
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        return bool(libc.renamex_np(*paths, RENAME_SWAP) == 0)
+    if hasattr(libc, "renameat2"):
+        done = libc.renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE)
+        return bool(done == 0)
+    return False
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one rename. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,141 @@
+"""Write a bundle: name its files so that Kaggle leaves them alone, and describe them.
+
+The other half, reading, is `inference.boot.bundle`, which also holds the schema.
+"""
+
+import hashlib
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import inference
+from bundler import atomic
+from bundler.errors import BundlerError
+from inference.boot import bundle as reader
+from inference.boot.bundle import CHUNK, FORMAT, MANIFEST, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
+from inference.errors import BundleError
+
+MOST_FILES = 50  # Kaggle's limit of files at a dataset's top level
+# What Kaggle unpacks, by the end of the name (facts: Kaggle: datasets).
+UNPACKED = (*ZIPS, *TARS, ".gz", ".bz2", ".xz", ".7z", ".rar", ".pth", ".pt", ".npz", ".egg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a command made: where it lies, its id, how much it is, and whether it is new."""
+
+    bundle: Bundle
+    bytes: int
+    changed: bool
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        state = "written" if self.changed else "unchanged"
+        return (
+            f"{self.bundle.kind} {self.bundle.id[:12]} {state}: {self.bundle.folder} "
+            f"({len(self.bundle.files) + 1} files, {self.bytes / 1e6:.1f} MB)"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "kind": self.bundle.kind,
+            "id": self.bundle.id,
+            "folder": str(self.bundle.folder),
+            "files": len(self.bundle.files) + 1,
+            "bytes": self.bytes,
+            "changed": self.changed,
+        }
+
+
+def write(place: Path, kind: str, files: Mapping[str, Path], details: Mapping[str, Any]) -> Built:
+    """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
+
+    The files are copied. A bundle of the same id that lies there already is left alone.
+    """
+    if len(files) >= MOST_FILES:
+        raise BundlerError(
+            f"A {kind} bundle of {len(files)} files is more than Kaggle takes ({MOST_FILES} at "
+            "the top level, the manifest among them)."
+        )
+    entries = [describe(name, path) for name, path in sorted(files.items())]
+    manifest: dict[str, Any] = {"format": FORMAT, "kind": kind, "files": entries, **details}
+    manifest["id"] = reader.content_id(manifest)
+    manifest["tool"] = inference.__version__
+    size = sum(entry["bytes"] for entry in entries)
+    if is_whole(place, manifest["id"]):
+        return Built(bundle=reader.read(place), bytes=size, changed=False)
+    try:
+        with atomic.new_folder(place) as folder:
+            for entry in entries:
+                _copy(files[entry["name"]], folder / entry["shipped"], entry["sha256"])
+            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BundlerError(
+            f"The {kind} bundle cannot be written to {place}: {error.strerror}. What lay there "
+            "before is untouched."
+        ) from error
+    return Built(bundle=reader.read(place), bytes=size, changed=True)
+
+
+def is_whole(place: Path, bundle_id: str) -> bool:
+    """Say whether the bundle of this id lies at `place`, every file as it should be."""
+    try:
+        return reader.verify(place).id == bundle_id
+    except BundleError:
+        return False
+
+
+def shipped_name(name: str) -> str:
+    """Return the name under which a file travels: `.tmp` hides an archive from Kaggle."""
+    return name + SHIPPED_SUFFIX if name.lower().endswith(UNPACKED) else name
+
+
+def describe(name: str, path: Path) -> dict[str, Any]:
+    """Return a file's entry in the manifest."""
+    entry: dict[str, Any] = {"name": name, "shipped": shipped_name(name)}
+    entry["bytes"] = path.stat().st_size
+    with path.open("rb") as stream:
+        return entry | _content(name, stream)
+
+
+def _content(name: str, stream: IO[bytes]) -> dict[str, Any]:
+    """Return the digest of a file and, where it is an archive, of its members in turn."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+    content: dict[str, Any] = {"sha256": digest.hexdigest()}
+    if name.endswith((*ZIPS, *TARS)):
+        stream.seek(0)
+        members = sorted(_members(name, stream), key=lambda member: str(member["name"]))
+        content["members"] = members
+    return content
+
+
+def _members(name: str, stream: IO[bytes]) -> Iterator[dict[str, Any]]:
+    if name.endswith(ZIPS):
+        with zipfile.ZipFile(stream) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    with archive.open(info) as member:
+                        yield {"name": info.filename, **_content(info.filename, member)}
+    else:
+        with tarfile.open(fileobj=stream) as tar:
+            for entry in tar:
+                if entry.isfile() and (content := tar.extractfile(entry)):
+                    yield {"name": entry.name, **_content(entry.name, content)}
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with source.open("rb") as stream, target.open("wb") as sink:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            sink.write(chunk)
+    if digest.hexdigest() != sha256:
+        raise BundlerError(f"{source} changed while it was being bundled; try again.")

@@ -1,0 +1,86 @@
+"""rsna-bundle: the command line. Click lives here and nowhere else; each command makes one call.
+
+Everything that is slow to import is imported inside the command that needs it.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import inference
+from bundler import settings as settings_module
+from bundler.errors import BundlerError
+from bundler.settings import Settings
+from inference.errors import RunError
+
+Command = Callable[..., None]
+FAULT_OF_OURS = 70
+
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write instead."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+
+
+def common(command: Command) -> Command:
+    """Add the options that all commands have."""
+    return out_option(json_option(quiet_option(command)))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(inference.__version__, prog_name="rsna-bundle")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Bundle wheels, models and code for a Kaggle notebook without internet, and rehearse it."""
+    context.obj = settings_module.load()
+
+
+@cli.command()
+@common
+@click.option("--rev", default="HEAD", show_default=True, help="The commit to bundle.")
+@click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
+@click.pass_obj
+def code(settings: Settings, rev: str, allow_dirty: bool, **common_options: Any) -> None:
+    """Bundle a git commit of this repository, with the runner in it."""
+    from bundler import snapshot
+
+    place = common_options["out"] or settings.dist / "code"
+    built = snapshot.build(settings.root, place, rev=rev, allow_dirty=allow_dirty)
+    report(built.as_dict(), built.summary(), **common_options)
+
+
+def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:
+    """Print a command's result: as JSON, as text for people, or not at all."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    elif not quiet:
+        click.echo(text)
+
+
+def main() -> None:
+    """Run the command line; expected errors become a message and their exit code."""
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; what lay there before is untouched.", err=True)
+        sys.exit(130)
+    except (BundlerError, RunError) as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception:  # a fault of ours: the one case with a traceback
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(FAULT_OF_OURS)
+
+
+if __name__ == "__main__":
+    main()

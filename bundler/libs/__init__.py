@@ -1,0 +1,1 @@
+"""wheelhouse.txt → lock → wheels → proof."""

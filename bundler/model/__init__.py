@@ -1,0 +1,1 @@
+"""Checkpoints → one verified ONNX. The only place of the bundler that imports torch."""

@@ -1,0 +1,55 @@
+"""Run other programs: every subprocess of the bundler goes through `run`."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bundler.errors import CommandError
+
+TAIL = 25  # lines of a failed command's output that an error repeats
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    echo: bool = False,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and return its result, standard output and error apart.
+
+    `echo` shows the command and lets its output through; raises CommandError where it cannot be
+    started, and where it fails unless `check` is off.
+    """
+    words = [str(word) for word in command]
+    if echo:
+        print("+", shlex.join(words), file=sys.stderr, flush=True)
+    pipe = None if echo else subprocess.PIPE
+    try:
+        result = subprocess.run(
+            words,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise CommandError(f"{words[0]} cannot be started: {error.strerror}.") from error
+    if check and result.returncode:
+        raise CommandError(explain(words, result))
+    return result
+
+
+def explain(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> str:
+    """Return what is worth reading of a failed command: how it was called, how it ended."""
+    lines = ((result.stderr or "") + (result.stdout or "")).strip().splitlines()
+    said = "\n".join(f"  {line}" for line in lines[-TAIL:])
+    return f"`{shlex.join(words)}` ended with exit code {result.returncode}:\n{said}"

@@ -1,0 +1,1 @@
+"""The dress rehearsal: sandbox, mounts, checks, projection, report."""

@@ -1,0 +1,375 @@
+"""bundle.json: its schema; find a bundle, read it, verify it, restore its files' true names.
+
+Kaggle unpacks archives that are uploaded, so a bundle ships `x.whl` as `x.whl.tmp`; where the
+content was looked at and unpacked all the same, the file's members are accepted instead. The
+notebook's first cell carries this source, so that nothing unverified is ever executed: it
+needs the standard library and `BundleError` only.
+"""
+
+import gzip
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from inference.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+KINDS = ("libs", "model", "code", "cache")
+SHIPPED_SUFFIX = ".tmp"
+ZIPS = (".whl", ".zip")
+TARS = (".tar", ".tar.gz", ".tgz")
+MANIFEST_LIMIT = 64 << 20  # bytes; a larger one is no manifest of ours
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of a bundle, or one member of an archive in it."""
+
+    name: str
+    shipped: str
+    sha256: str
+    size: int | None = None
+    members: "tuple[File, ...]" = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A manifest that was read, and the folder it was read from."""
+
+    folder: Path
+    kind: str
+    id: str
+    tool: str
+    files: tuple[File, ...]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A file under its true name; `sha256` differs from the manifest's where it was re-packed."""
+
+    file: File
+    path: Path
+    sha256: str
+
+
+# --- the schema ---
+
+
+def content_id(manifest: dict[str, Any]) -> str:
+    """Return the digest of all that a manifest says, but for `id` and `tool` themselves."""
+    content = {key: value for key, value in manifest.items() if key not in ("id", "tool")}
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def read(folder: str | Path) -> Bundle:
+    """Read a folder's manifest and check its format, fields and id, but not yet its files."""
+    path = Path(folder) / MANIFEST
+    try:
+        if path.stat().st_size > MANIFEST_LIMIT:
+            raise BundleError(f"{path} is larger than any manifest; build the bundle again.")
+        manifest = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"{path} is not valid JSON: {error}. Build and upload it again."
+        ) from error
+    return _parse(manifest, path)
+
+
+def _parse(manifest: Any, path: Path) -> Bundle:
+    if not isinstance(manifest, dict) or "format" not in manifest:
+        raise BundleError(f"{path} is not a bundle's manifest: it names no format.")
+    if manifest["format"] != FORMAT or isinstance(manifest["format"], bool):
+        raise BundleError(
+            f"{path} has format {manifest['format']!r}; this runner reads format {FORMAT} only. "
+            "Build the bundle and the runner with the same version of rsna-bundle."
+        )
+    try:
+        files = tuple(_parse_file(entry) for entry in manifest["files"])
+        kind, tool, said = manifest["kind"], str(manifest["tool"]), manifest["id"]
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+        if len({file.name for file in files}) != len(files):
+            raise ValueError("two files have one name")
+        digest = content_id(manifest)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is malformed ({error!r}). Build the bundle again.") from error
+    if digest != said:
+        raise BundleError(
+            f"{path} was altered: its content has the id {digest[:12]}, it says {str(said)[:12]}. "
+            "Build and upload the bundle again."
+        )
+    own = {"format", "kind", "id", "tool", "files"}
+    details = {key: value for key, value in manifest.items() if key not in own}
+    return Bundle(folder=path.parent, kind=kind, id=said, tool=tool, files=files, details=details)
+
+
+def _parse_file(entry: dict[str, Any]) -> File:
+    name, shipped = entry["name"], entry["shipped"]
+    for flat in (name, shipped):
+        if not is_safe(flat) or "/" in flat:
+            raise ValueError(f"unsafe file name {flat!r}")
+    members = tuple(_parse_member(member) for member in entry.get("members") or ())
+    return File(
+        name=name,
+        shipped=shipped,
+        sha256=str(entry["sha256"]),
+        size=int(entry["bytes"]),
+        members=members,
+    )
+
+
+def _parse_member(entry: dict[str, Any]) -> File:
+    if not is_safe(entry["name"]):
+        raise ValueError(f"unsafe member name {entry['name']!r}")
+    members = tuple(_parse_member(member) for member in entry.get("members") or ())
+    return File(
+        name=entry["name"], shipped=entry["name"], sha256=str(entry["sha256"]), members=members
+    )
+
+
+def is_safe(name: object) -> bool:
+    """Say whether a member's name stays inside the folder it is unpacked into."""
+    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
+        return False
+    parts = name.split("/")
+    return not PurePosixPath(name).is_absolute() and not {"", ".", ".."} & set(parts)
+
+
+# --- finding ---
+
+
+def input_folder() -> Path:
+    """Return the folder where the datasets are mounted."""
+    return Path(os.environ.get("RSNA_BUNDLE_INPUT") or "/kaggle/input")
+
+
+def scratch_folder() -> Path:
+    """Return (and make) a private folder for what is unpacked; not part of the output."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"rsna-bundle-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        raise BundleError(f"{folder} belongs to another user; name a folder with --scratch.")
+    return folder
+
+
+def find(root: str | Path) -> tuple[list[Bundle], list[BundleError]]:
+    """Read every bundle mounted below `root`, and say which manifests could not be read.
+
+    Looks at the known depths only (`<slug>/`, `datasets/<owner>/<slug>/`, and up to two folders
+    that an unpacked upload may have added): a blind search would walk the competition's images.
+    """
+    bundles, problems = [], []
+    for folder in _mounts(Path(root)):
+        for place in _unpacked_places(folder):
+            if (place / MANIFEST).is_file():
+                try:
+                    bundles.append(read(place))
+                except BundleError as error:
+                    problems.append(error)
+    return bundles, problems
+
+
+def _mounts(root: Path) -> Iterator[Path]:
+    if not root.is_dir():
+        raise BundleError(f"The input folder {root} does not exist; name it with --input.")
+    yield root
+    for slug in _folders(root):
+        if slug.name == "datasets":
+            for owner in _folders(slug):
+                yield from _folders(owner)
+        if slug.name != "competitions":
+            yield slug
+
+
+def _unpacked_places(folder: Path) -> Iterator[Path]:
+    yield folder
+    if (folder / MANIFEST).is_file() or (folder / "test.csv").is_file():
+        return
+    for outer in itertools.islice(_folders(folder), 8):
+        yield outer
+        yield from itertools.islice(_folders(outer), 8)
+
+
+def _folders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        some = itertools.islice(entries, 1000)
+        return sorted(Path(entry.path) for entry in some if entry.is_dir())
+
+
+def choose(
+    found: tuple[list[Bundle], list[BundleError]], kind: str, expected: str | None = None
+) -> Bundle:
+    """Return the bundle of a kind: the expected one, or the only one."""
+    bundles, problems = found
+    ofkind = {bundle.id: bundle for bundle in reversed(bundles) if bundle.kind == kind}
+    if expected in ofkind:
+        return ofkind[expected]
+    reasons = "".join(f"\n  {problem}" for problem in problems)
+    listed = ", ".join(f"{bundle.id[:12]} in {bundle.folder}" for bundle in ofkind.values())
+    if expected and ofkind:
+        raise BundleError(
+            f"This notebook was made for the {kind} bundle {expected[:12]}, but {listed} is "
+            "mounted: the dataset has another version. Update it in the notebook's input (check "
+            f"for updates), or write the notebook again with `rsna-bundle notebook`.{reasons}"
+        )
+    if not ofkind:
+        raise BundleError(
+            f"No {kind} bundle is mounted: none of the input's folders holds a {MANIFEST} of "
+            f"that kind. Add the dataset to the notebook's input.{reasons}"
+        )
+    if len(ofkind) > 1:
+        raise BundleError(
+            f"Several {kind} bundles are mounted ({listed}); remove all but one from the "
+            f"notebook's input, or choose with --expect-id {kind}=ID."
+        )
+    return next(iter(ofkind.values()))
+
+
+# --- verifying and restoring ---
+
+
+def verify(folder: str | Path) -> Bundle:
+    """Check every file of a bundle against its manifest, unpacked archives included."""
+    bundle = read(folder)
+    for file in bundle.files:
+        _verify(locate(bundle.folder, file), file)
+    return bundle
+
+
+def restore(bundle: Bundle, destination: Path) -> list[Restored]:
+    """Copy a bundle's files under their true names, each verified on its way.
+
+    An archive that an upload unpacked is packed again, once all its members are verified.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    return [
+        _restore(locate(bundle.folder, file), file, destination / file.name)
+        for file in bundle.files
+    ]
+
+
+def locate(root: Path, file: File) -> Path:
+    """Return the file in `root`, or the folder that an upload made of it."""
+    for name in dict.fromkeys((file.shipped, file.name)):
+        if (root / name).is_file():
+            return root / name
+    if file.members:
+        for place in (*_member_folders(root, file), root):
+            if place.is_dir() and all(_exists(place, member) for member in file.members):
+                return place
+    raise BundleError(
+        f"{root / file.shipped} is missing (and was not found unpacked either). "
+        "Upload the bundle again, and wait until Kaggle lists all its files."
+    )
+
+
+def _member_folders(root: Path, file: File) -> Iterator[Path]:
+    stem = file.name
+    for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True)):
+        stem = stem.removesuffix(suffix)
+    for name in dict.fromkeys((file.shipped, file.name, stem)):
+        yield root / name
+        for inner in dict.fromkeys((file.shipped, file.name, stem)):
+            yield root / name / inner
+
+
+def _exists(place: Path, member: File) -> bool:
+    if (place / member.name).is_file():
+        return True
+    return bool(member.members) and any(f.is_dir() for f in _member_folders(place, member))
+
+
+def _verify(path: Path, file: File) -> None:
+    if path.is_dir():
+        for member in file.members:
+            _verify(locate(path, member), member)
+        return
+    with path.open("rb") as stream:
+        _check(stream, file, path)
+
+
+def _restore(source: Path, file: File, target: Path) -> Restored:
+    partial = target.with_name(target.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        _repack(source, file, partial)
+        sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
+    else:
+        with source.open("rb") as stream, partial.open("wb") as sink:
+            sha256 = _check(stream, file, source, sink)
+    partial.replace(target)
+    return Restored(file=file, path=target, sha256=sha256)
+
+
+def _check(stream: BinaryIO, file: File, path: Path, copy: BinaryIO | None = None) -> str:
+    digest, size = hashlib.sha256(), 0
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+        if copy:
+            copy.write(chunk)
+    if digest.hexdigest() != file.sha256 or (file.size is not None and size != file.size):
+        raise BundleError(
+            f"{path} was altered: it has {size} bytes and sha256 {digest.hexdigest()[:12]}…, the "
+            f"manifest says {file.size if file.size is not None else size} bytes and "
+            f"{file.sha256[:12]}…. Build and upload the bundle again."
+        )
+    return digest.hexdigest()
+
+
+def _repack(folder: Path, file: File, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        parts = [
+            _restore(locate(folder, member), member, Path(scratch) / member.name)
+            for member in file.members
+        ]
+        if file.name.endswith(ZIPS):
+            with zipfile.ZipFile(target, "w") as archive:
+                for part in parts:
+                    archive.write(part.path, part.file.name)
+            return
+        with tarfile.open(target, "w:gz" if file.name.endswith("gz") else "w") as tar:
+            for part in parts:
+                tar.add(part.path, part.file.name)
+
+
+def unpack(archive: Path, destination: Path) -> Path:
+    """Unpack a verified zip or tar into `destination`, which appears whole or not at all."""
+    partial = Path(tempfile.mkdtemp(prefix=".unpack-", dir=destination.parent))
+    try:
+        if archive.name.endswith(ZIPS):
+            with zipfile.ZipFile(archive) as source:
+                source.extractall(partial)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(partial, filter="data")
+        shutil.rmtree(destination, ignore_errors=True)
+        partial.replace(destination)
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+        raise BundleError(f"{archive} cannot be unpacked: {error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return destination

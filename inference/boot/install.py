@@ -1,0 +1,114 @@
+"""Install a libs bundle's wheels offline, into a folder of their own.
+
+Nothing that the image has is changed: pip installs with `--target` into the scratch folder,
+after pip itself has checked that the wheels and the image together meet every requirement.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from inference.boot.bundle import Bundle, Restored, restore, unpack
+from inference.errors import InstallError
+
+WHEELS_ARCHIVE = "wheels.tar"
+HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def install(bundle: Bundle, scratch: Path) -> Path:
+    """Install the wheels of `bundle` below `scratch` and return the folder to import from.
+
+    A folder that an earlier run completed for the same bundle is used again.
+    """
+    _check_python(bundle)
+    site = scratch / f"site-{bundle.id[:16]}"
+    if site.is_dir():
+        return site
+    with tempfile.TemporaryDirectory(prefix="wheels-", dir=scratch) as temporary:
+        wheels = Path(temporary) / "wheels"
+        requirements = Path(temporary) / "requirements.txt"
+        hashes = _restore_wheels(bundle, wheels)
+        requirements.write_text("\n".join(_pin(line, hashes) for line in bundle.details["lock"]))
+        found = ["--find-links", str(wheels), "--requirement", str(requirements)]
+        # Without --target pip looks at what the image has, so this is the check of the closure.
+        _pip(["install", "--dry-run", *found], "do not fit this machine")
+        partial = Path(temporary) / "site"
+        partial.mkdir()  # a lock without lines installs nothing, and that is a site, too
+        _pip(["install", "--no-deps", "--target", str(partial), *found], "do not install")
+        partial.replace(site)
+    return site
+
+
+def activate(site: Path) -> None:
+    """Let this process and its children import from `site` before the image's packages."""
+    sys.path.insert(0, str(site))
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(site), *([inherited] if inherited else [])])
+
+
+def _check_python(bundle: Bundle) -> None:
+    wanted = str(bundle.details["target"]["python"])
+    running = platform.python_version()
+    if wanted.split(".")[:2] != running.split(".")[:2]:
+        raise InstallError(
+            f"The libs bundle was made for Python {wanted}, and this notebook runs {running}: its "
+            "image has changed. Build the libs again for a target with this Python, or pin the "
+            "notebook's image."
+        )
+
+
+def _restore_wheels(bundle: Bundle, wheels: Path) -> dict[str, str]:
+    """Restore the wheels; map each digest of the lock to that of the file that lies here."""
+    hashes = {}
+    restored = restore(bundle, wheels)
+    for part in restored:
+        hashes[part.file.sha256] = part.sha256
+        if part.file.name == WHEELS_ARCHIVE:
+            hashes |= _unpack_archive(part, wheels)
+    return hashes
+
+
+def _unpack_archive(part: Restored, wheels: Path) -> dict[str, str]:
+    unpacked = unpack(part.path, wheels / "unpacked")
+    part.path.unlink()
+    for member in part.file.members:
+        shutil.move(unpacked / member.name, wheels / member.name)
+    return {member.sha256: member.sha256 for member in part.file.members}
+
+
+def _pin(line: str, hashes: dict[str, str]) -> str:
+    digests = HASH.findall(line)
+    here = [hashes[digest] for digest in digests if digest in hashes]
+    if not here:
+        raise InstallError(
+            f"The libs bundle locks {line.split()[0]}, but holds no wheel with its hash. "
+            "Build the libs again."
+        )
+    pinned = " ".join(f"--hash=sha256:{digest}" for digest in here)
+    return f"{HASH.sub('', line).strip()} {pinned}"
+
+
+def _pip(arguments: list[str], failed: str) -> None:
+    command = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+    offline = ["--no-index", "--require-hashes", "--no-cache-dir", "--quiet"]
+    # PIP_* of the machine must not decide what is installed, nor a configuration file.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    result = subprocess.run(
+        [*command, *arguments, *offline],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise InstallError(
+            f"The wheels {failed} (pip's exit code {result.returncode}):\n{result.stdout.strip()}\n"
+            "Build the libs again for this machine: `rsna-bundle libs`, with the right --target."
+        )

@@ -1,0 +1,131 @@
+"""ONNX sessions: batches of prepared images → probabilities."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from inference.boot.bundle import Bundle
+from inference.errors import BundleError, InstallError, UsageError
+from inference.pixels.preprocess import PreprocessConfig
+
+METADATA_KEY = "rsna-bundle"  # in the ONNX file: what bundle.json says of the model, too
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """An ONNX session and what its file says of itself.
+
+    Input `image` uint8 [N, 1, H, W] (and `metadata` float32 [N, K] where `metadata_columns`
+    are recorded); output `probability` float32 [N].
+    """
+
+    name: str
+    session: onnxruntime.InferenceSession
+    preprocess: PreprocessConfig
+    card: Mapping[str, Any]
+
+    @property
+    def metadata_columns(self) -> Sequence[str]:
+        """Return the columns of the table that the model is told."""
+        return tuple(self.card.get("metadata_columns") or ())
+
+    @property
+    def providers(self) -> list[str]:
+        """Return the execution providers that the session really has."""
+        return list(self.session.get_providers())
+
+    def predict(
+        self, images: npt.NDArray[np.uint8], metadata: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return float32 [N] probabilities for uint8 [N, H, W] images, float32 [N, K] metadata."""
+        inputs: dict[str, npt.NDArray[Any]] = {"image": images[:, None]}
+        if self.metadata_columns and metadata is not None:
+            inputs["metadata"] = metadata
+        (probability,) = self.session.run(["probability"], inputs)
+        return np.asarray(probability, dtype=np.float32).reshape(-1)
+
+
+def load(bundle: Bundle, device: str, threads: int = 0) -> list[Model]:
+    """Open the models of a verified model bundle on a device: auto, cpu or cuda."""
+    return [
+        open_model(_file(bundle, entry["file"]), device, threads)
+        for entry in bundle.details["models"]
+    ]
+
+
+def _file(bundle: Bundle, name: str) -> Path:
+    for file in bundle.files:
+        if file.name == name:
+            return bundle.folder / file.shipped
+    raise BundleError(f"The model bundle in {bundle.folder} lists no file {name}; export it again.")
+
+
+def open_model(path: Path, device: str, threads: int = 0) -> Model:
+    """Open one ONNX file; `threads` 0 leaves their number to ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=choose_providers(device))
+    except Exception as error:  # ONNX Runtime's errors have no common base of their own
+        raise BundleError(
+            f"{path} is no model that this ONNX Runtime ({onnxruntime.__version__}) can open: "
+            f"{error}. Export it again, or put the onnxruntime it needs into wheelhouse.txt."
+        ) from error
+    if device == "cuda" and CUDA not in session.get_providers():
+        raise _no_cuda()
+    card = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if card is None:
+        raise BundleError(f"{path} carries no {METADATA_KEY} metadata; export it again.")
+    parsed = json.loads(card)
+    return Model(
+        name=path.name,
+        session=session,
+        preprocess=PreprocessConfig.from_dict(parsed["preprocess"]),
+        card=parsed,
+    )
+
+
+def choose_providers(device: str) -> list[str]:
+    """Return the execution providers to ask for; asking for CUDA without one is an error."""
+    if device == "cpu":
+        return [CPU]
+    if CUDA in onnxruntime.get_available_providers():
+        if hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()  # the image's CUDA libraries lie in Python packages
+        return [CUDA, CPU]
+    if device == "cuda":
+        raise _no_cuda()
+    return [CPU]
+
+
+def _no_cuda() -> InstallError:
+    return InstallError(
+        f"CUDA was asked for, but onnxruntime {onnxruntime.__version__} has only "
+        f"{', '.join(onnxruntime.get_available_providers())} here. Choose the GPU accelerator and "
+        "put an onnxruntime-gpu for the image's CUDA into wheelhouse.txt (<1.27 for CUDA 12), or "
+        "say --device cpu."
+    )
+
+
+def has_gpu() -> bool:
+    """Say whether the machine has an NVIDIA GPU, used or not."""
+    return os.path.exists("/proc/driver/nvidia/version") or os.path.exists("/dev/nvidia0")
+
+
+def agreed(models: Sequence[Model], key: str) -> Any:
+    """Return what all models say under `key`; models that differ cannot be averaged."""
+    values = [model.card.get(key) for model in models]
+    if any(value != values[0] for value in values):
+        raise UsageError(
+            f"The models of the bundle differ in their {key} ({values}). Export them with one."
+        )
+    return values[0]
