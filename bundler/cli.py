@@ -54,6 +54,18 @@ def code(settings: Settings, rev: str, allow_dirty: bool, **common_options: Any)
     report(built.as_dict(), built.summary(), **common_options)
 
 
+@cli.command()
+@common
+@click.pass_obj
+def notebook(settings: Settings, **common_options: Any) -> None:
+    """Write the submission notebook for the three bundles in dist (--out: where they lie)."""
+    from bundler.notebook import submission
+
+    dist = common_options["out"] or settings.dist
+    written = submission.write(dist, dist / "notebook", submission.runner_options(settings))
+    report(written.as_dict(), written.summary(), **common_options)
+
+
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:
     """Print a command's result: as JSON, as text for people, or not at all."""
     if as_json:
@@ -75,7 +87,7 @@ def main() -> None:
     except (BundlerError, RunError) as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)
-    except Exception:  # a fault of ours: the one case with a traceback
+    except Exception:  # noqa: BLE001 - a fault of ours, the one case with a traceback
         import traceback
 
         traceback.print_exc()

@@ -181,26 +181,25 @@ def find(root: str | Path) -> tuple[list[Bundle], list[BundleError]]:
     Looks at the known depths only (`<slug>/`, `datasets/<owner>/<slug>/`, and up to two folders
     that an unpacked upload may have added): a blind search would walk the competition's images.
     """
+    if not Path(root).is_dir():
+        raise BundleError(f"The input folder {root} does not exist; name it with --input.")
+    places = [Path(root), *(p for mount in _mounts(Path(root)) for p in _unpacked_places(mount))]
     bundles, problems = [], []
-    for folder in _mounts(Path(root)):
-        for place in _unpacked_places(folder):
-            if (place / MANIFEST).is_file():
-                try:
-                    bundles.append(read(place))
-                except BundleError as error:
-                    problems.append(error)
+    for place in places:
+        if (place / MANIFEST).is_file():
+            try:
+                bundles.append(read(place))
+            except BundleError as error:
+                problems.append(error)
     return bundles, problems
 
 
 def _mounts(root: Path) -> Iterator[Path]:
-    if not root.is_dir():
-        raise BundleError(f"The input folder {root} does not exist; name it with --input.")
-    yield root
     for slug in _folders(root):
         if slug.name == "datasets":
             for owner in _folders(slug):
                 yield from _folders(owner)
-        if slug.name != "competitions":
+        elif slug.name != "competitions":
             yield slug
 
 

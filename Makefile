@@ -1,0 +1,40 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+NOTEBOOK_VENV ?= .notebook-venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all lint format bench clean
+
+demo: $(VENV)/installed $(NOTEBOOK_VENV)/installed  ## the main job, network cut
+	$(BIN)/python -m bundler.demo --python $(abspath $(NOTEBOOK_VENV)/bin/python)
+
+test: lint  ## lint, types and tests
+	$(BIN)/python -m pytest
+
+test-all: lint  ## the slow tests, and those that ask a registry, too
+	$(BIN)/python -m pytest -m ""
+
+lint: $(VENV)/installed $(NOTEBOOK_VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## what a build leaves, but not the environments
+	rm -rf dist build *.egg-info
+
+# The notebook's machine: a bare Python with the pip and kernel of Kaggle's image (2026-10).
+$(NOTEBOOK_VENV)/installed:
+	$(PYTHON) -m venv $(NOTEBOOK_VENV)
+	$(NOTEBOOK_VENV)/bin/python -m pip install --quiet pip==24.1.2 ipykernel==6.17.1
+	touch $@
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

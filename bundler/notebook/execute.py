@@ -1,0 +1,68 @@
+"""Execute a notebook with a given Python, as `python -m bundler.notebook.execute`."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+KERNEL = "rsna-bundle"
+
+
+def execute(notebook: Path, executed: Path, python: str) -> None:
+    """Execute `notebook` in the working folder, print its output, and save it as `executed`.
+
+    `python` needs ipykernel. Raises nbclient's CellExecutionError where a cell fails; what
+    was executed until then is saved all the same.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    document = nbformat.read(notebook, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        _write_kernel(Path(folder), python)
+        os.environ["JUPYTER_PATH"] = folder
+        client: Any = NotebookClient(
+            document, kernel_name=KERNEL, timeout=None, on_cell_executed=_show
+        )
+        try:
+            client.execute(cwd=os.getcwd())
+        finally:
+            nbformat.write(document, executed)
+
+
+def _write_kernel(folder: Path, python: str) -> None:
+    place = folder / "kernels" / KERNEL
+    place.mkdir(parents=True)
+    arguments = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": arguments, "display_name": KERNEL, "language": "python"}
+    (place / "kernel.json").write_text(json.dumps(spec))
+
+
+def _show(cell: Any, execute_reply: Any, **_: Any) -> None:
+    for output in cell.get("outputs", ()):
+        if output["output_type"] == "stream":
+            print(output["text"], end="", flush=True)
+
+
+def main() -> int:
+    """Parse the command line, execute, and turn a failed cell into exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m bundler.notebook.execute", description=__doc__)
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("executed", type=Path, help="where the executed notebook goes")
+    parser.add_argument("--python", default=sys.executable, help="the Python of the kernel")
+    options = parser.parse_args()
+    from nbclient.exceptions import CellExecutionError
+
+    try:
+        execute(options.notebook, options.executed, options.python)
+    except CellExecutionError as error:
+        print(f"{options.notebook}: a cell failed: {error.ename}: {error.evalue}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The submission: find → verify → install → predict → write.
+
+`python -m inference.run` needs no option in the notebook. Until the wheels are installed only
+the standard library is imported; everything else is imported after that, inside functions.
+"""
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.boot import bundle as bundles
+from inference.boot import install
+from inference.boot.bundle import Bundle
+from inference.errors import RunError, UsageError
+
+FAULT_OF_OURS = 70
+RERUN = "KAGGLE_IS_COMPETITION_RERUN"
+FINISH_ANYWAY = 0.2  # of the images may fail where a submission should be finished all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    input: Path
+    competition: str | None
+    output: Path
+    scratch: Path
+    workers: int | None
+    device: str
+    on_failures: str
+    max_failures: float
+    expected_ids: dict[str, str]
+
+    @property
+    def most_failures(self) -> float:
+        """Return the share of images that may fail."""
+        return FINISH_ANYWAY if self.on_failures == "finish" else self.max_failures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the submission and return its exit code; expected errors become one message."""
+    try:
+        run(parse(arguments))
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - a fault of ours, the one case with a traceback
+        traceback.print_exc()
+        return FAULT_OF_OURS
+    return 0
+
+
+def run(options: Options) -> None:
+    """Find the bundles, install the wheels, predict the test set, write the submission."""
+    start = time.perf_counter()
+    chosen = find_bundles(options)
+    install.activate(install.install(chosen["libs"], options.scratch))
+    installed = time.perf_counter() - start
+    # From here on what was installed may be imported.
+    from inference import pipeline, predict, report, submission
+
+    competition = submission.find_competition(options.input, options.competition)
+    images = submission.read_test(competition)
+    models = predict.load(chosen["model"], options.device)
+    print(report.banner(chosen, models, images), flush=True)
+    outcome = pipeline.run(images, models, options.workers, report.progress())
+    outcome.seconds["install"] = installed
+    report.check_failures(outcome, options.most_failures)
+    breasts = submission.aggregate(
+        images, outcome.probabilities, predict.agreed(models, "aggregation")
+    )
+    predictions, fallbacks = submission.decide(
+        breasts,
+        output=predict.agreed(models, "output"),
+        threshold=predict.agreed(models, "threshold"),
+        prevalence=predict.agreed(models, "prevalence"),
+    )
+    outcome.seconds["total"] = time.perf_counter() - start
+    said = report.build(chosen, models, images, outcome, predictions, fallbacks)
+    submission.write_json(options.output.with_suffix(".json"), said)
+    submission.write_csv(options.output, predictions)
+    print(report.closing(said, options.output), flush=True)
+
+
+def find_bundles(options: Options) -> dict[str, Bundle]:
+    """Choose the three bundles and verify what will not be verified when it is restored."""
+    found = bundles.find(options.input)
+    chosen = {
+        kind: bundles.choose(found, kind, options.expected_ids.get(kind))
+        for kind in ("libs", "model", "code")
+    }
+    for kind in ("model", "code"):
+        bundles.verify(chosen[kind].folder)
+    return chosen
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Parse the command line."""
+    values = vars(_parser().parse_args(arguments))
+    scratch = values["scratch"] or bundles.scratch_folder()
+    scratch.mkdir(parents=True, exist_ok=True)
+    values["scratch"] = scratch.resolve()
+    values["expected_ids"] = dict(_expected(text) for text in values.pop("expect_id"))
+    return Options(**values)
+
+
+def _expected(text: str) -> tuple[str, str]:
+    kind, _, identity = text.partition("=")
+    if kind not in bundles.KINDS or not identity:
+        raise UsageError(
+            f"--expect-id {text} is not KIND=ID; kinds are {', '.join(bundles.KINDS)}."
+        )
+    return kind, identity
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference.run", description=__doc__)
+    rerun = bool(os.environ.get(RERUN))
+    add: Any = parser.add_argument
+    add(
+        "--input",
+        type=Path,
+        metavar="DIR",
+        default=bundles.input_folder(),
+        help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
+    )
+    add("--competition", metavar="SLUG", help="which folder with a test.csv, where there are more")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        default=Path("submission.csv"),
+        help="the submission; submission.json goes beside it (default: %(default)s)",
+    )
+    add("--scratch", type=Path, metavar="DIR", help="where wheels are unpacked and installed")
+    add("--workers", type=_positive, metavar="N", help="decoding workers (default: the CPUs)")
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="cuda stops where there is none; auto then warns (default: %(default)s)",
+    )
+    add(
+        "--on-failures",
+        choices=("stop", "finish"),
+        default="finish" if rerun else "stop",
+        help="what to do with more failed images than --max-failures; finish goes on up to 20 %% "
+        f"(default: stop, but finish where {RERUN} is set)",
+    )
+    add(
+        "--max-failures",
+        type=float,
+        metavar="FRACTION",
+        default=0.01,
+        help="failed images that are accepted (default: %(default)s)",
+    )
+    add(
+        "--expect-id",
+        action="append",
+        default=[],
+        metavar="KIND=ID",
+        help="stop unless this bundle is the one that is mounted (repeatable)",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Writing bundles: deterministic, left alone when unchanged, limited as Kaggle limits."""
+
+from pathlib import Path
+
+import pytest
+
+from bundler import bundle
+from bundler.errors import BundlerError
+
+
+def test_two_builds_have_equal_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+    for place in ("one", "two"):
+        bundle.write(tmp_path / place, "code", {"x.txt": tmp_path / "x.txt"}, {"commit": "c"})
+    one, two = ((tmp_path / place / "bundle.json").read_bytes() for place in ("one", "two"))
+    assert one == two
+
+
+def test_leaves_an_unchanged_bundle_alone_and_mends_a_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+    arguments = (tmp_path / "place", "code", {"x.txt": tmp_path / "x.txt"}, {})
+    assert bundle.write(*arguments).changed
+    assert not bundle.write(*arguments).changed
+    (tmp_path / "place" / "x.txt").write_text("y")
+    assert bundle.write(*arguments).changed
+    assert (tmp_path / "place" / "x.txt").read_text() == "x"
+
+
+def test_refuses_more_files_than_kaggle_takes(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    files = {f"{number}": tmp_path / "x" for number in range(50)}
+    with pytest.raises(BundlerError, match="more than Kaggle takes"):
+        bundle.write(tmp_path / "place", "code", files, {})
+    assert not (tmp_path / "place").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "shipped"),
+    [
+        ("a.whl", "a.whl.tmp"),
+        ("a.ZIP", "a.ZIP.tmp"),
+        ("a.tar.gz", "a.tar.gz.tmp"),
+        ("model.pth", "model.pth.tmp"),
+        ("model.onnx", "model.onnx"),
+        ("bundle.json", "bundle.json"),
+    ],
+)
+def test_hides_what_kaggle_would_unpack(name: str, shipped: str) -> None:
+    assert bundle.shipped_name(name) == shipped
+
+
+def test_says_that_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundlerError, match="cannot be written"):
+        bundle.write(tmp_path / "file" / "place", "code", {}, {})

@@ -1,0 +1,45 @@
+"""Settings: read from the nearest pyproject.toml, unknown keys refused."""
+
+from pathlib import Path
+
+import pytest
+
+from bundler import settings
+from bundler.errors import UsageError
+
+
+def test_has_defaults_without_a_file(tmp_path: Path) -> None:
+    assert settings.load(tmp_path) == settings.Settings(root=tmp_path)
+
+
+def test_reads_the_nearest_file_upwards(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.rsna-bundle]\nowner = "me"\ntime_limit_hours = 12\n'
+        '[tool.rsna-bundle.datasets]\nlibs = "my-libs"\n'
+    )
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    loaded = settings.load(tmp_path / "deep" / "er")
+    assert loaded.root == tmp_path
+    assert loaded.owner == "me"
+    assert loaded.time_limit_hours == 12
+    assert loaded.datasets == settings.Datasets(libs="my-libs")
+    assert loaded.dist == tmp_path / "dist"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tool.rsna-bundle]\nonwer = 'me'", "no key onwer. Did you mean owner"),
+        ("[tool.rsna-bundle]\nroot = '/'", "no key root"),
+        ("[tool.rsna-bundle]\nowner = 3", "owner is 3; it must be str"),
+        ("[tool.rsna-bundle]\nhidden_images = true", "it must be int"),
+        ("[tool.rsna-bundle]\noutput = 'both'", "it must be binary or probability"),
+        ("[tool.rsna-bundle]\ndatasets = 'x'", "must be a table"),
+        ("[tool.rsna-bundle.datasets]\nlib = 'x'", "no key lib. Did you mean libs"),
+        ("[tool.rsna-bundle\n", "cannot be read"),
+    ],
+)
+def test_refuses_what_it_does_not_know(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        settings.load(tmp_path)

@@ -1,0 +1,106 @@
+"""Installing offline: real pip, tiny real wheels."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler import bundle as writer
+from inference.boot import bundle, install
+from inference.errors import BundleError, InstallError
+
+HERE = ".".join(map(str, sys.version_info[:3]))
+
+
+def write_libs(place: Path, wheels: list[Path], **details: Any) -> bundle.Bundle:
+    """Write a libs bundle of these wheels."""
+    lock = [
+        f"{path.name.split('-')[0]}==1.0 --hash=sha256:{writer.describe(path.name, path)['sha256']}"
+        for path in wheels
+    ]
+    said = {"lock": lock, "target": {"name": "host", "python": HERE}, "excluded": []} | details
+    writer.write(place, "libs", {path.name: path for path in wheels}, said)
+    return bundle.read(place)
+
+
+def test_installs_into_a_folder_of_its_own(
+    tmp_path: Path, make_wheel: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A machine's pip configuration and variables must not decide what is installed.
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg"), make_wheel("betapkg")])
+    site = install.install(libs, tmp_path)
+    code = "import alphapkg, betapkg; print(alphapkg.VERSION, alphapkg.__file__)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.startswith(f"1.0 {site}")
+    assert not (tmp_path / "elsewhere").exists()
+    assert [path.name for path in tmp_path.glob("wheels-*")] == []
+
+
+def test_uses_a_completed_site_again(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    site = install.install(libs, tmp_path)
+    (site / "mark").touch()
+    assert (install.install(libs, tmp_path) / "mark").exists()
+
+
+def test_installs_a_wheel_that_an_upload_unpacked(
+    tmp_path: Path, make_wheel: Callable[..., Path]
+) -> None:
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    (wheel,) = libs.folder.glob("*.tmp")
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, tmp_path / "x"], check=True)
+    wheel.unlink()
+    (tmp_path / "x").rename(wheel)
+    site = install.install(libs, tmp_path)
+    assert (site / "alphapkg" / "__init__.py").read_text() == "VERSION = '1.0'\n"
+
+
+def test_refuses_a_tampered_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    (wheel,) = libs.folder.glob("*.tmp")
+    wheel.write_bytes(make_wheel("alphapkg", requires=("evil",)).read_bytes())
+    with pytest.raises(BundleError, match="was altered"):
+        install.install(libs, tmp_path)
+    assert not list(tmp_path.glob("site-*"))
+
+
+def test_names_a_missing_transitive_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("gammapkg>=2",))])
+    with pytest.raises(InstallError, match=r"do not fit this machine(.|\n)*gammapkg"):
+        install.install(libs, tmp_path)
+    assert not list(tmp_path.glob("site-*"))
+
+
+def test_counts_what_the_image_has(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("pytest>=1",))])
+    assert (install.install(libs, tmp_path) / "alphapkg").is_dir()
+
+
+def test_refuses_another_python(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    target = {"name": "old", "python": "3.9.1"}
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], target=target)
+    with pytest.raises(InstallError, match=r"made for Python 3\.9\.1, and this notebook runs"):
+        install.install(libs, tmp_path)
+
+
+def test_refuses_a_lock_without_its_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
+    lock = [f"alphapkg==1.0 --hash=sha256:{'0' * 64}"]
+    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], lock=lock)
+    with pytest.raises(InstallError, match="holds no wheel with its hash"):
+        install.install(libs, tmp_path)
+
+
+def test_installs_nothing_from_an_empty_lock(tmp_path: Path) -> None:
+    site = install.install(write_libs(tmp_path / "libs", []), tmp_path)
+    assert list(site.iterdir()) == []
