@@ -66,6 +66,34 @@ def notebook(settings: Settings, **common_options: Any) -> None:
     report(written.as_dict(), written.summary(), **common_options)
 
 
+@cli.command()
+@common
+@click.option("--requirements", type=click.Path(path_type=Path), help="The list of packages.")
+@click.option("--target", help="The machine: a name, a file, or `host`.")
+@click.option("--resolver", type=click.Choice(["uv", "pip-tools"]), default="uv", show_default=True)
+@click.option("--no-delta", is_flag=True, help="Ship what the image has, too.")
+@click.option("--check", is_flag=True, help="Exit with 1 where the lock is stale; write nothing.")
+@click.option("--upgrade", is_flag=False, flag_value="", metavar="[PKG]", help="Resolve anew.")
+@click.pass_obj
+def libs(settings: Settings, /, **given: Any) -> None:
+    """Bundle the packages that the notebook's image lacks, with their hashes."""
+    from bundler.libs import LibsOptions, build
+
+    upgrade = given["upgrade"]
+    options = LibsOptions(
+        requirements=given["requirements"] or settings.root / settings.requirements,
+        target=given["target"] or settings.target,
+        out=given["out"] or settings.dist / "libs",
+        resolver=given["resolver"],
+        delta=not given["no_delta"],
+        check=given["check"],
+        upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
+        quiet=given["quiet"] or given["as_json"],
+    )
+    built = build(options)
+    report(built.as_dict(), built.summary(), as_json=given["as_json"], quiet=given["quiet"])
+
+
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:
     """Print a command's result: as JSON, as text for people, or not at all."""
     if as_json:

@@ -1,0 +1,30 @@
+"""The user's cache folder: wheels by their hash, and pages of indexes. Safe to delete."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def folder(part: str = "") -> Path:
+    """Return (and make) a part of the cache; `RSNA_BUNDLE_CACHE` names another place."""
+    place = root() / part
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def root() -> Path:
+    """Return where the cache lies on this system."""
+    if own := os.environ.get("RSNA_BUNDLE_CACHE"):
+        return Path(own).absolute()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rsna-bundle"
+
+
+def wheel(sha256: str, name: str) -> Path:
+    """Return where a file of this hash is kept."""
+    return folder("files") / sha256[:2] / sha256 / name

@@ -1,0 +1,172 @@
+"""Fetch the files of a lock: in parallel, resumed, verified, kept by their hash."""
+
+import hashlib
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bundler.errors import BundlerError, InputError, NetworkError
+from bundler.libs import cache, index, web
+from bundler.libs.resolution import Pin
+from bundler.libs.sources import Sources
+from inference.boot.bundle import CHUNK
+
+PARALLEL = 4
+BAR = 24  # characters
+
+
+def fetch(pins: Iterable[Pin], sources: Sources, *, quiet: bool = False) -> dict[str, Path]:
+    """Return where each pin's file lies, by its name, downloading what the cache lacks.
+
+    Raises InputError where a file has vanished or is another one, NetworkError, BundlerError.
+    """
+    pins = list(pins)
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        kept = dict(zip((pin.file for pin in pins), pool.map(cached, pins), strict=True))
+        missing = [pin for pin in pins if kept[pin.file] is None]
+        if missing:
+            with _Bar(missing, quiet) as bar:
+                for pin, path in pool.map(lambda pin: (pin, _fetch(pin, sources, bar)), missing):
+                    kept[pin.file] = path
+    return {name: path for name, path in kept.items() if path}
+
+
+def cached(pin: Pin) -> Path | None:
+    """Return a pin's file from the cache, where it is there and as it should be."""
+    path = cache.wheel(pin.sha256, pin.file)
+    if not path.is_file():
+        return None
+    if digest(path) == pin.sha256:
+        return path
+    path.unlink()
+    return None
+
+
+def digest(path: Path) -> str:
+    """Return a file's sha256."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def keep(path: Path, sha256: str) -> Path:
+    """Copy a file that was made here into the cache."""
+    place = cache.wheel(sha256, path.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_name(f"{place.name}.{os.getpid()}.part")
+    partial.write_bytes(path.read_bytes())
+    partial.replace(place)
+    return place
+
+
+def _fetch(pin: Pin, sources: Sources, bar: "_Bar") -> Path:
+    place = cache.wheel(pin.sha256, pin.file)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_name(place.name + ".part")
+    url = pin.url or locate(pin, sources)
+    try:
+        for resume in (True, False):
+            with _locked(partial):
+                _receive(url, partial, bar, resume=resume)
+                if digest(partial) == pin.sha256:
+                    partial.replace(place)
+                    return place
+                partial.unlink()
+    except web.AbsentError as error:
+        raise InputError(
+            f"{pin.file} has vanished from the index: {error} Ask for another release with "
+            f"`rsna-bundle libs --upgrade {pin.name}`."
+        ) from error
+    except OSError as error:
+        raise BundlerError(
+            f"{pin.file} cannot be kept in {place.parent}: {error.strerror or error}. Make room "
+            "there, or name another cache folder with RSNA_BUNDLE_CACHE; what was downloaded "
+            "so far is resumed."
+        ) from error
+    raise InputError(
+        f"{web.shown(url)} is not the file that was locked: its sha256 differs from "
+        f"{pin.sha256[:12]}…. If the change is right, lock it with `rsna-bundle libs --upgrade "
+        f"{pin.name}`."
+    )
+
+
+def locate(pin: Pin, sources: Sources) -> str:
+    """Return the URL of a locked file, which a lock does not hold. Raises InputError."""
+    try:
+        listed = index.files(sources, pin.name)
+    except NetworkError as error:
+        raise NetworkError(
+            f"{pin.file} is not in the cache, and {error} Connect, and run `rsna-bundle libs` "
+            "again: what is in the cache already is not downloaded twice."
+        ) from error
+    for file in listed:
+        if file.name == pin.file and file.sha256 in (None, pin.sha256):
+            return file.url
+    raise InputError(
+        f"{pin.file} has vanished from the index (or was replaced by a file with another hash). "
+        f"Lock another release with `rsna-bundle libs --upgrade {pin.name}`."
+    )
+
+
+@contextmanager
+def _locked(partial: Path) -> Iterator[None]:
+    """Keep two runs from writing one partial file (where the system knows such locks)."""
+    with partial.open("ab") as stream:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _receive(url: str, partial: Path, bar: "_Bar", *, resume: bool) -> None:
+    have = partial.stat().st_size if resume and partial.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    try:
+        with web.opened(url, headers) as stream:
+            goes_on = have and web.status_of(stream) == 206
+            with partial.open("ab" if goes_on else "wb") as sink:
+                bar.advance(have if goes_on else 0)
+                while chunk := stream.read(CHUNK):
+                    sink.write(chunk)
+                    bar.advance(len(chunk))
+    except NetworkError as error:
+        if "answered 416" not in str(error):  # all of it was there already
+            raise
+
+
+class _Bar:
+    """One line on a terminal: how much of all files has come."""
+
+    def __init__(self, pins: list[Pin], quiet: bool) -> None:
+        self.total = sum(pin.bytes or 0 for pin in pins)
+        self.files = len(pins)
+        self.done = 0
+        self.visible = not quiet and sys.stderr.isatty()
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.visible:
+            print(file=sys.stderr)
+
+    def advance(self, size: int) -> None:
+        """Count bytes that have come."""
+        with self.lock:
+            self.done += size
+            if self.visible:
+                share = min(1.0, self.done / self.total) if self.total else 0.0
+                bar = "█" * round(BAR * share) + "·" * (BAR - round(BAR * share))
+                text = f"\rdownloading {self.files} files {bar} {self.done / 1e6:.1f} MB"
+                print(text, end="", file=sys.stderr, flush=True)
+
+
+def with_size(pin: Pin, path: Path) -> Pin:
+    """Return a pin that knows its file's size; indexes need not say it."""
+    return replace(pin, bytes=path.stat().st_size)

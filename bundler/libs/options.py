@@ -1,0 +1,28 @@
+"""What `rsna-bundle libs` can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibsOptions:
+    """All inputs of one build; paths are used as they are."""
+
+    requirements: Path
+    target: str
+    out: Path
+    resolver: str = "uv"
+    delta: bool = True
+    check: bool = False
+    upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
+    quiet: bool = False
+
+    @property
+    def lock(self) -> Path:
+        """Return the lock's place: beside the requirements, to be committed.
+
+        `host` is another machine on every machine, so its lock lies beside the bundle.
+        """
+        if self.target == "host":
+            return self.out.parent / f"{self.requirements.stem}.host.lock"
+        return self.requirements.with_suffix(".lock")

@@ -1,0 +1,185 @@
+"""wheelhouse.txt: the requirements that a user edits, in pip's syntax.
+
+Read here and written again line by line for the resolvers, so that both get the same input and
+so that a lock can say which input it was made from.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from bundler.errors import InputError
+from bundler.libs.sources import Sources
+
+COMMENT = re.compile(r"(^|\s)#.*$")
+INCLUDE = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-c"}
+INDEX = {
+    "-i": "index",
+    "--index-url": "index",
+    "--pypi-url": "index",
+    "--extra-index-url": "extra",
+    "-f": "links",
+    "--find-links": "links",
+}
+DEPTH = 10  # of files that include files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a requirements file asks for, with all that it includes."""
+
+    path: Path
+    wanted: tuple[Requirement, ...]
+    constraints: tuple[Requirement, ...]
+    sources: Sources
+
+    def lines(self) -> list[str]:
+        """Return the content in one order and spelling: what a resolution depends on."""
+        wanted = [write(requirement) for requirement in self.wanted]
+        constraints = [f"-c {write(requirement)}" for requirement in self.constraints]
+        return sorted(wanted) + sorted(constraints)
+
+    def named(self, name: str) -> list[Requirement]:
+        """Return the requirements of a package that the user wrote."""
+        return [entry for entry in self.wanted if canonicalize_name(entry.name) == name]
+
+
+def write(requirement: Requirement) -> str:
+    """Return one spelling of a requirement: normalised name, sorted extras."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    return f"{canonicalize_name(requirement.name)}{extras}{requirement.specifier}{marker}"
+
+
+def read(path: Path) -> Requirements:
+    """Read a requirements file and what it includes. Raises InputError with file and line."""
+    wanted: list[Requirement] = []
+    constraints: list[Requirement] = []
+    places: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
+    for entry in _entries(path, "-r", 0):
+        if entry.option:
+            places[entry.option].append(_place(entry.text, entry.path))
+        else:
+            found = constraints if entry.kind == "-c" else wanted
+            found.append(_parse(entry))
+    if not wanted:
+        raise InputError(f"{path} asks for nothing: write one requirement on each line.")
+    sources = Sources(
+        index=places["index"][-1] if places["index"] else None,
+        extra=tuple(places["extra"]),
+        links=tuple(places["links"]),
+    )
+    return Requirements(
+        path=path, wanted=tuple(wanted), constraints=tuple(constraints), sources=sources
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    text: str
+    path: Path
+    line: int
+    kind: str  # -r or -c
+    option: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}, line {self.line}"
+
+
+def _entries(path: Path, kind: str, depth: int) -> Iterator[_Entry]:
+    if depth > DEPTH:
+        raise InputError(f"{path} is included by a file that it includes; break the circle.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}). Name the requirements with --requirements, or "
+            "write what the notebook's image lacks there, one requirement on each line."
+        ) from error
+    for line, content in _logical_lines(text):
+        entry = _Entry(text=content, path=path, line=line, kind=kind)
+        if content.startswith("-"):
+            yield from _option(entry, depth)
+        else:
+            yield entry
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number of its first line, content) without comments, continued lines joined."""
+    pending, first = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first or number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            pending += line[:-1] + " "
+            continue
+        content = COMMENT.sub("", pending + line).strip()
+        if content:
+            yield first, content
+        pending, first = "", 0
+    if pending.strip():
+        yield first, pending.strip()
+
+
+def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
+    words = shlex.split(entry.text)
+    name, _, value = words[0].partition("=")
+    if not name.startswith("--") and name[2:]:  # -rfile
+        name, value = name[:2], name[2:]
+    value = value or " ".join(words[1:])
+    if name in INCLUDE and value:
+        kind = "-c" if entry.kind == "-c" else INCLUDE[name]
+        yield from _entries(entry.path.parent / value, kind, depth + 1)
+    elif name in INDEX and value:
+        yield _Entry(
+            text=value, path=entry.path, line=entry.line, kind=entry.kind, option=INDEX[name]
+        )
+    else:
+        known = ", ".join(sorted({*INCLUDE, *INDEX}))
+        raise InputError(
+            f"{entry.where}: `{entry.text}` is no option that a wheelhouse has. It knows {known}; "
+            "what is not published as a package cannot be pinned by its hash."
+        )
+
+
+def _parse(entry: _Entry) -> Requirement:
+    text = re.split(r"\s--?[a-z]", entry.text, maxsplit=1)[0].strip()  # pip-compile's hashes
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        detail = str(error).replace("\n", " ").strip()
+        raise InputError(
+            f"{entry.where}: `{entry.text}` is no requirement ({detail}). Write a package's name "
+            "as the registry has it, such as `pydicom>=3.0`; paths cannot be pinned."
+        ) from error
+    if requirement.url:
+        raise InputError(
+            f"{entry.where}: `{requirement.name}` is asked for by a URL, which the registry "
+            "cannot confirm. Put its wheel into a folder, name the folder with "
+            f"`--find-links FOLDER`, and ask for `{requirement.name}`."
+        )
+    return requirement
+
+
+def _place(value: str, path: Path) -> str:
+    return value if "://" in value else str((path.parent / value).resolve())
+
+
+def applying(requirements: tuple[Requirement, ...], environment: dict[str, str]) -> Iterator[str]:
+    """Yield the lines whose markers hold in an environment (without their markers)."""
+    for requirement in requirements:
+        if holds(requirement.marker, environment):
+            plain = Requirement(str(requirement))
+            plain.marker = None
+            yield write(plain)
+
+
+def holds(marker: Marker | None, environment: dict[str, str], extra: str = "") -> bool:
+    """Say whether a marker holds on a machine, for one extra or for none."""
+    return marker is None or marker.evaluate({**environment, "extra": extra})

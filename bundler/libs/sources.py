@@ -1,0 +1,97 @@
+"""Where packages come from: the indexes that pip or uv are configured with on this machine.
+
+What is found here decides where to look, and goes into no bundle and no lock.
+"""
+
+import configparser
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+DEFAULT_INDEX = "https://pypi.org/simple"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Indexes (PEP 503) and folders or pages of links."""
+
+    index: str | None = None
+    extra: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """Return all indexes, the first one first; "" stands for no default index."""
+        own = self.index if self.index is not None else DEFAULT_INDEX
+        return tuple(dict.fromkeys(url.rstrip("/") for url in (own, *self.extra) if url))
+
+
+def configured(asked: Sources) -> Sources:
+    """Complete what a requirements file says with pip's and uv's settings on this machine."""
+    settings = dict(_pip_settings())
+    index = asked.index
+    if index is None and _truthy(settings.get("no-index", "")):
+        index = ""
+    if index is None:
+        index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    extra = [*settings.get("extra-index-url", "").split(), *_environment("UV_INDEX")]
+    extra += _environment("UV_EXTRA_INDEX_URL")
+    links = settings.get("find-links", "").split() + _environment("UV_FIND_LINKS")
+    return replace(
+        asked,
+        index=settings.get("index-url") if index is None else index,
+        extra=tuple(dict.fromkeys([*asked.extra, *(url.rpartition("=")[2] for url in extra)])),
+        links=tuple(dict.fromkeys([*asked.links, *links])),
+    )
+
+
+def _environment(name: str) -> list[str]:
+    return os.environ.get(name, "").replace(",", " ").split()
+
+
+def _truthy(value: str) -> bool:
+    return value.strip().lower() in {"1", "true", "yes", "on", "t", "y"}
+
+
+def _pip_settings() -> Iterator[tuple[str, str]]:
+    """Yield pip's global settings, weakest first: configuration files, then PIP_*."""
+    for path in _pip_files():
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(path, encoding="utf-8")
+        except (OSError, configparser.Error):
+            continue  # pip itself says what is wrong with it
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                for key, value in parser.items(section):
+                    yield key.replace("_", "-"), value
+    for name in ("index-url", "extra-index-url", "find-links", "no-index"):
+        given = os.environ.get(f"PIP_{name.upper().replace('-', '_')}")
+        if given is not None:
+            yield name, given
+
+
+def _pip_files() -> Iterator[Path]:
+    """Yield the configuration files of pip (pip's documentation, "Configuration")."""
+    own = os.environ.get("PIP_CONFIG_FILE")
+    if own == os.devnull:
+        return
+    home = Path.home()
+    if sys.platform == "win32":
+        name = "pip.ini"
+        yield Path(os.environ.get("PROGRAMDATA", "C:/ProgramData")) / "pip" / name
+        yield Path(os.environ.get("APPDATA", home)) / "pip" / name
+    else:
+        name = "pip.conf"
+        folders = os.environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(os.pathsep)
+        yield from (Path(folder) / "pip" / name for folder in folders)
+        yield Path("/etc") / name
+        yield home / ".pip" / name
+        yield Path(os.environ.get("XDG_CONFIG_HOME", home / ".config")) / "pip" / name
+        if sys.platform == "darwin":
+            yield home / "Library" / "Application Support" / "pip" / name
+    yield Path(sys.prefix) / name
+    if own:
+        yield Path(own)

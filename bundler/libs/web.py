@@ -1,0 +1,98 @@
+"""Ask a server for bytes: TLS, credentials in the address, and errors that name the server."""
+
+import base64
+import email.message
+import functools
+import http.client
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import inference
+from bundler.errors import NetworkError
+
+TIMEOUT = 30  # seconds without a byte
+TRIES = 3
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+
+
+class AbsentError(NetworkError):
+    """The server answered that there is no such thing."""
+
+
+@contextmanager
+def opened(url: str, headers: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """Open a URL, trying again where the network hiccups. Raises AbsentError, NetworkError."""
+    try:
+        with _answer(url, dict(headers or {})) as stream:
+            yield stream
+    except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
+        raise NetworkError(f"{shown(url)} broke off: {error or type(error).__name__}.") from error
+
+
+def _answer(url: str, headers: dict[str, str]) -> Any:
+    plain, credentials = _split(url)
+    headers["User-Agent"] = f"rsna-bundle/{inference.__version__}"
+    if credentials:
+        headers["Authorization"] = f"Basic {credentials}"
+    for attempt in range(TRIES):
+        try:
+            request = urllib.request.Request(plain, headers=headers)
+            return urllib.request.urlopen(request, timeout=TIMEOUT, context=_tls())
+        except urllib.error.HTTPError as error:
+            if error.code == 304:
+                return error
+            with error:
+                reason = f"{shown(url)} answered {error.code} {error.reason}"
+            if error.code in (404, 410):
+                raise AbsentError(f"{reason}.") from error
+            if error.code not in TRANSIENT or attempt == TRIES - 1:
+                raise NetworkError(f"{reason}.") from error
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, FileNotFoundError) or plain.startswith("file:"):
+                raise AbsentError(f"{shown(url)} does not exist.") from error
+            if attempt == TRIES - 1 or isinstance(error.reason, ssl.SSLError):
+                host = urlsplit(plain).hostname
+                raise NetworkError(f"{host} cannot be reached: {error.reason}.") from error
+        time.sleep(0.3 * 2**attempt)
+    raise AssertionError("the last attempt raises")
+
+
+def headers_of(stream: Any) -> Mapping[str, str]:
+    """Return the headers of an answer; a file has none."""
+    found = getattr(stream, "headers", None)
+    return found if isinstance(found, email.message.Message) else {}  # type: ignore[return-value]
+
+
+def status_of(stream: Any) -> int:
+    """Return the status of an answer: 200, 206, 304."""
+    return int(getattr(stream, "status", None) or 200)
+
+
+def shown(url: str) -> str:
+    """Return a URL without its credentials."""
+    return _split(url)[0]
+
+
+def _split(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    if parts.scheme == "file" or not parts.username:
+        return url, ""
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host)), base64.b64encode(user.encode()).decode()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:  # macOS, Python of python.org
+        from pip._vendor import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
