@@ -1,0 +1,41 @@
+"""`python -m inference.pixels --decoders`: which decoder reads which transfer syntax here."""
+
+import argparse
+from importlib.metadata import PackageNotFoundError, version
+
+from inference.pixels.decoders import DECODERS, SUPPORTED, UNCOMPRESSED, find_decoders
+
+
+def main() -> None:
+    """Print the table of decoders."""
+    parser = argparse.ArgumentParser(prog="python -m inference.pixels", description=__doc__)
+    parser.add_argument("--decoders", action="store_true", required=True, help="print the table")
+    parser.parse_args()
+    print_decoders()
+
+
+def print_decoders() -> None:
+    """Print, for each transfer syntax, the decoders in the order in which they are tried."""
+    from pydicom.uid import UID
+
+    for syntax in sorted(SUPPORTED, key=lambda uid: [int(part) for part in uid.split(".")]):
+        print(f"{syntax}  {UID(syntax).name}")
+        if syntax in UNCOMPRESSED:
+            print("    used       numpy: nothing to decode")
+        available = find_decoders(syntax)
+        for row in DECODERS:
+            if syntax not in row.syntaxes:
+                continue
+            state = "used" if available[:1] == [row] else "next" if row in available else "missing"
+            print(f"    {state:<10} {row.name}: {_installed(row.distribution)}")
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return f"{distribution} {version(distribution)}"
+    except PackageNotFoundError:
+        return f"pip install {distribution}"
+
+
+if __name__ == "__main__":
+    main()

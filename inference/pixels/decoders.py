@@ -1,0 +1,197 @@
+"""Which decoder for which transfer syntax: one row each, the fastest first.
+
+A decoder takes the bytes of one frame, whose own header was checked against the data set
+(`inference.pixels.stored`), and returns rows × columns as the stream holds them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+
+from inference.pixels.errors import ImageError
+
+UNCOMPRESSED = frozenset(
+    {
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.2",
+    }
+)
+RLE = frozenset({"1.2.840.10008.1.2.5"})
+JPEG_BASELINE = frozenset({"1.2.840.10008.1.2.4.50"})
+JPEG_EXTENDED = frozenset({"1.2.840.10008.1.2.4.51"})
+JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"})
+JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
+JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
+HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
+WAVELET = JPEG_2000 | HTJ2K
+SUPPORTED = UNCOMPRESSED | RLE | JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS | JPEG_LS | WAVELET
+
+Bytes = memoryview | bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a decoder cannot read in the stream: the shape and type of the result."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    precision: int
+    signed: bool
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Return the type that holds one sample of the stream."""
+        return np.dtype(f"{'i' if self.signed else 'u'}{1 if self.precision <= 8 else 2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """One way to decode some transfer syntaxes, and the distribution it needs."""
+
+    name: str
+    distribution: str
+    module: str
+    syntaxes: frozenset[str]
+    decode: Callable[[Bytes, Layout], np.ndarray]
+    codec: str = ""  # the flag in imagecodecs that says whether the codec was built in
+    reduce: Callable[[Bytes, Layout, int], np.ndarray] | None = None
+
+    def is_available(self) -> bool:
+        """Say whether the distribution is installed, with the codec in it."""
+        return _is_available(self.module, self.codec)
+
+
+@cache
+def _is_available(module: str, codec: str) -> bool:
+    if find_spec(module) is None:
+        return False
+    return not codec or bool(getattr(import_module(module), codec).available)
+
+
+def find_decoders(syntax: str) -> list[Decoder]:
+    """Return the available decoders of a transfer syntax, the fastest first."""
+    return [row for row in DECODERS if syntax in row.syntaxes and row.is_available()]
+
+
+def explain_missing(syntax: str) -> ImageError:
+    """Return the error for a transfer syntax that nothing installed decodes."""
+    rows = [decoder for decoder in DECODERS if syntax in decoder.syntaxes]
+    if not rows:
+        return ImageError("unsupported", f"The transfer syntax {syntax!r} is not supported.")
+    wanted = " or ".join(dict.fromkeys(decoder.distribution for decoder in rows))
+    return ImageError("no-decoder", f"The transfer syntax {syntax} needs {wanted}: install it.")
+
+
+# The rows' functions import what they need: a missing package only costs its rows.
+
+
+def _decode_rle(data: Bytes, layout: Layout) -> np.ndarray:
+    import imagecodecs
+
+    dtype = f"<u{layout.bits_allocated // 8}"
+    out = np.empty(layout.rows * layout.columns * layout.bits_allocated // 8, np.uint8)
+    imagecodecs.dicomrle_decode(data, dtype, out=out)  # type: ignore[arg-type]
+    return out.view(dtype).reshape(layout.rows, layout.columns)
+
+
+def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
+    import imagecodecs
+
+    return np.asarray(imagecodecs.jpeg8_decode(data))  # type: ignore[arg-type]
+
+
+def _decode_jpegls(data: Bytes, layout: Layout) -> np.ndarray:
+    import imagecodecs
+
+    return np.asarray(imagecodecs.jpegls_decode(data))  # type: ignore[arg-type]
+
+
+def _decode_jpeg2k(data: Bytes, layout: Layout) -> np.ndarray:
+    import imagecodecs
+
+    return np.asarray(imagecodecs.jpeg2k_decode(data, numthreads=1))  # type: ignore[arg-type]
+
+
+def _decode_openjpeg(data: Bytes, layout: Layout) -> np.ndarray:
+    import openjpeg
+
+    pixels = openjpeg.decode_pixel_data(bytes(data), version=2)  # type: ignore[attr-defined]
+    return np.frombuffer(pixels, layout.dtype).reshape(layout.rows, layout.columns)
+
+
+def _decode_pillow(data: Bytes, layout: Layout) -> np.ndarray:
+    return _reduce_pillow(data, layout, 0)
+
+
+def _reduce_pillow(data: Bytes, layout: Layout, reduction: int) -> np.ndarray:
+    """Decode JPEG 2000 at 1/2^reduction; Pillow gives 16 bits, shifted up and made unsigned."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(BytesIO(data), formats=["JPEG2000"]) as image:
+        image.reduce = reduction  # type: ignore[assignment, method-assign]
+        pixels = np.array(image)
+    if pixels.dtype == np.uint16 and layout.precision < 16:
+        pixels >>= 16 - layout.precision
+    if layout.signed:
+        pixels = (pixels.astype(np.int32) - (1 << (layout.precision - 1))).astype(layout.dtype)
+    return pixels
+
+
+DECODERS = (
+    Decoder(
+        name="imagecodecs dicomrle",
+        distribution="imagecodecs",
+        module="imagecodecs",
+        syntaxes=RLE,
+        decode=_decode_rle,
+        codec="DICOMRLE",
+    ),
+    Decoder(
+        name="imagecodecs jpeg8 (libjpeg-turbo 3)",
+        distribution="imagecodecs",
+        module="imagecodecs",
+        syntaxes=JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS,
+        decode=_decode_jpeg8,
+        codec="JPEG8",
+    ),
+    Decoder(
+        name="imagecodecs jpegls (CharLS)",
+        distribution="imagecodecs",
+        module="imagecodecs",
+        syntaxes=JPEG_LS,
+        decode=_decode_jpegls,
+        codec="JPEGLS",
+    ),
+    Decoder(
+        name="imagecodecs jpeg2k (OpenJPEG)",
+        distribution="imagecodecs",
+        module="imagecodecs",
+        syntaxes=WAVELET,
+        decode=_decode_jpeg2k,
+        codec="JPEG2K",
+    ),
+    Decoder(
+        name="pylibjpeg-openjpeg",
+        distribution="pylibjpeg-openjpeg",
+        module="openjpeg",
+        syntaxes=WAVELET,
+        decode=_decode_openjpeg,
+    ),
+    Decoder(
+        name="pillow (OpenJPEG)",
+        distribution="pillow",
+        module="PIL",
+        syntaxes=WAVELET,
+        decode=_decode_pillow,
+        reduce=_reduce_pillow,
+    ),
+)

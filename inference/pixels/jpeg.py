@@ -1,0 +1,43 @@
+"""What a JPEG or JPEG-LS stream says of itself, read before any decoder is let near it."""
+
+from dataclasses import dataclass
+
+SOF_MARKERS = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7)
+BASELINE, EXTENDED, LOSSLESS, JPEG_LS = 0xC0, 0xC1, 0xC3, 0xF7
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameHeader:
+    """A frame header SOFn (ISO/IEC 10918-1 B.2.2; SOF55 in ISO/IEC 14495-1 C.2.2)."""
+
+    process: int
+    precision: int
+    rows: int
+    columns: int
+    components: int
+
+
+def read_frame_header(data: memoryview | bytes) -> FrameHeader | None:
+    """Walk the marker segments up to the frame header; None where there is none."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in SOF_MARKERS:
+            segment = bytes(data[position + 4 : position + 2 + length])
+            if len(segment) < 6:
+                return None
+            return FrameHeader(
+                process=marker,
+                precision=segment[0],
+                rows=int.from_bytes(segment[1:3], "big"),
+                columns=int.from_bytes(segment[3:5], "big"),
+                components=segment[5],
+            )
+        position += 2 + length
+    return None

@@ -1,0 +1,252 @@
+"""The frame's bytes → stored values: the stream is checked, decoded, and brought to the data
+set's own type."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from inference.pixels import decoders, jpeg, jpeg2000, resolution_view
+from inference.pixels.decoders import Bytes, Decoder, Layout
+from inference.pixels.errors import ImageError
+from inference.pixels.frame import Frame
+from inference.pixels.header import Header
+from inference.pixels.jpeg2000 import Codestream
+
+# The share of a stream that holds the image at 1/2^r, a little less than most need; where a
+# decoder finds it too short, half as much again is read.
+HEAD_SHARES = {1: 0.26, 2: 0.075, 3: 0.022, 4: 0.008, 5: 0.004}
+HEAD_GROWTH = 1.5
+HEAD_LEAST = 4096
+
+JPEG_PROCESSES = {
+    **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
+    **dict.fromkeys(decoders.JPEG_EXTENDED, (jpeg.BASELINE, jpeg.EXTENDED)),
+    **dict.fromkeys(decoders.JPEG_LOSSLESS, (jpeg.LOSSLESS,)),
+    **dict.fromkeys(decoders.JPEG_LS, (jpeg.JPEG_LS,)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredValues:
+    """Pixels [H, W] at 1/2^reduction, and who decoded them."""
+
+    pixels: np.ndarray
+    reduction: int
+    decoder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelData:
+    """The frame of a file with the header that describes it."""
+
+    frame: Frame
+    header: Header
+
+    def choose_reduction(self, at_least: tuple[int, int] | None) -> int:
+        """Return the largest r at which the image, at 1/2^r, is at least so large."""
+        if at_least is None or self.header.transfer_syntax not in decoders.WAVELET:
+            return 0
+        stream = self._codestream
+        if stream.signed != self.header.signed:
+            return 0  # of values in the wrong sign, the wavelet's means mean nothing
+        reduction = 0
+        while reduction < stream.levels:
+            rows, columns = stream.reduced_shape(reduction + 1)
+            if rows < at_least[0] or columns < at_least[1]:
+                break
+            reduction += 1
+        return reduction
+
+    def decode(self, reduction: int = 0) -> StoredValues:
+        """Decode the frame at 1/2^reduction, in full where nothing here can do that."""
+        syntax = self.header.transfer_syntax
+        if syntax in decoders.UNCOMPRESSED:
+            return StoredValues(pixels=self._native(), reduction=0, decoder="numpy")
+        if not decoders.find_decoders(syntax):
+            raise decoders.explain_missing(syntax)
+        if syntax not in decoders.WAVELET:
+            return self._decode_whole(self._checked_layout())
+        ways = (self._decode_view, self._decode_reduced) if reduction else ()
+        for way in ways:
+            values = way(reduction)
+            if values is not None:
+                return values
+        return self._decode_whole(self._wavelet_layout(0))
+
+    # Uncompressed.
+
+    def _native(self) -> np.ndarray:
+        """Return uncompressed values; Big Endian and OW bytes are swapped (PS3.5 7.3)."""
+        header = self.header
+        width, count = header.bits_allocated // 8, header.rows * header.columns
+        data = self.frame.head(count * width + (count & 1 if header.word_swapped else 0))
+        if len(data) < count * width:
+            raise ImageError(
+                "truncated",
+                f"{self.frame.source.name}: the pixel data have {len(data)} bytes and should "
+                f"have {count * width}; copy or download the file again.",
+            )
+        if header.word_swapped:
+            data = np.frombuffer(data, ">u2", len(data) // 2).astype("<u2").tobytes()
+        order, kind = "<" if header.little_endian else ">", "i" if header.signed else "u"
+        values = np.frombuffer(data, f"{order}{kind}{width}", count)
+        native = values.astype(values.dtype.newbyteorder("="), copy=False)
+        return _drop_unused_bits(native.reshape(header.rows, header.columns), header)
+
+    # What the streams say of themselves, checked before a decoder believes it.
+
+    def _checked_layout(self) -> Layout:
+        header = self.header
+        if header.transfer_syntax not in JPEG_PROCESSES:  # RLE has no header of its own
+            return self._layout((header.rows, header.columns), header.bits_allocated, header.signed)
+        stream = jpeg.read_frame_header(self.frame.whole())
+        if stream is None:
+            raise self._contradiction("has no JPEG frame header")
+        if stream.process not in JPEG_PROCESSES[header.transfer_syntax] or stream.components != 1:
+            raise self._contradiction(f"is JPEG process {stream.process:#x}, not the declared one")
+        self._check_shape((stream.rows, stream.columns), stream.precision)
+        return self._layout((stream.rows, stream.columns), stream.precision, False)
+
+    @cached_property
+    def _codestream(self) -> Codestream:
+        """Parse the main header; refuse what would cost a decoder more than its pixels do."""
+        for length in (4096, 1 << 20):
+            stream = jpeg2000.read_main_header(self.frame.head(length))
+            if stream is not None:
+                break
+        else:
+            raise self._contradiction("has no JPEG 2000 main header")
+        if stream.components != 1:
+            raise self._contradiction(f"has {stream.components} components")
+        self._check_shape(stream.shape, stream.precision)
+        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
+        packets = sum(stream.precinct_counts()) * stream.layers
+        if max(packets, stream.tiles) > self.frame.size:
+            raise self._contradiction(f"claims {packets} packets in {self.frame.size} bytes")
+        return stream
+
+    def _check_shape(self, shape: tuple[int, int], precision: int) -> None:
+        declared = (self.header.rows, self.header.columns)
+        if shape != declared:
+            raise self._contradiction(f"is {shape} where Rows and Columns are {declared}")
+        if precision > self.header.bits_allocated:
+            allocated = self.header.bits_allocated
+            raise self._contradiction(f"has {precision} bits where {allocated} are allocated")
+
+    def _wavelet_layout(self, reduction: int) -> Layout:
+        stream = self._codestream
+        return self._layout(stream.reduced_shape(reduction), stream.precision, stream.signed)
+
+    def _layout(self, shape: tuple[int, int], precision: int, signed: bool) -> Layout:
+        return Layout(
+            rows=shape[0],
+            columns=shape[1],
+            bits_allocated=self.header.bits_allocated,
+            precision=precision,
+            signed=signed,
+        )
+
+    # The ways to decode a stream.
+
+    def _decode_whole(self, layout: Layout) -> StoredValues:
+        """Let the decoders try in turn; the first result of the right shape counts."""
+        reasons = []
+        for decoder in decoders.find_decoders(self.header.transfer_syntax):
+            pixels = _attempt(decoder.decode, self.frame.whole(), layout)
+            if isinstance(pixels, np.ndarray):
+                return self._values(pixels, layout, 0, decoder)
+            reasons.append(f"{decoder.name}: {pixels}")
+        raise self._contradiction(f"cannot be decoded ({'; '.join(reasons)})")
+
+    def _decode_view(self, reduction: int) -> StoredValues | None:
+        """Decode the stream's head, longer and longer, until a decoder finds it complete."""
+        stream, size = self._codestream, self.frame.size
+        if not resolution_view.allows_view(stream, reduction):
+            return None
+        layout = self._wavelet_layout(reduction)
+        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
+        share = HEAD_SHARES.get(reduction, min(HEAD_SHARES.values()))
+        length = size if stream.tiles > 1 else max(HEAD_LEAST, stream.end + int(size * share))
+        while True:
+            view = resolution_view.make_view(stream, self.frame.head(length), reduction)
+            if view is not None:
+                pixels = _attempt(decoder.decode, view, layout)
+                if isinstance(pixels, np.ndarray):
+                    return self._values(pixels, layout, reduction, decoder)
+            if length >= size:
+                return None
+            length = int(length * HEAD_GROWTH)
+
+    def _decode_reduced(self, reduction: int) -> StoredValues | None:
+        """Let a decoder that reduces by itself read the whole stream."""
+        layout = self._wavelet_layout(reduction)
+        for decoder in decoders.find_decoders(self.header.transfer_syntax):
+            if decoder.reduce is not None:
+                pixels = _attempt(decoder.reduce, self.frame.whole(), layout, reduction)
+                if isinstance(pixels, np.ndarray):
+                    return self._values(pixels, layout, reduction, decoder)
+        return None
+
+    def _values(
+        self, pixels: np.ndarray, layout: Layout, reduction: int, decoder: Decoder
+    ) -> StoredValues:
+        values = _as_declared(pixels, self.header, layout)
+        return StoredValues(pixels=values, reduction=reduction, decoder=decoder.name)
+
+    def _contradiction(self, what: str) -> ImageError:
+        return ImageError(
+            "corrupt",
+            f"{self.frame.source.name}: the pixel data's stream {what}. Copy or download the "
+            "file again; if that does not help, leave the image out.",
+        )
+
+
+def _attempt(
+    decode: Callable[..., np.ndarray], data: Bytes, layout: Layout, *more: int
+) -> np.ndarray | str:
+    """Return what a decoder makes of the stream, or why it did not."""
+    try:
+        pixels = decode(data, layout, *more)
+    except Exception as error:  # noqa: BLE001 - each decoder has its own errors, some bare
+        return f"{type(error).__name__}: {error}"
+    if pixels.shape != (layout.rows, layout.columns) or pixels.dtype.kind not in "iu":
+        return f"gave {pixels.dtype} {pixels.shape}"
+    return pixels
+
+
+def _as_declared(pixels: np.ndarray, header: Header, layout: Layout) -> np.ndarray:
+    """Bring a stream's samples to the data set's type.
+
+    Where stream and data set differ in sign, the sample's bits are read anew in the data set's
+    sign, as pydicom does; JPEG and JPEG-LS know no sign.
+    """
+    dtype = np.dtype(f"{'i' if header.signed else 'u'}{header.bits_allocated // 8}")
+    same = pixels.dtype.itemsize == dtype.itemsize
+    values = pixels.view(dtype) if same else pixels.astype(dtype)
+    unused = 8 * dtype.itemsize - layout.precision
+    if header.transfer_syntax in decoders.WAVELET:
+        return values if layout.signed == header.signed else _extend(values, unused)
+    if header.transfer_syntax in decoders.JPEG_LS and header.signed:
+        return _extend(values, unused)
+    if not header.signed and layout.precision <= header.bits_stored:
+        return values
+    return _drop_unused_bits(values, header)
+
+
+def _drop_unused_bits(values: np.ndarray, header: Header) -> np.ndarray:
+    """Drop what stands above Bits Stored: overlays, or noise (PS3.5 8.1.1)."""
+    unused = header.bits_allocated - header.bits_stored
+    if not unused or (not header.signed and int(values.max()) >> header.bits_stored == 0):
+        return values
+    return _extend(values, unused)
+
+
+def _extend(values: np.ndarray, unused: int) -> np.ndarray:
+    """Return the values with the upper `unused` bits made zero, or the sign."""
+    if not unused:
+        return values
+    shifted: np.ndarray = np.left_shift(values, unused)
+    np.right_shift(shifted, unused, out=shifted)
+    return shifted
