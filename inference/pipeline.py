@@ -1,23 +1,41 @@
-"""Decoding beside predicting, in bounded memory."""
+"""Decoding beside predicting, in bounded memory.
 
-import itertools
-import os
+Worker processes load the images; this process gathers them into batches and hands these to one
+thread per copy of the models (a GPU each, or the CPU). At any time there are a few images with
+each worker and two batches with each copy, however many images there are.
+"""
+
+import queue
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from inference import metadata
+from inference.deadline import Deadline
 from inference.pixels.errors import ImageError
-from inference.pixels.loading import Loaded, load
+from inference.pixels.loading import Loaded
+from inference.pixels.preprocess import PreprocessConfig
 from inference.predict import Model
 from inference.submission import TestImage
+from inference.workers import Task, Workers, load_all
 
-BATCH = 8
+COARSE_MARGIN = 0.5  # of the input's size is decoded where time is short; the rest is enlarged
+Replica = Sequence[Model]  # all models of the bundle, opened on one device
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """Images for one call of the models: their indices, what was loaded, and at which pace."""
+
+    coarse: bool
+    keys: list[int] = field(default_factory=list)
+    loaded: list[Loaded] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -27,82 +45,145 @@ class Outcome:
     total: int
     probabilities: dict[Path, float] = field(default_factory=dict)
     failures: list[tuple[str, ImageError]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # image ids that time did not allow
+    coarse: set[int] = field(default_factory=set)  # indices of images taken at the fastest settings
     transfer_syntaxes: Counter[str] = field(default_factory=Counter)
     decoders: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    peak_rss_bytes: int = 0  # of the largest worker
 
     @property
     def done(self) -> int:
         """Return how many images are settled, one way or the other."""
-        return len(self.probabilities) + len(self.failures)
+        return len(self.probabilities) + len(self.failures) + len(self.skipped)
 
 
 def run(
     images: Sequence[TestImage],
-    models: Sequence[Model],
-    workers: int | None = None,
+    replicas: Sequence[Replica],
+    workers: Workers,
+    *,
+    batch_size: int,
+    flip: bool = False,
+    deadline: Deadline | None = None,
     progress: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Predict every image with every model and average the models' probabilities.
 
-    Each file is read once, whatever the number of models. At most a few batches of prepared
-    images are in memory at a time.
+    Each file is read once, whatever the number of models. `flip` averages each image with its
+    mirror image. Where `deadline` is over, the images that are left are named in `skipped`.
     """
-    workers = workers or os.cpu_count() or 1
+    deadline = deadline or Deadline()
     outcome = Outcome(total=len(images))
-    with ThreadPoolExecutor(workers) as pool:
-        prepared = _load_ahead(pool, images, models, 2 * BATCH + workers)
-        for batch in _batches(prepared, outcome):
-            _predict(batch, models, outcome)
+    predictor = Predictor(images, replicas, outcome, flip)
+    batches: dict[bool, Batch] = {}
+    deadline.begin()
+    with predictor:
+        for result in load_all(workers, _tasks(images, replicas[0], deadline, outcome)):
             progress(outcome)
+            if isinstance(result.loaded, ImageError):
+                outcome.failures.append((images[result.key].image_id, result.loaded))
+                continue
+            _count(outcome, result.loaded)
+            coarse = result.key in outcome.coarse
+            batch = batches.setdefault(coarse, Batch(coarse=coarse))
+            batch.keys.append(result.key)
+            batch.loaded.append(result.loaded)
+            if len(batch.keys) >= batch_size:
+                predictor.submit(batches.pop(coarse))
+        for batch in batches.values():
+            predictor.submit(batch)
+    outcome.peak_rss_bytes = workers.peak_rss
+    progress(outcome)
     return outcome
 
 
-def _load_ahead(
-    pool: ThreadPoolExecutor, images: Sequence[TestImage], models: Sequence[Model], ahead: int
-) -> Iterator[tuple[TestImage, Future[Loaded]]]:
-    configs = [model.preprocess for model in models]
-    source = iter(images)
-    waiting: list[tuple[TestImage, Future[Loaded]]] = []
-    while True:
-        for image in itertools.islice(source, ahead - len(waiting)):
-            waiting.append((image, pool.submit(load, image.path, configs)))
-        if not waiting:
+def _tasks(
+    images: Sequence[TestImage], models: Replica, deadline: Deadline, outcome: Outcome
+) -> Iterator[Task]:
+    """Yield a task an image, as fine as the time that is left allows when it is drawn."""
+    full = tuple(model.preprocess for model in models)
+    coarse: tuple[PreprocessConfig, ...] = (replace(full[0], decode_margin=COARSE_MARGIN),)
+    for key, image in enumerate(images):
+        pace = deadline.pace(outcome.done, outcome.total)
+        if pace == "over":
+            outcome.skipped += [later.image_id for later in images[key:]]
+            deadline.skipped_images = len(outcome.skipped)
             return
-        yield waiting.pop(0)
+        if pace == "coarse":
+            outcome.coarse.add(key)
+            deadline.coarse_images += 1
+        yield Task(key=key, path=image.path, configs=coarse if pace == "coarse" else full)
 
 
-def _batches(
-    prepared: Iterable[tuple[TestImage, Future[Loaded]]], outcome: Outcome
-) -> Iterator[list[tuple[TestImage, Loaded]]]:
-    batch: list[tuple[TestImage, Loaded]] = []
-    for image, future in prepared:
+def _count(outcome: Outcome, loaded: Loaded) -> None:
+    outcome.transfer_syntaxes[loaded.transfer_syntax] += 1
+    outcome.decoders[loaded.decoder] += 1
+    for stage, seconds in loaded.seconds.items():
+        outcome.seconds[stage] += seconds
+
+
+Predicted = tuple[Batch, npt.NDArray[np.float32], float]  # probabilities [N], seconds
+
+
+class Predictor:
+    """Threads that predict batches, one for each copy of the models."""
+
+    def __init__(
+        self,
+        images: Sequence[TestImage],
+        replicas: Sequence[Replica],
+        outcome: Outcome,
+        flip: bool,
+    ) -> None:
+        self._images, self._outcome, self._flip = images, outcome, flip
+        self._free: queue.SimpleQueue[Replica] = queue.SimpleQueue()
+        for replica in replicas:
+            self._free.put(replica)
+        self._most = 2 * len(replicas)  # batches: one being predicted, one waiting
+        self._pool = ThreadPoolExecutor(len(replicas))
+        self._pending: deque[Future[Predicted]] = deque()
+
+    def __enter__(self) -> "Predictor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is pending; an error of a batch surfaces here or in `submit`."""
         try:
-            loaded = future.result()
-        except ImageError as error:
-            outcome.failures.append((image.image_id, error))
-            continue
-        outcome.transfer_syntaxes[loaded.transfer_syntax] += 1
-        outcome.decoders[loaded.decoder] += 1
-        for stage, seconds in loaded.seconds.items():
-            outcome.seconds[stage] += seconds
-        batch.append((image, loaded))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            while self._pending:
+                self._settle(self._pending.popleft())
+        finally:
+            self._pool.shutdown(cancel_futures=True)
 
+    def submit(self, batch: Batch) -> None:
+        """Queue a batch, and wait while as many as there may be are pending."""
+        while len(self._pending) >= self._most or (self._pending and self._pending[0].done()):
+            self._settle(self._pending.popleft())
+        self._pending.append(self._pool.submit(self._predict, batch))
 
-def _predict(
-    batch: list[tuple[TestImage, Loaded]], models: Sequence[Model], outcome: Outcome
-) -> None:
-    start = time.perf_counter()
-    answers = []
-    for index, model in enumerate(models):
-        pixels = np.stack([loaded.inputs[index] for _, loaded in batch])
-        told = [metadata.encode(image.columns, model.metadata_columns) for image, _ in batch]
-        answers.append(model.predict(pixels, np.stack(told)))
-    for (image, _), value in zip(batch, np.mean(answers, axis=0), strict=True):
-        outcome.probabilities[image.path] = float(value)
-    outcome.seconds["predict"] += time.perf_counter() - start
+    def _settle(self, future: "Future[Predicted]") -> None:
+        batch, values, seconds = future.result()
+        for key, value in zip(batch.keys, values, strict=True):
+            self._outcome.probabilities[self._images[key].path] = float(value)
+        self._outcome.seconds["predict"] += seconds
+
+    def _predict(self, batch: Batch) -> Predicted:
+        replica = self._free.get()
+        start = time.perf_counter()
+        try:
+            values = self._answer(batch, replica)
+        finally:
+            self._free.put(replica)
+        return batch, values, time.perf_counter() - start
+
+    def _answer(self, batch: Batch, replica: Replica) -> npt.NDArray[np.float32]:
+        answers = []
+        for index, model in enumerate(replica[:1] if batch.coarse else replica):
+            pixels = np.stack([loaded.inputs[index] for loaded in batch.loaded])
+            rows = [self._images[key].columns for key in batch.keys]
+            told = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
+            answers.append(model.predict(pixels, told))
+            if self._flip and not batch.coarse:
+                answers.append(model.predict(pixels[:, :, ::-1], told))
+        mean: npt.NDArray[np.float32] = np.mean(answers, axis=0)
+        return mean

@@ -13,6 +13,8 @@ Kind = Literal[
     "too-large",  # beyond the limits of `inference.pixels.limits`
     "unsupported",  # valid, but nothing this tool reads: colour, several frames, unknown syntax
     "corrupt",  # header and pixel data contradict each other, or the decoder refuses
+    "crashed",  # the decoder took its process with it
+    "timeout",  # not decoded within the time that one image may take
     "no-decoder",  # the package that decodes this transfer syntax is not installed
 ]
 

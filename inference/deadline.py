@@ -1,0 +1,71 @@
+"""The time limit: a running projection, and what is left out so as to keep it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Pace = Literal["full", "coarse", "over"]
+RESERVE = 0.02  # of the limit, kept for what follows the last image
+SEEN = 32  # images before a projection means anything
+
+
+@dataclass(kw_only=True)
+class Deadline:
+    """Seconds from `start` (monotonic) within which the run ends; None is no limit.
+
+    `at` says what to do where the projected end lies beyond it: `stop` goes on at full quality
+    and stops when time is over; `coarse` takes images at the fastest settings for as long as
+    the projection needs it, and finishes with what there is when time is over.
+    """
+
+    limit: float | None = None
+    at: Literal["stop", "coarse"] = "stop"
+    start: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    coarse_images: int = 0
+    skipped_images: int = 0
+    _full_rate: float | None = None
+
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.start
+
+    def begin(self) -> None:
+        """Note that the first image is about to be read; what came before is no image's cost."""
+        self.begun = self.elapsed()
+
+    def rate(self, done: int) -> float | None:
+        """Return images per second since the first image, once enough were seen."""
+        if self.begun is None or done < SEEN:
+            return None
+        return done / max(self.elapsed() - self.begun, 1e-9)
+
+    def projected(self, done: int, total: int) -> float | None:
+        """Return the seconds after the start at which the run will end at its rate so far."""
+        rate = self.rate(done)
+        return None if rate is None else self.elapsed() + (total - done) / rate
+
+    def pace(self, done: int, total: int) -> Pace:
+        """Return how the next image is to be taken, `done` of `total` being settled."""
+        if self.limit is None:
+            return "full"
+        usable = self.limit * (1 - RESERVE)
+        if self.elapsed() >= usable:
+            return "over"
+        if self.at == "stop":
+            return "full"
+        if self.coarse_images == 0:  # later the rate is a mixture's: keep the last pure one
+            self._full_rate = self.rate(done) or self._full_rate
+        late = self._full_rate and self.elapsed() + (total - done) / self._full_rate > usable
+        return "coarse" if late else "full"
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """Return what submission.json says of it."""
+        if self.limit is None:
+            return None
+        return {
+            "limit_seconds": self.limit,
+            "at_deadline": self.at,
+            "coarse_images": self.coarse_images,
+            "skipped_images": self.skipped_images,
+        }

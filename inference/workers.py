@@ -1,0 +1,196 @@
+"""Decoding in processes: a decoder that crashes, hangs or eats memory costs one image.
+
+Each worker is a process that loads one image after another. Its images wait in its pipe, so it
+is never idle for want of one; the prepared inputs come back through the same pipe. A worker that
+ends, or that takes too long over one image, is replaced, and what waited behind that image goes
+to another.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+
+from inference.pixels.errors import ImageError
+from inference.pixels.loading import Loaded, load
+from inference.pixels.preprocess import PreprocessConfig
+
+WAITING = 2  # images given to a worker at a time: the one it loads, and the next
+SECONDS_PER_IMAGE = 60.0  # beyond it, an image is given up
+POLL = 1.0  # seconds between two looks at the clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One file to load, for these configurations; `key` comes back with the result."""
+
+    key: int
+    path: Path
+    configs: tuple[PreprocessConfig, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of a task, and the worker's peak memory so far, in bytes."""
+
+    key: int
+    loaded: Loaded | ImageError
+    peak_rss: int = 0
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A process, the pipe to it, and what it was given."""
+
+    process: multiprocessing.process.BaseProcess
+    connection: Connection
+    tasks: deque[Task] = field(default_factory=deque)
+    since: float = 0.0  # when it began the first of its tasks
+
+
+class Workers:
+    """A number of worker processes; a context manager that ends them."""
+
+    def __init__(self, count: int, seconds_per_image: float = SECONDS_PER_IMAGE) -> None:
+        self.seconds_per_image = seconds_per_image
+        self.peak_rss = 0
+        # A fork would copy locks that ONNX Runtime's threads may hold.
+        self._context = multiprocessing.get_context("spawn")
+        self._workers = [self._start() for _ in range(count)]
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            _end(worker)
+
+    @property
+    def room(self) -> int:
+        """Return how many tasks can be given at once."""
+        return sum(WAITING - len(worker.tasks) for worker in self._workers)
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a result is still to come."""
+        return any(worker.tasks for worker in self._workers)
+
+    def give(self, task: Task) -> None:
+        """Give a task to the worker with the fewest; there must be room."""
+        self._send(min(self._workers, key=lambda worker: len(worker.tasks)), task)
+
+    def collect(self, timeout: float = POLL) -> list[Result]:
+        """Return the results that have come, waiting for the first up to `timeout` seconds."""
+        results: list[Result] = []
+        at_work = [worker for worker in self._workers if worker.tasks]
+        ready = set(wait([worker.connection for worker in at_work], timeout))
+        for worker in at_work:
+            if worker.connection in ready:
+                results += self._receive(worker)
+            elif time.monotonic() - worker.since > self.seconds_per_image:
+                results += self._replace(worker, "timeout")
+        return results
+
+    def _start(self) -> Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process=process, connection=ours)
+
+    def _send(self, worker: Worker, task: Task) -> None:
+        if not worker.tasks:
+            worker.since = time.monotonic()
+        worker.tasks.append(task)
+        # One that has ended is found and replaced by `collect`, which reads its pipe's end.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            worker.connection.send(task)
+
+    def _receive(self, worker: Worker) -> list[Result]:
+        try:
+            result: Result = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            return self._replace(worker, "crashed")
+        worker.tasks.popleft()
+        worker.since = time.monotonic()
+        self.peak_rss = max(self.peak_rss, result.peak_rss)
+        return [result]
+
+    def _replace(self, worker: Worker, kind: str) -> list[Result]:
+        """Start another process in a worker's place; its first task is the one that failed."""
+        _end(worker)
+        code = worker.process.exitcode
+        failed, *others = worker.tasks
+        fresh = self._start()
+        self._workers[self._workers.index(worker)] = fresh
+        for task in others:
+            self._send(fresh, task)
+        if kind == "timeout":
+            error = ImageError(
+                "timeout", f"{failed.path}: not decoded within {self.seconds_per_image:.0f} s."
+            )
+        else:
+            said = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit {code}"
+            error = ImageError("crashed", f"{failed.path}: the decoder crashed ({said}).")
+        return [Result(key=failed.key, loaded=error)]
+
+
+def load_all(workers: Workers, tasks: Iterable[Task]) -> Iterator[Result]:
+    """Yield the results of all tasks as they come; a task is drawn when there is room for it."""
+    source = iter(tasks)
+    while True:
+        for task in itertools.islice(source, workers.room):
+            workers.give(task)
+        if not workers.busy:
+            return
+        yield from workers.collect()
+
+
+def _end(worker: Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.connection.close()
+
+
+def _work(connection: Connection) -> None:
+    """Load one task after another until the pipe closes: the life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides about an interrupt
+    while True:
+        try:
+            task: Task = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        loaded: Loaded | ImageError
+        try:
+            loaded = load(task.path, task.configs)
+        except ImageError as error:
+            loaded = error
+        except MemoryError:
+            loaded = ImageError("too-large", f"{task.path}: not enough memory to decode it.")
+        connection.send(Result(key=task.key, loaded=loaded, peak_rss=peak_rss()))
+
+
+def peak_rss() -> int:
+    """Return the most memory that this process has held, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def default_count() -> int:
+    """Return how many workers to start where nobody says: one for each CPU that we may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
