@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
-
 from train import cache, storage
 from train.errors import ConfigError, DataError
 from train.prepare import prepare
