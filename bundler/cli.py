@@ -52,7 +52,7 @@ def cli(context: click.Context) -> None:
 @click.option("--rev", default="HEAD", show_default=True, help="The commit to bundle.")
 @click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
 @click.pass_obj
-def code(settings: Settings, rev: str, allow_dirty: bool, **common_options: Any) -> None:
+def code(settings: Settings, /, rev: str, allow_dirty: bool, **common_options: Any) -> None:
     """Bundle a git commit of this repository, with the runner in it."""
     from bundler import snapshot
 
@@ -64,7 +64,7 @@ def code(settings: Settings, rev: str, allow_dirty: bool, **common_options: Any)
 @cli.command()
 @common
 @click.pass_obj
-def notebook(settings: Settings, **common_options: Any) -> None:
+def notebook(settings: Settings, /, **common_options: Any) -> None:
     """Write the submission notebook for the three bundles in dist (--out: where they lie)."""
     from bundler.notebook import submission
 

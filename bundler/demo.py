@@ -112,12 +112,16 @@ def build_bundles(out: Path, checkpoint: Path) -> None:
     """Build libs, model and code, and the notebook that was made for them."""
     banner("3. Three bundles and a notebook")
     requirements = settings.load().root / "wheelhouse-demo.txt"
-    libs = ["libs", "--requirements", requirements, "--target", "host", "--out", out / "libs"]
-    model = ["model", "--ckpt", checkpoint, "--threshold", "0.5", "--out", out / "model"]
-    code = ["code", "--allow-dirty", "--out", out / "code"]
-    notebook = ["notebook", "--out", out]
-    for command in (libs, model, code, notebook):
-        process.run([sys.executable, "-m", "bundler.cli", *command], echo=True)
+    wheels = ["--requirements", str(requirements), "--target", "host"]
+    run_command("libs", *wheels, "--out", str(out / "libs"))
+    run_command("model", "--ckpt", str(checkpoint), "--threshold=0.5", "--out", str(out / "model"))
+    run_command("code", "--allow-dirty", "--out", str(out / "code"))
+    run_command("notebook", "--out", str(out))
+
+
+def run_command(*words: str) -> None:
+    """Run `rsna-bundle` as one would type it."""
+    process.run([Path(sys.executable).with_name("rsna-bundle"), *words], echo=True)
 
 
 def mount(out: Path, competition: Path) -> Path:
@@ -135,8 +139,8 @@ def submit(out: Path, mounted: Path, python: str) -> Path:
     banner("4. The notebook, network cut, inputs read-only")
     working = out / "working"
     working.mkdir()
-    executed = ["bundler.notebook.execute", out / "notebook" / NOTEBOOK, working / "executed.ipynb"]
-    command = [sys.executable, "-m", *executed, "--python", python]
+    notebooks = [str(out / "notebook" / NOTEBOOK), str(working / "executed.ipynb")]
+    command = [sys.executable, "-m", "bundler.notebook.execute", *notebooks, "--python", python]
     environment = os.environ | {
         "RSNA_BUNDLE_INPUT": str(mounted),
         "TMPDIR": str(out / "scratch"),

@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Outcome:
     failures: list[tuple[str, ImageError]] = field(default_factory=list)
     transfer_syntaxes: Counter[str] = field(default_factory=Counter)
     decoders: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
     def done(self) -> int:
@@ -84,7 +84,8 @@ def _batches(
             continue
         outcome.transfer_syntaxes[loaded.transfer_syntax] += 1
         outcome.decoders[loaded.decoder] += 1
-        outcome.seconds.update(loaded.seconds)
+        for stage, seconds in loaded.seconds.items():
+            outcome.seconds[stage] += seconds
         batch.append((image, loaded))
         if len(batch) == BATCH:
             yield batch

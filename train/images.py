@@ -1,0 +1,100 @@
+"""The run's images: the cache it learns from, made where it is absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inference.pixels.preprocess import PRESETS, PreprocessConfig
+from train import cache, storage
+from train.errors import ConfigError, DataError
+from train.prepare import prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from omegaconf import DictConfig
+
+    from train.processes import Processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedImages:
+    """A cache that holds every image of the table, or says why not."""
+
+    cache: cache.Cache
+    preprocess: PreprocessConfig
+    max_failures: float
+
+    def readable(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows whose image can be read; DataError where too many cannot."""
+        there = rows.image_id.isin(self.cache.rows.keys())
+        lost = rows[~there]
+        if not len(lost):
+            return rows.copy()
+        first = lost.image_id.iloc[0]
+        why = self.cache.failures.get(first, "it is not in the cache")
+        said = (
+            f"{len(lost)} of {len(rows)} images cannot be read, {first} for one: {why} "
+            f"All are named in {self.cache.folder / 'failures.csv'}."
+        )
+        if len(lost) > self.max_failures * len(rows):
+            raise DataError(f"{said} That is more than data.max_failures allows.")
+        blind = set(lost.prediction_id) - set(rows[there].prediction_id)
+        print(
+            f"train: {said} They are left out; {len(blind)} breasts have no image left.",
+            file=sys.stderr,
+        )
+        return rows[there].reset_index(drop=True)
+
+
+def preprocess_config(preset: str, size: tuple[int, int] | None) -> PreprocessConfig:
+    """Return a preset of inference.pixels, at another size if one is given."""
+    if preset not in PRESETS:
+        raise ConfigError(f"data.preset is {preset!r}, not one of {', '.join(sorted(PRESETS))}.")
+    config = PRESETS[preset]
+    if size is None:
+        return config
+    if len(size) != 2 or not all(isinstance(side, int) and side >= 16 for side in size):
+        raise ConfigError(f"data.size is {list(size)}; it is [height, width], 16 or more each.")
+    return replace(config, size=(size[0], size[1]))
+
+
+def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> CachedImages:
+    """Open the run's cache, after the first process has made or completed it."""
+    config = preprocess_config(cfg.data.preset, cfg.data.size and tuple(cfg.data.size))
+    place = Path(cfg.data.cache or default_place(cfg.data.dir, cfg.data.preset, config))
+    if processes.first and not _is_complete(place, config, rows, cfg.data.dir):
+        prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
+    processes.wait()
+    return CachedImages(
+        cache=cache.open_cache(place), preprocess=config, max_failures=cfg.data.max_failures
+    )
+
+
+def default_place(competition: str, preset: str, config: PreprocessConfig) -> str:
+    """Return a cache's place below the working directory, another for each folder and size."""
+    path = competition if storage.is_remote(competition) else str(Path(competition).resolve())
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).name).strip("-")
+    digest = hashlib.sha256(path.encode()).hexdigest()[:8]
+    return f".cache/{name}-{preset}-{config.size[0]}x{config.size[1]}-{digest}"
+
+
+def _is_complete(
+    place: Path, config: PreprocessConfig, rows: pd.DataFrame, competition: str
+) -> bool:
+    """Tell whether a cache may be used without its source, as on a machine that lacks it."""
+    if storage.is_remote(competition) or (storage.local(competition) / "train_images").exists():
+        return False  # preparing again is cheap, and sees what changed
+    found = cache.open_cache(place)
+    ours = config.as_dict()
+    if not cache.same_preprocess(found.preprocess, ours):
+        raise DataError(
+            f"{place} is a cache of another preprocessing ({found.preprocess}) than the run's "
+            f"({ours})."
+        )
+    return set(rows.image_id) <= found.rows.keys() | found.failures.keys()

@@ -1,0 +1,117 @@
+"""The network: uint8 images in, logits out, normalisation included.
+
+What is trained is what is exported: `Classifier` takes the uint8 images of `inference.pixels`
+and normalises them itself, so nothing about numbers is left to whoever calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from train.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from train.checkpoint import Checkpoint
+
+# Grey images under weights learned on colour ones: the mean of the three channels' figures.
+IMAGENET = {"mean": 0.449, "std": 0.226, "scale": 1 / 255}
+
+
+class Classifier(nn.Module):
+    """Images uint8 [N, 1, H, W] (and a table float [N, K]) → logits [N, outputs].
+
+    Output 0 is cancer; what follows are the classes of the auxiliary targets.
+    """
+
+    def __init__(self, net: nn.Module, normalize: Mapping[str, float], in_chans: int) -> None:
+        """Wrap a network that takes normalised images of `in_chans` channels."""
+        super().__init__()
+        self.net = net
+        self.in_chans = in_chans
+        for name in ("mean", "std", "scale"):
+            value = torch.tensor(float(normalize[name]))
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, images: Tensor, table: Tensor | None = None) -> Tensor:
+        """Return the logits."""
+        pixels = (images.to(self.mean.dtype) * self.scale - self.mean) / self.std
+        if self.in_chans > 1:
+            pixels = pixels.expand(-1, self.in_chans, -1, -1)
+        return self.net(pixels) if table is None else self.net(pixels, table)
+
+
+class TableNet(nn.Module):
+    """An image network with a branch for numbers: a missing one (NaN) is zero and flagged."""
+
+    def __init__(self, backbone: nn.Module, columns: int, outputs: int, width: int = 32) -> None:
+        """Join a timm backbone without a head to `columns` numbers."""
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("center", torch.zeros(columns))
+        self.register_buffer("spread", torch.ones(columns))
+        self.table = nn.Sequential(
+            nn.Linear(2 * columns, width), nn.ReLU(), nn.Linear(width, width)
+        )
+        self.head = nn.Linear(int(backbone.num_features) + width, outputs)  # type: ignore[arg-type]
+
+    def fit_table(self, table: Tensor) -> None:
+        """Learn from the training part what is usual in each column, float [N, K]."""
+        for column in range(table.shape[1]):
+            known = table[:, column][~table[:, column].isnan()]
+            if len(known):
+                self.center[column] = known.mean()
+                self.spread[column] = known.std(correction=0).clamp(min=1e-3)
+
+    def forward(self, pixels: Tensor, table: Tensor) -> Tensor:
+        """Return logits [N, outputs] of normalised images and raw numbers."""
+        unknown = torch.isnan(table)
+        numbers = torch.where(unknown, 0.0, (table - self.center) / self.spread)
+        aside = self.table(torch.cat([numbers, unknown.to(numbers.dtype)], dim=1))
+        return self.head(torch.cat([self.backbone(pixels), aside], dim=1))
+
+
+def build(
+    arch: str,
+    model_kwargs: Mapping[str, Any],
+    metadata_columns: Sequence[str] = (),
+    *,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Build the bare network: a timm model, or a TableNet around one.
+
+    Without metadata its weights bear timm's own names. `model_kwargs` are timm's, with
+    `num_classes` outputs. Raises ConfigError with the nearest names for an unknown `arch`.
+    """
+    from train.timm_import import timm
+
+    name = arch.partition(".")[0]
+    if not timm.is_model(name):
+        import difflib
+
+        near = difflib.get_close_matches(name, timm.list_models(), n=4, cutoff=0.5)
+        raise ConfigError(
+            f"timm {timm.__version__} has no model {arch!r}."
+            + (f" Nearest: {', '.join(near)}." if near else "")
+        )
+    kwargs = dict(model_kwargs)
+    if not metadata_columns:
+        return timm.create_model(arch, pretrained=pretrained, **kwargs)
+    outputs = kwargs.pop("num_classes")
+    backbone = timm.create_model(arch, pretrained=pretrained, num_classes=0, **kwargs)
+    return TableNet(backbone, len(metadata_columns), outputs)
+
+
+def restore(checkpoint: Checkpoint) -> Classifier:
+    """Return a checkpoint's model, its EMA weights where it has them, ready to predict."""
+    net = build(checkpoint.arch, checkpoint.model_kwargs, checkpoint.metadata_columns)
+    weights = checkpoint.model if checkpoint.ema is None else checkpoint.ema
+    try:
+        net.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise DataError(f"The weights do not fit {checkpoint.arch}: {error}") from error
+    in_chans = int(checkpoint.model_kwargs.get("in_chans", 3))
+    return Classifier(net, checkpoint.normalize, in_chans).eval()
