@@ -3,9 +3,10 @@
 Everything that is slow to import is imported inside the command that needs it.
 """
 
+import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 import inference
 from bundler import settings as settings_module
 from bundler.errors import BundlerError
+from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES
 from bundler.settings import Settings
 from inference.errors import RunError
 
@@ -30,6 +32,11 @@ quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but err
 def common(command: Command) -> Command:
     """Add the options that all commands have."""
     return out_option(json_option(quiet_option(command)))
+
+
+def add(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options to a command, in their order."""
+    return lambda command: functools.reduce(lambda one, option: option(one), options[::-1], command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -92,6 +99,74 @@ def libs(settings: Settings, /, **given: Any) -> None:
     )
     built = build(options)
     report(built.as_dict(), built.summary(), as_json=given["as_json"], quiet=given["quiet"])
+
+
+MODEL_OPTIONS = (
+    click.option(
+        "--ckpt",
+        "checkpoints",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="A checkpoint, or a folder of them; repeatable.",
+    ),
+    click.option("--arch", metavar="MODEL", help="The timm model."),
+    click.option("--preset", metavar="NAME", help="The preprocessing it was trained on."),
+    click.option("--mean", metavar="X[,X,X]", help="What training subtracted, after --scale."),
+    click.option("--std", metavar="X[,X,X]", help="What training then divided by."),
+    click.option(
+        "--scale",
+        type=click.Choice(list(SCALES)),
+        help="1/255 if it was trained on pixels from 0 to 1, 1 if on 0 to 255.",
+    ),
+    click.option("--in-chans", type=click.Choice(["1", "3"]), help="Its input channels."),
+    click.option("--head", metavar="sigmoid:K|softmax", help="Which of its outputs is cancer."),
+    click.option("--prevalence", type=float, help="Share of cancer in its validation set."),
+    click.option("--threshold", type=float, help="The probability that counts as cancer."),
+    click.option(
+        "--aggregation",
+        type=click.Choice(["mean", "max"]),
+        default="mean",
+        show_default=True,
+        help="How the probabilities of a breast's images become one.",
+    ),
+    click.option(
+        "--output",
+        type=click.Choice(["binary", "probability"]),
+        help="What the submission says of a breast (default: the settings').",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="fp32",
+        show_default=True,
+        help="What the network computes in.",
+    ),
+    click.option(
+        "--ensemble",
+        type=click.Choice(ENSEMBLES),
+        default="merge",
+        show_default=True,
+        help="Folds in one file that averages them, or a file each.",
+    ),
+)
+
+
+@cli.group(invoke_without_command=True)
+@common
+@add(MODEL_OPTIONS)
+@click.pass_context
+def model(
+    context: click.Context, /, out: Path | None, as_json: bool, quiet: bool, **told: Any
+) -> None:
+    """Export checkpoints as one verified ONNX with their history inside, and bundle it."""
+    if context.invoked_subcommand:
+        return
+    from bundler.model import export
+    from bundler.model.options import parse
+
+    settings: Settings = context.obj
+    built = export.build(parse(told, settings), out or settings.dist / "model")
+    report(built.as_dict(), built.summary(), as_json=as_json, quiet=quiet)
 
 
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:

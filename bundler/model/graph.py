@@ -1,0 +1,120 @@
+"""The ONNX graph: exported, stripped of the machine it came from, and described."""
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx_ir
+import torch
+
+from bundler.errors import InputError
+from bundler.model.network import Folds
+from inference.boot.bundle import canonical
+
+METADATA_KEY = "rsna-bundle"  # as inference.predict reads it
+OUTPUTS = ("probability", "folds", "logits")
+OPSET = 18
+LARGEST_BATCH = 1 << 16
+EMBEDDED_LIMIT = 2 * 1000**3  # bytes; protobuf holds no more than 2 GiB in one message
+
+
+def export(
+    network: Folds, size: tuple[int, int], metadata_width: int, architecture: str
+) -> onnx_ir.Model:
+    """Return the graph of a network for images of `size` (H, W), its batch dynamic."""
+    inputs: list[torch.Tensor] = [torch.zeros((2, 1, *size), dtype=torch.uint8)]
+    if metadata_width:
+        inputs.append(torch.zeros((2, metadata_width)))
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                network.eval(),
+                tuple(inputs),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image", "metadata"][: len(inputs)],
+                output_names=list(OUTPUTS),
+                dynamic_shapes=tuple({0: batch} for _ in inputs),
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, AssertionError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"{architecture} cannot be exported to ONNX for images of {size[0]}×{size[1]}: "
+            f"{reason} Does the architecture take this size? Another --preset or --arch may."
+        ) from error
+    assert program is not None  # it is None only where `f` is given
+    return program.model
+
+
+def strip(model: onnx_ir.Model) -> None:
+    """Remove what tells of the exporting machine: stack traces, paths, the names of modules."""
+    model.doc_string = None
+    model.metadata_props.clear()
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        graph.metadata_props.clear()
+        graph.doc_string = None
+        values = [*graph.inputs, *graph.outputs, *graph.initializers.values()]
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            values += node.outputs
+        for value in values:
+            value.metadata_props.clear()
+            value.doc_string = None
+
+
+def write(model: onnx_ir.Model, path: Path, card: Mapping[str, Any]) -> list[Path]:
+    """Write a graph with its card; the weights go beside it where one file cannot hold them."""
+    model.metadata_props[METADATA_KEY] = canonical(card).decode()
+    weights = sum(
+        value.const_value.nbytes
+        for value in model.graph.initializers.values()
+        if value.const_value is not None
+    )
+    if weights < EMBEDDED_LIMIT:
+        onnx_ir.save(model, path)
+        return [path]
+    data = path.with_name(path.name + ".data")
+    onnx_ir.save(model, path, external_data=data.name)
+    return [path, data]
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return what an ONNX file says of itself; weights are not read."""
+    import onnx
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InputError(f"{path} cannot be read as ONNX: {error}.") from error
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            card = json.loads(entry.value)
+            if isinstance(card, dict):
+                return card
+    raise InputError(
+        f"{path} carries no {METADATA_KEY} metadata: it was not exported by `rsna-bundle model`."
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's chatter off the terminal; its errors are raised all the same."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            # torch 2.13's exporter trips over deprecations of its own.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)

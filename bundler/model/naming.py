@@ -1,0 +1,54 @@
+"""What a checkpoint's file name says: fold, epoch and metrics.
+
+The names seen in the field: `model_fold1_epoch49_vacc0.545_vpfbeta0.504.pth`,
+`fold0_epoch02_vpfbeta0.504.pt`, `epoch=12-val_loss=0.123.ckpt`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_FOLD = re.compile(r"(?:^|[^a-z])fold[=_-]?(\d+)", re.IGNORECASE)
+_EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[=_-]?(\d+)", re.IGNORECASE)
+_METRIC = re.compile(r"(?:^|[_\- ])([A-Za-z][A-Za-z_]*?\d?)=?(\d*\.\d+)(?=$|[_\- ])")
+_LOWER_IS_BETTER = ("loss", "error", "mae", "rmse", "brier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What was read from a name; None where it does not say."""
+
+    fold: int | None = None
+    epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def parse(stem: str) -> Named:
+    """Read fold, epoch and metrics from a file name without its extension."""
+    fold, epoch = _FOLD.search(stem), _EPOCH.search(stem)
+    metrics = {match[1].strip("_"): float(match[2]) for match in _METRIC.finditer(stem)}
+    return Named(
+        fold=int(fold[1]) if fold else None,
+        epoch=int(epoch[1]) if epoch else None,
+        metrics={name: value for name, value in metrics.items() if name not in ("fold", "epoch")},
+    )
+
+
+def find_metric(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return a metric by its name, a leading `v`, `val_` or `val/` ignored; None without it."""
+    if name in metrics:
+        return metrics[name]
+    for key, value in metrics.items():
+        if _bare(key) == _bare(name):
+            return value
+    return None
+
+
+def is_lower_better(name: str) -> bool:
+    """Say whether a smaller value of the metric is the better one."""
+    return any(word in name.lower() for word in _LOWER_IS_BETTER)
+
+
+def _bare(name: str) -> str:
+    bare = re.sub(r"^(val|valid|validation)[_/-]", "", name.lower())
+    return bare.removeprefix("v") if bare == name.lower() else bare

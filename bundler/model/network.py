@@ -1,0 +1,55 @@
+"""The network as it is exported: uint8 pixels → the probability, each fold's beside the mean."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Folds(nn.Module):
+    """One or several folds of one architecture behind one normalisation.
+
+    uint8 [N, 1, H, W] (and float32 [N, K] of metadata) → probability float32 [N] (the folds'
+    mean), folds float32 [N, F], logits float32 [N, F]. With `half` the nets compute in float16;
+    what goes in and out stays as it is.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        nets: Sequence[nn.Module],
+        *,
+        normalize: Mapping[str, Any],
+        channels: int,
+        head: str = "sigmoid:0",
+        half: bool = False,
+    ) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(net.half() if half else net for net in nets)
+        self.scale, self.channels, self.half_precision = float(normalize["scale"]), channels, half
+        self.kind, _, index = head.partition(":")
+        self.index = int(index or 0)
+        for name in ("mean", "std"):
+            value = torch.as_tensor(normalize[name], dtype=torch.float32).reshape(1, -1, 1, 1)
+            self.register_buffer(name, value.clone())
+
+    def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return probability [N], folds [N, F] and logits [N, F]."""
+        pixels = (image.float() * self.scale - self.mean) / self.std
+        pixels = pixels.expand(-1, self.channels, -1, -1)
+        inputs = [pixels] if metadata is None else [pixels, metadata]
+        if self.half_precision:
+            inputs = [value.half() for value in inputs]
+        logits = torch.stack([self._logit(net(*inputs).float()) for net in self.nets], dim=1)
+        folds = torch.sigmoid(logits)
+        return folds.mean(dim=1), folds, logits
+
+    def _logit(self, answer: Tensor) -> Tensor:
+        """Return the logit of cancer [N] from a net's answer [N, C] or [N]."""
+        answer = answer.reshape(answer.shape[0], -1)
+        if self.kind == "softmax":  # softmax over two classes is the sigmoid of their difference
+            return answer[:, 1] - answer[:, 0]
+        return answer[:, self.index]

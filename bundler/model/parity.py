@@ -1,0 +1,123 @@
+"""Whether ONNX Runtime says what torch said: largest and mean difference, and the ranks."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from bundler.errors import CheckError
+from bundler.model.network import Folds
+
+Array = npt.NDArray[Any]
+TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "int8": 5e-3}  # of a probability
+RANDOM_IMAGES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Differences between torch in float32 and the ONNX file, over `images` images."""
+
+    images: int
+    real: int
+    probability_max: float
+    probability_mean: float
+    logit_max: float
+    logit_mean: float
+    rank_agreement: float
+    tolerance: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types; differences as one digit, so that equal exports stay equal."""
+        values = asdict(self)
+        rounded = ("probability_max", "probability_mean", "logit_max", "logit_mean")
+        return values | {name: float(f"{values[name]:.0e}") for name in rounded}
+
+
+def random_images(size: tuple[int, int], count: int = RANDOM_IMAGES) -> npt.NDArray[np.uint8]:
+    """Return uint8 [count, H, W]: from noise to smooth, since a network may hide in either."""
+    rng = np.random.default_rng(0)
+    height, width = size
+    noise = rng.integers(0, 256, (count, height, width))
+    ramp = np.linspace(0, 255, height)[:, None] * np.linspace(0, 1, width)
+    share = np.linspace(0, 1, count)[:, None, None]
+    return np.asarray(noise * (1 - share) + ramp * share, dtype=np.uint8)
+
+
+def answer_torch(network: Folds, images: Array, metadata: Array | None) -> tuple[Array, Array]:
+    """Return a network's probabilities [N] and logits [N, F], one image at a time."""
+    probabilities, logits = [], []
+    with torch.inference_mode():
+        for index in range(len(images)):
+            inputs = [torch.from_numpy(images[index : index + 1, None])]
+            if metadata is not None:
+                inputs.append(torch.from_numpy(metadata[index : index + 1]))
+            probability, _, logit = network.eval()(*inputs)
+            probabilities.append(probability.numpy())
+            logits.append(logit.numpy())
+    return np.concatenate(probabilities), np.concatenate(logits)
+
+
+def answer_onnx(path: Path, images: Array, metadata: Array | None) -> tuple[Array, Array]:
+    """Return an ONNX file's probabilities [N] and logits [N, F] on the CPU, in one batch."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    inputs = {"image": images[:, None]}
+    if metadata is not None:
+        inputs["metadata"] = metadata
+    probability, logits = session.run(["probability", "logits"], inputs)
+    return np.asarray(probability), np.asarray(logits)
+
+
+def compare(
+    expected: tuple[Array, Array], found: tuple[Array, Array], *, real: int, tolerance: float
+) -> Parity:
+    """Return how two answers (probabilities [N], logits [N, F]) differ."""
+    probability = np.abs(expected[0].astype(np.float64) - found[0])
+    logit = np.abs(expected[1].astype(np.float64) - found[1])
+    return Parity(
+        images=len(probability),
+        real=real,
+        probability_max=float(probability.max()),
+        probability_mean=float(probability.mean()),
+        logit_max=float(logit.max()),
+        logit_mean=float(logit.mean()),
+        rank_agreement=rank_agreement(expected[0], found[0], tolerance),
+        tolerance=tolerance,
+    )
+
+
+def rank_agreement(expected: Array, found: Array, tolerance: float) -> float:
+    """Return the share of pairs, further apart than the tolerance, that keep their order."""
+    apart = expected[:, None].astype(np.float64) - expected[None]
+    pairs = apart > tolerance
+    if not pairs.any():
+        return 1.0
+    kept = (found[:, None].astype(np.float64) - found[None])[pairs] > 0
+    return float(kept.mean())
+
+
+def check(parity: Parity, precision: str) -> None:
+    """Refuse an export that does not say what torch said. Raises CheckError."""
+    if not parity.probability_max <= parity.tolerance:  # NaN is refused, too
+        raise CheckError(
+            f"The export in {precision} is off by {parity.probability_max:.1e} in probability "
+            f"(mean {parity.probability_mean:.1e}, rank agreement {parity.rank_agreement:.3f}); "
+            f"at most {parity.tolerance:.0e} is allowed. Nothing was written. "
+            + (
+                "Export with --precision fp32."
+                if precision != "fp32"
+                else "Please report the architecture: torch and ONNX Runtime should agree on it."
+            )
+        )
+
+
+def random_metadata(width: int, count: int) -> npt.NDArray[np.float32] | None:
+    """Return float32 [count, width] of metadata as it is encoded, or None without any."""
+    if not width:
+        return None
+    return np.random.default_rng(1).choice([-1.0, 0.0, 0.3, 1.0], (count, width)).astype(np.float32)

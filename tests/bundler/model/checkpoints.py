@@ -1,0 +1,65 @@
+"""Small checkpoints, in this project's format and in the formats of others."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bundler.model.options import ModelOptions
+from inference.pixels.preprocess import PreprocessConfig
+from train import checkpoint, model
+
+SIZE = (96, 64)
+ARCH = "test_resnet"  # timm's own for tests: 0.4 million parameters
+NORMALIZE = {"mean": 0.4, "std": 0.2, "scale": 1 / 255}
+# What a checkpoint that says nothing has to be told (and the preset, since SIZE is no preset's).
+TOLD: dict[str, Any] = {
+    "arch": ARCH,
+    "preset": "baseline-512",
+    "mean": (0.4,),
+    "std": (0.2,),
+    "scale": 1 / 255,
+    "prevalence": 0.02,
+    "threshold": 0.5,
+}
+
+
+def net(arch: str = ARCH, seed: int = 0, **kwargs: Any) -> torch.nn.Module:
+    """Return a network with weights by seed, its batch norms as if they had seen images."""
+    torch.manual_seed(seed)
+    made = model.build(arch, {"num_classes": 1, "in_chans": 1, **kwargs})
+    for name, value in made.named_buffers():
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+    return made.eval()
+
+
+def save(path: Path, *, seed: int = 0, **changes: Any) -> Path:
+    """Write a checkpoint as the training writes it, but for `changes`."""
+    values: dict[str, Any] = {
+        "arch": ARCH,
+        "model_kwargs": {"num_classes": 1, "in_chans": 1},
+        "preprocess": PreprocessConfig(size=SIZE).as_dict(),
+        "ema": None,
+        "normalize": NORMALIZE,
+        "metadata_columns": [],
+        "fold": 0,
+        "epoch": 2,
+        "metrics": {"pfbeta": 0.504},
+        "prevalence": 0.0206,
+        "run_id": "run-1",
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "config": {},
+    } | changes
+    values.setdefault("model", net(values["arch"], seed, **values["model_kwargs"]).state_dict())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(path, checkpoint.Checkpoint(**values))
+    return path
+
+
+def options(*paths: Path, **changes: Any) -> ModelOptions:
+    """Return the options of an export with a threshold, but for `changes`."""
+    return ModelOptions(**{"checkpoints": paths, "threshold": 0.5, **changes})
