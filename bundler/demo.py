@@ -96,13 +96,9 @@ def radiograph(name: str) -> Path:
 def train(competition: Path, runs: Path) -> Path:
     """Train a tiny model for a few seconds and return its checkpoint."""
     banner("2. A checkpoint: a tiny timm model, trained for a few seconds")
-    settings_of_run = [
-        "experiment=demo",
-        f"data.dir={competition}",
-        f"run.dir={runs}",
-    ]
-    process.run([sys.executable, "-m", "train.run", *settings_of_run], echo=True)
-    checkpoints = sorted(runs.rglob("*.pt"), key=lambda path: path.stat().st_mtime)
+    overrides = ["experiment=demo", "tracking=none", f"data.dir={competition}", f"out={runs}"]
+    process.run([sys.executable, "-m", "train.run", *overrides], echo=True)
+    checkpoints = sorted(runs.glob("fold0_*.pt"), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise InputError(f"The training left no checkpoint below {runs}.")
     return checkpoints[-1]
@@ -114,7 +110,9 @@ def build_bundles(out: Path, checkpoint: Path) -> None:
     requirements = settings.load().root / "wheelhouse-demo.txt"
     wheels = ["--requirements", str(requirements), "--target", "host"]
     run_command("libs", *wheels, "--out", str(out / "libs"))
-    run_command("model", "--ckpt", str(checkpoint), "--threshold=0.5", "--out", str(out / "model"))
+    # Numbers rather than 0 and 1, so that one sees the model at work.
+    numbers = ["--output", "probability"]
+    run_command("model", "--ckpt", str(checkpoint), *numbers, "--out", str(out / "model"))
     run_command("code", "--allow-dirty", "--out", str(out / "code"))
     run_command("notebook", "--out", str(out))
 

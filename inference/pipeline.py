@@ -50,6 +50,7 @@ class Outcome:
     transfer_syntaxes: Counter[str] = field(default_factory=Counter)
     decoders: Counter[str] = field(default_factory=Counter)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    workers: int = 0
     peak_rss_bytes: int = 0  # of the largest worker
 
     @property
@@ -93,7 +94,7 @@ def run(
                 predictor.submit(batches.pop(coarse))
         for batch in batches.values():
             predictor.submit(batch)
-    outcome.peak_rss_bytes = workers.peak_rss
+    outcome.workers, outcome.peak_rss_bytes = workers.count, workers.peak_rss
     progress(outcome)
     return outcome
 

@@ -1,7 +1,6 @@
 """ONNX sessions: batches of prepared images → probabilities."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from inference.pixels.preprocess import PreprocessConfig
 
 METADATA_KEY = "rsna-bundle"  # in the ONNX file: what bundle.json says of the model, too
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+BATCHES = {CUDA: 16, CPU: 4}  # images per call
+Providers = list[str | tuple[str, dict[str, int]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,11 @@ class Model:
         return tuple(self.card.get("metadata_columns") or ())
 
     @property
+    def batch_size(self) -> int:
+        """Return how many images a call should have on this device."""
+        return BATCHES[CUDA if CUDA in self.providers else CPU]
+
+    @property
     def providers(self) -> list[str]:
         """Return the execution providers that the session really has."""
         return list(self.session.get_providers())
@@ -53,11 +59,15 @@ class Model:
         return np.asarray(probability, dtype=np.float32).reshape(-1)
 
 
-def load(bundle: Bundle, device: str, threads: int = 0) -> list[Model]:
-    """Open the models of a verified model bundle on a device: auto, cpu or cuda."""
+def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:
+    """Open the models of a verified model bundle: all of them on each GPU, or once on the CPU.
+
+    `device`: `cuda` stops where there is none, `cpu` uses none, `auto` takes what there is.
+    """
+    files = [_file(bundle, entry["file"]) for entry in bundle.details["models"]]
     return [
-        open_model(_file(bundle, entry["file"]), device, threads)
-        for entry in bundle.details["models"]
+        [open_model(path, device, threads, providers) for path in files]
+        for providers in choose_providers(device)
     ]
 
 
@@ -68,13 +78,18 @@ def _file(bundle: Bundle, name: str) -> Path:
     raise BundleError(f"The model bundle in {bundle.folder} lists no file {name}; export it again.")
 
 
-def open_model(path: Path, device: str, threads: int = 0) -> Model:
+def open_model(
+    path: Path, device: str = "cpu", threads: int = 0, providers: Providers | None = None
+) -> Model:
     """Open one ONNX file; `threads` 0 leaves their number to ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Threads that spin while they wait would take the CPU from the decoding workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = providers or choose_providers(device)[0]
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=choose_providers(device))
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no common base of their own
         raise BundleError(
             f"{path} is no model that this ONNX Runtime ({onnxruntime.__version__}) can open: "
@@ -94,17 +109,18 @@ def open_model(path: Path, device: str, threads: int = 0) -> Model:
     )
 
 
-def choose_providers(device: str) -> list[str]:
-    """Return the execution providers to ask for; asking for CUDA without one is an error."""
-    if device == "cpu":
-        return [CPU]
-    if CUDA in onnxruntime.get_available_providers():
+def choose_providers(device: str) -> list[Providers]:
+    """Return the providers to ask for, once for each copy of the models: a GPU each, or the CPU.
+
+    Asking for CUDA where there is none is an error.
+    """
+    if device != "cpu" and CUDA in onnxruntime.get_available_providers():
         if hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # the image's CUDA libraries lie in Python packages
-        return [CUDA, CPU]
+        return [[(CUDA, {"device_id": number}), CPU] for number in range(max(1, count_gpus()))]
     if device == "cuda":
         raise _no_cuda()
-    return [CPU]
+    return [[CPU]]
 
 
 def _no_cuda() -> InstallError:
@@ -116,9 +132,9 @@ def _no_cuda() -> InstallError:
     )
 
 
-def has_gpu() -> bool:
-    """Say whether the machine has an NVIDIA GPU, used or not."""
-    return os.path.exists("/proc/driver/nvidia/version") or os.path.exists("/dev/nvidia0")
+def count_gpus() -> int:
+    """Return how many NVIDIA GPUs the machine has, used or not."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 def agreed(models: Sequence[Model], key: str) -> Any:

@@ -1,27 +1,29 @@
 """What the run says of itself: banner, progress, submission.json, closing lines."""
 
-import resource
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inference import predict
 from inference.boot.bundle import Bundle
-from inference.errors import TooManyFailuresError
-from inference.pipeline import Outcome
+from inference.deadline import Deadline
+from inference.errors import OutOfTimeError, TooManyFailuresError
+from inference.pipeline import Outcome, Replica
 from inference.predict import Model
 from inference.submission import TestImage
+from inference.workers import peak_rss
 
 NATURAL_POSITIVES = (0.002, 0.10)  # share of breasts called positive; about 2 % have a cancer
 ENOUGH_BREASTS = 100  # fewer say nothing about a distribution
+METRICS = ("pfbeta", "best_f1", "pr_auc", "roc_auc")  # of a checkpoint, shown where it has them
 EVERY = 10.0  # seconds between lines of progress
 
 
 def banner(
-    chosen: Mapping[str, Bundle], models: Sequence[Model], images: Sequence[TestImage]
+    chosen: Mapping[str, Bundle], replicas: Sequence[Replica], images: Sequence[TestImage]
 ) -> str:
     """Return what this run is made of: commit, checkpoint, wheels, images, device."""
     code, libs = chosen["code"], chosen["libs"]
@@ -35,8 +37,9 @@ def banner(
         f"libs   {libs.id[:12]}  {len(libs.details['lock'])} wheels for Python "
         f"{libs.details['target']['python']}: {_pins(libs)}",
         f"test   {len(images)} images, {len({image.prediction_id for image in images})} breasts",
-        f"device {', '.join(models[0].providers)}",
-        *(f"warning: {warning}" for warning in device_warnings(models)),
+        f"device {', '.join(replicas[0][0].providers)}"
+        + (f", on {len(replicas)} devices" if len(replicas) > 1 else ""),
+        *(f"warning: {warning}" for warning in device_warnings(replicas[0])),
     ]
     return "\n".join(lines)
 
@@ -49,8 +52,9 @@ def describe(entry: Mapping[str, Any]) -> str:
         if checkpoint.get(key) is not None:
             parts.append(f"{key} {checkpoint[key]}")
     metrics = checkpoint.get("metrics") or {}
-    parts += [f"{name} {value:.4g}" for name, value in metrics.items() if _is_number(value)]
-    return "  ".join(parts)
+    numbers = [name for name, value in metrics.items() if _is_number(value)]
+    shown = [name for name in METRICS if name in numbers] or numbers[:3]
+    return "  ".join([*parts, *(f"{name} {metrics[name]:.3f}" for name in shown)])
 
 
 def _is_number(value: object) -> bool:
@@ -65,30 +69,62 @@ def _pins(libs: Bundle) -> str:
 def device_warnings(models: Sequence[Model]) -> list[str]:
     """Return a warning where the machine has a GPU that the models do not use."""
     on_cpu = [model.name for model in models if predict.CUDA not in model.providers]
-    if on_cpu and predict.has_gpu():
+    if on_cpu and predict.count_gpus():
         return [f"this machine has a GPU, but {', '.join(on_cpu)} runs on the CPU"]
     return []
 
 
-def progress() -> Callable[[Outcome], None]:
-    """Return a callback that prints how far the run is, once in a while."""
-    start = time.monotonic()
-    last = start
+class Progress:
+    """A callback that prints how far the run is: a bar in a terminal, else a line now and then."""
 
-    def show(outcome: Outcome) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < EVERY and outcome.done < outcome.total:
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._terminal = sys.stdout.isatty()
+        self._every = 0.2 if self._terminal else EVERY
+        self._last = time.monotonic()
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Print where it is time to."""
+        finished = outcome.done == outcome.total
+        if time.monotonic() - self._last < self._every and not finished:
             return
-        last = now
-        rate = outcome.done / max(now - start, 1e-9)
-        left = (outcome.total - outcome.done) / rate
-        print(
-            f"{outcome.done}/{outcome.total} images, {rate:.1f} images/s, {left / 60:.1f} min left",
-            flush=True,
-        )
+        self._last = time.monotonic()
+        line = self.line(outcome)
+        if self._terminal:
+            filled = 30 * outcome.done // outcome.total
+            print(f"\r[{'#' * filled:30}] {line}\x1b[K", end="\n" if finished else "", flush=True)
+        else:
+            print(line, flush=True)
 
-    return show
+    def line(self, outcome: Outcome) -> str:
+        """Return how many images are done, how fast, and when the run will have ended."""
+        said = f"{outcome.done}/{outcome.total} images"
+        rate = self._deadline.rate(outcome.done)
+        end = self._deadline.projected(outcome.done, outcome.total)
+        if rate is None or end is None:
+            return said
+        said += f", {rate:.1f} images/s, {self._deadline.elapsed() / 60:.1f} of {end / 60:.1f} min"
+        limit = self._deadline.limit
+        if limit is not None and end > limit:
+            said += f": beyond the limit of {limit / 60:.1f} min"
+        return said
+
+
+def check_deadline(outcome: Outcome, deadline: Deadline) -> None:
+    """Raise where time ran out and the run was to stop; otherwise say what was left out."""
+    if not outcome.skipped:
+        return
+    named = ", ".join(outcome.skipped[:10]) + (" …" if len(outcome.skipped) > 10 else "")
+    said = (
+        f"The limit of {deadline.limit:.0f} s is over with {len(outcome.skipped)} of "
+        f"{outcome.total} images to do ({named})"
+    )
+    if deadline.at == "stop":
+        raise OutOfTimeError(
+            f"{said}; nothing was written. Use a smaller preset or model, or finish with what "
+            "there is: --at-deadline coarse."
+        )
+    print(f"warning: {said}", file=sys.stderr, flush=True)
 
 
 def check_failures(outcome: Outcome, most: float) -> None:
@@ -110,11 +146,12 @@ def check_failures(outcome: Outcome, most: float) -> None:
 
 def build(
     chosen: Mapping[str, Bundle],
-    models: Sequence[Model],
+    replicas: Sequence[Replica],
     images: Sequence[TestImage],
     outcome: Outcome,
     predictions: Mapping[str, float],
     fallbacks: Sequence[str],
+    deadline: Deadline,
 ) -> dict[str, Any]:
     """Return submission.json: what was predicted, from what, how fast, and what went wrong."""
     failures: dict[str, list[str]] = defaultdict(list)
@@ -135,11 +172,15 @@ def build(
         "fallbacks": list(fallbacks),
         "seconds": seconds,
         "images_per_s": round(outcome.total / max(seconds["total"], 1e-3), 3),
-        "peak_rss_bytes": _peak_rss(),
+        "peak_rss_bytes": peak_rss() + outcome.workers * outcome.peak_rss_bytes,
         "predictions": distribution(list(predictions.values())),
-        "warnings": [*device_warnings(models), *distribution_warnings(predictions)],
-        "providers": {model.name: model.providers for model in models},
-        "deadline": None,
+        "warnings": [
+            *device_warnings(replicas[0]),
+            *deadline_warnings(outcome),
+            *distribution_warnings(predictions),
+        ],
+        "providers": {model.name: model.providers for model in replicas[0]},
+        "deadline": deadline.as_dict(),
     }
 
 
@@ -147,10 +188,14 @@ def _count(images: Sequence[TestImage], column: str) -> dict[str, int]:
     return dict(Counter(image.columns.get(column, "") for image in images))
 
 
-def _peak_rss() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    people = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(who).ru_maxrss for who in people) * unit
+def deadline_warnings(outcome: Outcome) -> list[str]:
+    """Return what the time limit did to the predictions."""
+    warnings = []
+    if outcome.coarse:
+        warnings.append(f"{len(outcome.coarse)} images were taken at the fastest settings")
+    if outcome.skipped:
+        warnings.append(f"{len(outcome.skipped)} images were left out for want of time")
+    return warnings
 
 
 def distribution(values: Sequence[float]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from inference.boot import bundle as bundles
 from inference.boot import install
@@ -34,6 +34,9 @@ class Options:
     scratch: Path
     workers: int | None
     device: str
+    flip: bool
+    time_limit: float | None
+    at_deadline: Literal["stop", "coarse"]
     on_failures: str
     max_failures: float
     expected_ids: dict[str, str]
@@ -59,20 +62,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: Options) -> None:
     """Find the bundles, install the wheels, predict the test set, write the submission."""
-    start = time.perf_counter()
+    start = time.monotonic()
     chosen = find_bundles(options)
     install.activate(install.install(chosen["libs"], options.scratch))
-    installed = time.perf_counter() - start
+    installed = time.monotonic() - start
     # From here on what was installed may be imported.
-    from inference import pipeline, predict, report, submission
+    from inference import pipeline, predict, report, submission, workers
+    from inference.deadline import Deadline
 
     competition = submission.find_competition(options.input, options.competition)
     images = submission.read_test(competition)
-    models = predict.load(chosen["model"], options.device)
-    print(report.banner(chosen, models, images), flush=True)
-    outcome = pipeline.run(images, models, options.workers, report.progress())
+    deadline = Deadline(limit=options.time_limit, at=options.at_deadline, start=start)
+    with workers.Workers(options.workers or workers.default_count()) as decoding:
+        replicas = predict.load(chosen["model"], options.device)
+        models = replicas[0]
+        print(report.banner(chosen, replicas, images), flush=True)
+        outcome = pipeline.run(
+            images,
+            replicas,
+            decoding,
+            batch_size=models[0].batch_size,
+            flip=options.flip,
+            deadline=deadline,
+            progress=report.Progress(deadline),
+        )
     outcome.seconds["install"] = installed
     report.check_failures(outcome, options.most_failures)
+    report.check_deadline(outcome, deadline)
     breasts = submission.aggregate(
         images, outcome.probabilities, predict.agreed(models, "aggregation")
     )
@@ -82,8 +98,8 @@ def run(options: Options) -> None:
         threshold=predict.agreed(models, "threshold"),
         prevalence=predict.agreed(models, "prevalence"),
     )
-    outcome.seconds["total"] = time.perf_counter() - start
-    said = report.build(chosen, models, images, outcome, predictions, fallbacks)
+    outcome.seconds["total"] = time.monotonic() - start
+    said = report.build(chosen, replicas, images, outcome, predictions, fallbacks, deadline)
     submission.write_json(options.output.with_suffix(".json"), said)
     submission.write_csv(options.output, predictions)
     print(report.closing(said, options.output), flush=True)
@@ -146,6 +162,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="cuda stops where there is none; auto then warns (default: %(default)s)",
+    )
+    add("--flip", action="store_true", help="average each image with its mirror image")
+    add("--time-limit", type=float, metavar="SECONDS", help="after which the run has ended")
+    add(
+        "--at-deadline",
+        choices=("stop", "coarse"),
+        default="coarse" if rerun else "stop",
+        help="where time is short: stop with an error, or finish with the fastest settings "
+        f"(default: stop, but coarse where {RERUN} is set)",
     )
     add(
         "--on-failures",

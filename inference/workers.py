@@ -62,6 +62,7 @@ class Workers:
     """A number of worker processes; a context manager that ends them."""
 
     def __init__(self, count: int, seconds_per_image: float = SECONDS_PER_IMAGE) -> None:
+        self.count = count
         self.seconds_per_image = seconds_per_image
         self.peak_rss = 0
         # A fork would copy locks that ONNX Runtime's threads may hold.

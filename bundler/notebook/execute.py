@@ -36,7 +36,9 @@ def execute(notebook: Path, executed: Path, python: str) -> None:
 def _write_kernel(folder: Path, python: str) -> None:
     place = folder / "kernels" / KERNEL
     place.mkdir(parents=True)
-    arguments = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    # Frozen modules would make the kernel's debugger print a warning into the notebook.
+    options = ["-X", "frozen_modules=off"]
+    arguments = [python, *options, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": arguments, "display_name": KERNEL, "language": "python"}
     (place / "kernel.json").write_text(json.dumps(spec))
 

@@ -1,7 +1,6 @@
 """The entry: what it imports and when, and how it ends."""
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,46 +8,13 @@ from pathlib import Path
 import pytest
 
 import inference
+from benchmarks.basics import packages_before_install
 
 PACKAGE = Path(inference.__file__).parent
 
-# Runs the submission up to the install, and prints every module that was imported by then.
-BEFORE_INSTALL = """
-import sys
-before = set(sys.modules)
-from inference import run
-from inference.boot import install
-def stop(bundle, scratch):
-    print(*sorted(set(sys.modules) - before))
-    raise SystemExit(0)
-install.install = stop
-run.main(["--input", sys.argv[1], "--scratch", sys.argv[2]])
-"""
-
-
-def packages_before_install(tmp_path: Path) -> set[str]:
-    """Return the top-level packages that the runner imports before it installs the wheels."""
-    from bundler import bundle
-
-    target = {"name": "host", "python": "3"}
-    bundle.write(tmp_path / "libs", "libs", {}, {"lock": [], "target": target})
-    bundle.write(tmp_path / "model", "model", {}, {"models": []})
-    bundle.write(tmp_path / "code", "code", {}, {"commit": "c"})
-    result = subprocess.run(
-        [sys.executable, "-S", "-c", BEFORE_INSTALL, tmp_path, tmp_path / "scratch"],
-        env={"PYTHONPATH": str(PACKAGE.parent), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip(), result.stderr
-    return {name.partition(".")[0] for name in result.stdout.split()}
-
 
 def test_imports_only_the_standard_library_before_the_install(tmp_path: Path) -> None:
-    outside = packages_before_install(tmp_path) - set(sys.stdlib_module_names)
-    assert outside == {"inference"}
+    assert packages_before_install(tmp_path) == set()
 
 
 def test_imports_nothing_of_the_other_floors() -> None:
