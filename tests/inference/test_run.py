@@ -27,10 +27,11 @@ def test_imports_nothing_of_the_other_floors() -> None:
                 assert name.partition(".")[0] not in ("bundler", "train", "benchmarks"), path
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the submission as a process."""
-    command = [sys.executable, "-m", "inference.run", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the submission as a process, in an empty folder."""
+    options = ["--scratch", "scratch", "--output", "submission.csv", *arguments]
+    command = [sys.executable, "-m", "inference.run", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_bad_usage_gets_a_message_and_its_code(
     tmp_path: Path, arguments: list[str], code: int, said: str
 ) -> None:
-    result = run("--scratch", tmp_path, "--output", tmp_path / "submission.csv", *arguments)
+    result = run(tmp_path, *arguments)
     assert (result.returncode, "Traceback" in result.stderr) == (code, False), result.stderr
     assert said in result.stderr
     assert list(tmp_path.glob("submission*")) == []
