@@ -63,14 +63,18 @@ def code(settings: Settings, /, rev: str, allow_dirty: bool, **common_options: A
 
 @cli.command()
 @common
+@click.option("--competition", metavar="SLUG", help="The competition that is mounted.")
+@click.option("--time-limit-hours", type=float, help="After which the run must have ended.")
+@click.option("--on-failures", type=click.Choice(["stop", "finish"]), help="Too many bad images.")
 @click.pass_obj
-def notebook(settings: Settings, /, **common_options: Any) -> None:
+def notebook(settings: Settings, /, **given: Any) -> None:
     """Write the submission notebook for the three bundles in dist (--out: where they lie)."""
     from bundler.notebook import submission
 
-    dist = common_options["out"] or settings.dist
-    written = submission.write(dist, dist / "notebook", submission.runner_options(settings))
-    report(written.as_dict(), written.summary(), **common_options)
+    dist = given["out"] or settings.dist
+    options = submission.runner_options(settings_module.override(settings, given))
+    written = submission.write(dist, dist / "notebook", options)
+    report(written.as_dict(), written.summary(), as_json=given["as_json"], quiet=given["quiet"])
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -52,6 +52,13 @@ def load(start: Path | None = None) -> Settings:
         if path.is_file():
             return _parse(path)
     return Settings(root=start)
+
+
+def override(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """Return the settings with the options of a command that were given (are not None)."""
+    names = {entry.name for entry in fields(Settings)}
+    said = {key: value for key, value in given.items() if key in names and value is not None}
+    return replace(settings, **said)
 
 
 def _parse(path: Path) -> Settings:

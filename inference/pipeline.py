@@ -11,7 +11,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +39,10 @@ class Batch:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What became of the images: a probability by path, or a failure by image id and kind."""
+    """What became of the images: a probability by index, or a failure by image id and kind."""
 
     total: int
-    probabilities: dict[Path, float] = field(default_factory=dict)
+    probabilities: dict[int, float] = field(default_factory=dict)
     failures: list[tuple[str, ImageError]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)  # image ids that time did not allow
     coarse: set[int] = field(default_factory=set)  # indices of images taken at the fastest settings
@@ -165,7 +164,7 @@ class Predictor:
     def _settle(self, future: "Future[Predicted]") -> None:
         batch, values, seconds = future.result()
         for key, value in zip(batch.keys, values, strict=True):
-            self._outcome.probabilities[self._images[key].path] = float(value)
+            self._outcome.probabilities[key] = float(value)
         self._outcome.seconds["predict"] += seconds
 
     def _predict(self, batch: Batch) -> Predicted:

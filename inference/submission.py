@@ -77,16 +77,16 @@ def _parse_row(row: dict[str, str], competition: Path, line: int) -> TestImage:
 
 
 def aggregate(
-    images: Sequence[TestImage], probabilities: Mapping[Path, float], aggregation: str
+    images: Sequence[TestImage], probabilities: Mapping[int, float], aggregation: str
 ) -> dict[str, float | None]:
     """Return each breast's probability from its images'; None where no image could be read.
 
-    `probabilities` maps an image's path to its probability; one that failed is not in it.
+    `probabilities` maps an image's index to its probability; one that failed is not in it.
     """
     breasts: dict[str, list[float]] = {image.prediction_id: [] for image in images}
-    for image in images:
-        if image.path in probabilities:
-            value = probabilities[image.path]
+    for index, image in enumerate(images):
+        if index in probabilities:
+            value = probabilities[index]
             if not math.isfinite(value):
                 raise RunError(
                     f"The model answers {value} for the image {image.image_id}: a broken model. "

@@ -82,6 +82,11 @@ class Workers:
             _end(worker)
 
     @property
+    def pids(self) -> list[int]:
+        """Return the workers' process ids."""
+        return [worker.process.pid or 0 for worker in self._workers]
+
+    @property
     def room(self) -> int:
         """Return how many tasks can be given at once."""
         return sum(WAITING - len(worker.tasks) for worker in self._workers)

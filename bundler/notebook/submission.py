@@ -75,7 +75,8 @@ class Written:
 
 def runner_options(settings: Settings) -> list[str]:
     """Return the words for `inference.run` that follow from the settings."""
-    options = ["--competition", settings.competition]
+    seconds = round(settings.time_limit_hours * 3600)
+    options = ["--competition", settings.competition, "--time-limit", str(seconds)]
     if settings.on_failures != Settings.on_failures:
         options += ["--on-failures", settings.on_failures]
     return options

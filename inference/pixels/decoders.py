@@ -122,7 +122,7 @@ def _decode_jpeg2k(data: Bytes, layout: Layout) -> np.ndarray:
 def _decode_openjpeg(data: Bytes, layout: Layout) -> np.ndarray:
     import openjpeg
 
-    pixels = openjpeg.decode_pixel_data(bytes(data), version=2)
+    pixels = openjpeg.decode_pixel_data(bytes(data), version=2)  # type: ignore[attr-defined, unused-ignore]
     return np.frombuffer(pixels, layout.dtype).reshape(layout.rows, layout.columns)
 
 

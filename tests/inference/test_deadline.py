@@ -1,0 +1,51 @@
+"""The projection, and what follows from it."""
+
+import time
+
+import pytest
+
+from inference.deadline import Deadline
+
+
+def started(seconds_ago: float, limit: float | None, at: str = "stop") -> Deadline:
+    """Return a deadline that began some seconds ago, with its first image one second later."""
+    deadline = Deadline(limit=limit, at=at, start=time.monotonic() - seconds_ago)  # type: ignore[arg-type]
+    deadline.begun = 1.0
+    return deadline
+
+
+def test_projects_from_the_images_so_far() -> None:
+    deadline = started(101, None)
+    assert deadline.rate(31) is None
+    assert deadline.rate(200) == pytest.approx(2, rel=0.01)
+    assert deadline.projected(200, 1000) == pytest.approx(101 + 400, rel=0.01)
+
+
+def test_without_a_limit_all_is_full() -> None:
+    assert started(1e6, None).pace(0, 100) == "full"
+    assert Deadline().as_dict() is None
+
+
+def test_stop_goes_on_until_time_is_over() -> None:
+    assert started(101, 110).pace(100, 1000) == "full"
+    assert started(101, 100).pace(100, 1000) == "over"
+
+
+def test_coarse_begins_where_the_projection_is_late_and_ends_where_it_is_not() -> None:
+    deadline = started(101, 1000, "coarse")
+    assert deadline.pace(200, 1000) == "full"  # will end at about 501 s
+    assert deadline.pace(100, 1000) == "coarse"  # at about 1001 s
+    deadline.coarse_images = 300
+    assert deadline.pace(400, 1000) == "full"  # 600 images at the full rate: about 701 s
+    assert started(990, 1000, "coarse").pace(100, 1000) == "over"
+
+
+def test_says_what_was_left_out() -> None:
+    deadline = started(1, 10, "coarse")
+    deadline.coarse_images = 3
+    assert deadline.as_dict() == {
+        "limit_seconds": 10,
+        "at_deadline": "coarse",
+        "coarse_images": 3,
+        "skipped_images": 0,
+    }

@@ -1,0 +1,162 @@
+"""Decoding beside predicting: real workers, a real ONNX Runtime, a model one can check by hand."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference import pipeline, predict, report
+from inference.deadline import Deadline
+from inference.errors import BundleError, InstallError, TooManyFailuresError
+from inference.submission import TestImage
+from inference.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """Two workers for all tests of this module."""
+    with Workers(2) as started:
+        yield started
+
+
+def images_of(*paths: Path, **columns: str) -> list[TestImage]:
+    """Return rows of a test table, one a file."""
+    return [
+        TestImage(
+            image_id=path.stem, patient_id="1", prediction_id="1_L", path=path, columns=columns
+        )
+        for path in paths
+    ]
+
+
+def test_predicts_each_image_by_its_own_pixels(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    shares = {f"{number}": number / 32 for number in range(17)}
+    images = images_of(*(make_image(name, share) for name, share in shares.items()))
+    model = predict.open_model(make_model())
+    seen = []
+    outcome = pipeline.run(
+        images, [[model]], workers, batch_size=4, progress=lambda now: seen.append(now.done)
+    )
+    for index, image in enumerate(images):
+        # The left half is bright over `share` of the whole width; share 0 is a blank image.
+        expected = min(1.0, 2 * shares[image.image_id])
+        assert outcome.probabilities[index] == pytest.approx(expected, abs=0.04)
+    assert outcome.done == outcome.total == 17
+    assert sum(outcome.transfer_syntaxes.values()) == 17
+    assert set(outcome.seconds) >= {"read", "decode", "prepare", "predict"}
+    assert seen[-1] == 17
+
+
+def test_averages_models_and_mirror_images(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    images = images_of(make_image("bright-left", 0.5))
+    one = predict.open_model(make_model("one.onnx"))
+    both = [one, predict.open_model(make_model("two.onnx"))]
+    plain = pipeline.run(images, [both], workers, batch_size=4).probabilities
+    mirrored = pipeline.run(images, [both], workers, batch_size=4, flip=True).probabilities
+    assert list(plain.values()) == [pytest.approx(1, abs=0.04)]
+    assert list(mirrored.values()) == [pytest.approx(0.5, abs=0.04)]
+
+
+def test_two_copies_of_the_models_share_the_work(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    paths = [make_image(str(number), number / 32) for number in range(12)]
+    path = make_model()
+    one = pipeline.run(images_of(*paths), [[predict.open_model(path)]], workers, batch_size=2)
+    replicas = [[predict.open_model(path)] for _ in range(2)]
+    two = pipeline.run(images_of(*paths), replicas, workers, batch_size=2)
+    assert two.probabilities == pytest.approx(one.probabilities, abs=1e-6)
+
+
+def test_tells_the_model_what_it_was_trained_with(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    model = predict.open_model(make_model(metadata_columns=("laterality", "implant")))
+    path = make_image("dark", 0.0)
+    for laterality, implant, total in (("L", "0", -1), ("R", "1", 2), ("", "", 0)):
+        images = images_of(path, laterality=laterality, implant=implant)
+        (value,) = pipeline.run(images, [[model]], workers, batch_size=4).probabilities.values()
+        assert value == pytest.approx(total, abs=0.01)
+
+
+def test_counts_failures_by_kind(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    good, bad = make_image("good"), make_image("bad")
+    bad.write_bytes(bad.read_bytes()[:-200])
+    images = images_of(good, bad, good.with_name("missing.dcm"))
+    outcome = pipeline.run(images, [[predict.open_model(make_model())]], workers, batch_size=4)
+    assert list(outcome.probabilities) == [0]
+    assert {name: error.kind for name, error in outcome.failures} == {
+        "bad": "truncated",
+        "missing": "missing",
+    }
+    with pytest.raises(TooManyFailuresError, match=r"2 of 3 images(.|\n)*missing \(missing\)"):
+        report.check_failures(outcome, 0.2)
+    report.check_failures(outcome, 0.7)
+
+
+def test_takes_coarse_images_where_time_is_short(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    path = make_image("image")
+    images = images_of(*[path] * 200)
+    both = [predict.open_model(make_model(name)) for name in ("one.onnx", "two.onnx")]
+    deadline = Deadline(limit=3600, at="coarse")
+    deadline._full_rate = 1e-3  # as if images had been slow so far
+    outcome = pipeline.run(images, [both], workers, batch_size=4, deadline=deadline)
+    assert outcome.done == 200
+    assert outcome.skipped == []
+    assert 0 < deadline.coarse_images <= 200
+    warnings = report.deadline_warnings(outcome)
+    assert warnings == [f"{deadline.coarse_images} images were taken at the fastest settings"]
+
+
+def test_an_error_of_the_model_ends_the_run(
+    make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    model = predict.open_model(make_model())
+    narrow = replace(model, preprocess=replace(model.preprocess, size=(10, 10)))
+    with Workers(1) as own, pytest.raises(Exception, match="Got invalid dimensions"):
+        pipeline.run(images_of(make_image("a")), [[narrow]], own, batch_size=1)
+
+
+def test_asking_for_cuda_without_one_is_an_error(make_model: Callable[..., Path]) -> None:
+    if predict.CUDA in __import__("onnxruntime").get_available_providers():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(InstallError, match="CUDA was asked for, but onnxruntime"):
+        predict.open_model(make_model(), "cuda")
+    assert predict.open_model(make_model(), "auto").providers == [predict.CPU]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x08\x09" * 100])
+def test_names_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(BundleError, match="is no model that this ONNX Runtime"):
+        predict.open_model(tmp_path / "model.onnx")
+
+
+def test_refuses_a_model_that_says_nothing_of_itself(
+    tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    import onnx
+
+    model = onnx.load(make_model())
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(BundleError, match="carries no rsna-bundle metadata"):
+        predict.open_model(tmp_path / "bare.onnx")
+
+
+def test_models_that_differ_cannot_be_averaged(make_model: Callable[..., Path]) -> None:
+    one = predict.open_model(make_model("one.onnx"))
+    other = predict.open_model(make_model("other.onnx", threshold=0.25))
+    with pytest.raises(Exception, match=r"differ in their threshold \(\[0\.5, 0\.25\]\)"):
+        predict.agreed([one, other], "threshold")
+    assert predict.agreed([one, one], "threshold") == json.loads("0.5")
