@@ -34,7 +34,11 @@ class Distribution:
 
     name: str  # normalised
     version: str
-    requires: tuple[str, ...] = ()
+    requires: tuple[str, ...] | None = ()  # None: not known, in an estimate
+
+    def needs(self) -> list[Requirement]:
+        """Return what it asks for, as far as that is known and can be read."""
+        return [Requirement(line) for line in self.requires or () if _parses(line)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +132,22 @@ class Target:
             "estimate": self.estimate,
             "source": self.source,
             "installed": [
-                {"name": package.name, "version": package.version, "requires": package.requires}
+                {
+                    "name": package.name,
+                    "version": package.version,
+                    "requires": None if package.requires is None else list(package.requires),
+                }
                 for package in self.installed
             ],
         }
+
+    def text(self) -> str:
+        """Return the text of a target's file: one package on each line, so that git shows moves."""
+        content = self.as_dict()
+        packages = content.pop("installed")
+        head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+        lines = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in packages)
+        return f'{head},\n "installed": [\n{lines}\n ]\n}}\n'
 
 
 def _linux_platforms(release: str, machine: str) -> Iterator[str]:
@@ -203,7 +219,8 @@ def _distributions(entries: Any) -> tuple[Distribution, ...]:
     found: dict[str, Distribution] = {}
     for entry in entries:
         name = canonicalize_name(entry["name"])
-        requires = tuple(str(line) for line in entry.get("requires") or () if _parses(str(line)))
+        lines = entry.get("requires", ())
+        requires = None if lines is None else tuple(str(line) for line in lines)
         try:
             version = str(Version(entry["version"]))
         except InvalidVersion:

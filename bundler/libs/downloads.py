@@ -1,5 +1,6 @@
 """Fetch the files of a lock: in parallel, resumed, verified, kept by their hash."""
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -7,13 +8,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from bundler.errors import BundlerError, InputError, NetworkError
-from bundler.libs import cache, index, web
+from bundler.libs import cache, index, web, wheels
 from bundler.libs.resolution import Pin
 from bundler.libs.sources import Sources
+from bundler.libs.wheels import Wheel
 from inference.boot.bundle import CHUNK
 
 PARALLEL = 4
@@ -71,6 +72,8 @@ def _fetch(pin: Pin, sources: Sources, bar: "_Bar") -> Path:
     try:
         for resume in (True, False):
             with _locked(partial):
+                if place.is_file():  # another run was faster
+                    return place
                 _receive(url, partial, bar, resume=resume)
                 if digest(partial) == pin.sha256:
                     partial.replace(place)
@@ -167,6 +170,10 @@ class _Bar:
                 print(text, end="", file=sys.stderr, flush=True)
 
 
-def with_size(pin: Pin, path: Path) -> Pin:
-    """Return a pin that knows its file's size; indexes need not say it."""
-    return replace(pin, bytes=path.stat().st_size)
+def metadata(pin: Pin, sources: Sources, *, quiet: bool = False) -> Wheel:
+    """Return what a wheel says of itself, without fetching all of it where the index can."""
+    if cached(pin) is None and (pin.url or "").startswith(("http://", "https://")):
+        with contextlib.suppress(web.AbsentError), web.opened(f"{pin.url}.metadata") as stream:
+            text = stream.read().decode("utf-8", errors="replace")
+            return Wheel(Path(pin.file), pin.name, pin.version, text, ())
+    return wheels.read(fetch([pin], sources, quiet=quiet)[pin.file])

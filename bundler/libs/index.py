@@ -1,10 +1,11 @@
 """What the indexes hold of a package: its files, read from the simple API (PEP 503, 691, 700)."""
 
+import contextlib
 import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -67,33 +68,69 @@ def _listed(url: str, name: str) -> list[File]:
     """Return the files on an index's page, asked again only when its time is over."""
     if "://" not in url or url.startswith("file:"):
         return _folder_page(url, name)
-    kept = folder("index") / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
-    known = _kept(kept)
+    head = _fresh(url, name)
+    return [File(**entry) for entry in json.loads(_place(head, url).read_bytes())]
+
+
+def newest(sources: Sources, name: str) -> str | None:
+    """Return a package's newest release on the indexes, without yanked ones and pre-releases."""
+    found = []
+    for url in (f"{index}/{canonicalize_name(name)}/" for index in sources.indexes):
+        if "://" not in url or url.startswith("file:"):
+            found.append(_newest(_folder_page(url, name)))
+            continue
+        with contextlib.suppress(web.AbsentError):
+            found.append(_fresh(url, name)["newest"])
+    return max((version for version in found if version), key=Version, default=None)
+
+
+def _fresh(url: str, name: str) -> dict[str, Any]:
+    """Return what is kept of an index's page, asked again when the index's time for it is over.
+
+    The head is apart from the long list of files, since most questions are about the newest.
+    """
+    known = _kept(url)
     if known and time.time() < known["until"]:
-        return [File(**entry) for entry in known["files"]]
-    headers = {"Accept": ACCEPT}
-    if known and known["etag"]:
-        headers["If-None-Match"] = known["etag"]
+        return known
+    headers = {"Accept": ACCEPT, **({"If-None-Match": known["etag"]} if known else {})}
     with web.opened(url, headers) as stream:
         said = web.headers_of(stream)
         if known and web.status_of(stream) == 304:
-            page = known["files"]
+            head = dict(known)
         else:
-            page = [asdict(file) for file in _parse(stream.read(), url, name)]
+            files = list(_parse(stream.read(), url, name))
+            text = json.dumps([asdict(file) for file in files])
+            head = {"etag": said.get("ETag") or "", "newest": _newest(files)}
+            head["digest"] = hashlib.sha256(text.encode()).hexdigest()
+            atomic.write_text(_place(head, url), text)
     age = MAX_AGE.search(said.get("Cache-Control") or "")
-    until = time.time() + (int(age[1]) if age else 0)
-    content = {"until": until, "etag": said.get("ETag"), "files": page}
-    atomic.write_text(kept, json.dumps(content))
-    return [File(**entry) for entry in page]
+    head["until"] = time.time() + (int(age[1]) if age else 0)
+    atomic.write_text(_head_place(url), json.dumps(head))
+    return head
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
+def _newest(files: Iterable[File]) -> str | None:
+    versions = {Version(file.version) for file in files if file.yanked is None}
+    released = [version for version in versions if not version.is_prerelease]
+    return str(max(released or versions)) if versions else None
+
+
+def _head_place(url: str) -> Path:
+    return folder("index") / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+
+
+def _place(head: Mapping[str, Any], url: str) -> Path:
+    """Return where the list of files lies that belongs to a head, and to no other."""
+    return _head_place(url).with_suffix(f".{head['digest'][:16]}.json")
+
+
+def _kept(url: str) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        head = json.loads(_head_place(url).read_bytes())
+        whole = {"until", "etag", "newest", "digest"} <= head.keys() and _place(head, url).is_file()
+    except (OSError, ValueError, AttributeError):
         return None
-    complete = isinstance(content, dict) and {"until", "etag", "files"} <= content.keys()
-    return content if complete else None
+    return head if whole else None
 
 
 def _folder_page(place: str, name: str) -> list[File]:
@@ -176,8 +213,3 @@ def _files(entries: list[_Entry], name: str) -> Iterator[File]:
             continue
         if project == canonicalize_name(name):
             yield File(name=filename, url=url, version=str(version), **about)
-
-
-def versions(found: list[File]) -> list[Version]:
-    """Return the versions among files that are not yanked, newest first."""
-    return sorted({Version(file.version) for file in found if file.yanked is None}, reverse=True)

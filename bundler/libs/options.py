@@ -13,6 +13,7 @@ class LibsOptions:
     out: Path
     resolver: str = "uv"
     delta: bool = True
+    allow_sdist: bool = False
     check: bool = False
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
     quiet: bool = False

@@ -1,12 +1,17 @@
 """What a resolver answers: one pin for each package, one wheel for each pin."""
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from bundler.errors import InputError
 from bundler.target import Target
 
 
@@ -27,6 +32,29 @@ class Pin:
     def line(self) -> str:
         """Return the requirement that installs exactly this file."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+class UnresolvedError(InputError):
+    """The resolver found no set of packages; `said` holds its words."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+def with_digest(pin: Pin) -> Pin:
+    """Return a pin with its file's sha256, which folders of links do not say. Raises InputError."""
+    if pin.sha256:
+        return pin
+    if not (pin.url or "").startswith("file:"):
+        raise InputError(
+            f"{pin.file}: the index gives no sha256, so nothing can confirm what it serves. "
+            "Use an index that does, or put the wheel into a folder and name it with --find-links."
+        )
+    path = Path(url2pathname(urlsplit(pin.url or "").path))
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return replace(pin, sha256=digest, bytes=path.stat().st_size)
 
 
 Named = TypeVar("Named")

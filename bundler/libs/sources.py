@@ -47,6 +47,15 @@ def configured(asked: Sources) -> Sources:
     )
 
 
+def pip_connection() -> dict[str, str]:
+    """Return pip's settings of how to connect, as an environment for pip itself."""
+    keys = ("cert", "client-cert", "proxy", "trusted-host", "timeout", "default-timeout")
+    settings = {key: value for key, value in _pip_settings() if key in keys}
+    return {
+        f"PIP_{key.upper().replace('-', '_')}": " ".join(v.split()) for key, v in settings.items()
+    }
+
+
 def _environment(name: str) -> list[str]:
     return os.environ.get(name, "").replace(",", " ").split()
 
@@ -67,10 +76,9 @@ def _pip_settings() -> Iterator[tuple[str, str]]:
             if parser.has_section(section):
                 for key, value in parser.items(section):
                     yield key.replace("_", "-"), value
-    for name in ("index-url", "extra-index-url", "find-links", "no-index"):
-        given = os.environ.get(f"PIP_{name.upper().replace('-', '_')}")
-        if given is not None:
-            yield name, given
+    for name, given in os.environ.items():
+        if name.startswith("PIP_"):
+            yield name.removeprefix("PIP_").lower().replace("_", "-"), given
 
 
 def _pip_files() -> Iterator[Path]:

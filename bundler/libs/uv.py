@@ -13,21 +13,13 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from bundler import process
-from bundler.errors import BundlerError, InputError, UsageError
-from bundler.libs.resolution import Pin, best
+from bundler.errors import BundlerError, UsageError
+from bundler.libs.resolution import Pin, UnresolvedError, best, with_digest
 from bundler.libs.sources import Sources
 from bundler.target import Target
 
 NEWEST_GLIBC = 40  # the newest manylinux_2_N that uv's --python-platform names
 OLDEST_GLIBC = 28  # of the unbroken row 2_31 …; below it 2_28 and 2_17 alone
-
-
-class UnresolvedError(InputError):
-    """The resolver found no set of packages; `said` holds its words."""
-
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
 
 
 def executable() -> str:
@@ -132,13 +124,15 @@ def _parse(pylock: str, target: Target) -> list[Pin]:
                 f"{target.name} (Python {target.short_python}, {platform(target)})."
             )
         pins.append(
-            Pin(
-                name=canonicalize_name(package["name"]),
-                version=package["version"],
-                file=_name(wheel),
-                sha256=wheel.get("hashes", {}).get("sha256", ""),
-                bytes=wheel.get("size"),
-                url=wheel.get("url") or Path(wheel["path"]).resolve().as_uri(),
+            with_digest(
+                Pin(
+                    name=canonicalize_name(package["name"]),
+                    version=package["version"],
+                    file=_name(wheel),
+                    sha256=wheel.get("hashes", {}).get("sha256", ""),
+                    bytes=wheel.get("size"),
+                    url=wheel.get("url") or Path(wheel["path"]).resolve().as_uri(),
+                )
             )
         )
     return pins

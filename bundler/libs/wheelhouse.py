@@ -4,71 +4,197 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bundler import atomic, bundle, target
 from bundler.bundle import Built
 from bundler.errors import CheckError
-from bundler.libs import downloads, locks, requirements, sources, uv, wheels
+from bundler.libs import (
+    closure,
+    downloads,
+    effects,
+    explanations,
+    locks,
+    requirements,
+    sdists,
+    sources,
+    wheels,
+)
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
 from bundler.libs.requirements import Requirements
+from bundler.libs.resolution import Pin
+from bundler.libs.solution import Problem
 from bundler.libs.sources import Sources
+from bundler.libs.wheels import Wheel
 from bundler.target import Target
 from inference.boot.install import WHEELS_ARCHIVE
 
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
 
-def build(options: LibsOptions) -> Built:
+@dataclass(frozen=True, kw_only=True)
+class Wheelhouse:
+    """What `rsna-bundle libs` made."""
+
+    built: Built
+    lock: Lock
+    path: Path  # of the lock
+
+    def summary(self) -> str:
+        """Return some lines for people."""
+        provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
+        head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
+        return head + "".join(f"\n  note: {note}" for note in self.lock.notes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return self.built.as_dict() | {
+            "target": self.lock.target,
+            "lock": str(self.path),
+            "packages": {pin.name: pin.version for pin in self.lock.pins},
+            "provided": {item.name: item.version for item in self.lock.provided},
+            "notes": list(self.lock.notes),
+        }
+
+
+def build(options: LibsOptions) -> Wheelhouse:
     """Write the libs bundle, resolving only where an input has changed. Raises BundlerError."""
     machine = target.load(options.target, options.requirements.parent)
     asked = requirements.read(options.requirements)
-    inputs = locks.inputs(lines=asked.lines(), target=machine.digest, delta=options.delta)
+    inputs = digest_inputs(asked, machine, options)
     lock = locks.read(options.lock)
     if options.check:
-        check(lock, inputs, options.lock)
+        check(lock, inputs, machine, options.lock)
     places = sources.configured(asked.sources)
     if lock is None or lock.inputs != inputs or options.upgrade is not None:
-        lock = resolve(asked, machine, places, inputs, options)
-    files = downloads.fetch(lock.pins, places, quiet=options.quiet)
-    for path in files.values():
-        wheels.read(path)
+        lock = resolve(asked, machine, places, inputs, lock, options)
+    files = collect(lock, places, options)
+    lock = examine(lock, asked, machine, files, options)
     atomic.write_text(options.lock, lock.text())
     with parcel(files) as parcelled:
-        return bundle.write(options.out, "libs", parcelled, details(lock, machine))
+        built = bundle.write(options.out, "libs", parcelled, details(lock, machine))
+    return Wheelhouse(built=built, lock=lock, path=options.lock)
 
 
-def check(lock: Lock | None, inputs: str, path: Path) -> None:
+def digest_inputs(asked: Requirements, machine: Target, options: LibsOptions) -> str:
+    """Return the digest of all that decides what a resolution answers, but for the indexes."""
+    return locks.inputs(
+        lines=asked.lines(),
+        target=machine.digest,
+        delta=options.delta,
+        allow_sdist=options.allow_sdist,
+    )
+
+
+def check(lock: Lock | None, inputs: str, machine: Target, path: Path) -> None:
     """Raise CheckError where the lock is not what its inputs ask for."""
-    if lock is None or lock.inputs != inputs:
-        state = "is missing" if lock is None else "is stale: its inputs have changed"
-        raise CheckError(f"{path} {state}. Run `rsna-bundle libs` and commit the lock.")
+    if lock is not None and lock.inputs == inputs:
+        return
+    if lock is None:
+        state = "is missing"
+    elif lock.target_digest != machine.digest:
+        state = f"is stale: it was made for another target than {machine.name} is now"
+    else:
+        state = "is stale: the requirements or options have changed"
+    raise CheckError(f"{path} {state}. Run `rsna-bundle libs` and commit the lock.")
 
 
 def resolve(
-    asked: Requirements, machine: Target, places: Sources, inputs: str, options: LibsOptions
+    asked: Requirements,
+    machine: Target,
+    places: Sources,
+    inputs: str,
+    old: Lock | None,
+    options: LibsOptions,
 ) -> Lock:
-    """Ask the resolver for one wheel of each package."""
-    environment = machine.environment
-    wanted = list(requirements.applying(asked.wanted, environment))
-    constraints = list(requirements.applying(asked.constraints, environment))
-    try:
-        pins = uv.resolve(machine, wanted, constraints, places)
-    except uv.UnresolvedError as error:
-        raise uv.UnresolvedError(
-            f"{asked.path.name} cannot be resolved for {machine.name} (Python {machine.python}):\n"
-            f"{error.said}"
-        ) from error
+    """Resolve anew; what an old lock pinned for the same target is kept unless it is upgraded."""
+    problem = Problem(
+        asked=asked,
+        target=machine,
+        sources=places,
+        resolver=options.resolver,
+        delta=options.delta,
+        allow_sdist=options.allow_sdist,
+        upgrade=options.upgrade is not None,
+        quiet=options.quiet,
+        keep=kept_pins(old, machine, options),
+    )
+    solution = explanations.solve_or_explain(problem)
     return Lock(
         target=machine.name,
         target_digest=machine.digest,
         python=machine.python,
         inputs=inputs,
         resolver=options.resolver,
-        pins=tuple(sorted(pins, key=lambda pin: pin.name)),
+        pins=solution.pins,
+        build=solution.build,
+        notes=solution.notes,
     )
+
+
+def kept_pins(old: Lock | None, machine: Target, options: LibsOptions) -> tuple[Pin, ...]:
+    """Return what a new resolution should leave as it was."""
+    if old is None or options.upgrade == () or old.python != machine.python:
+        return ()
+    return tuple(pin for pin in old.pins if pin.name not in (options.upgrade or ()))
+
+
+def collect(lock: Lock, places: Sources, options: LibsOptions) -> dict[str, Path]:
+    """Return where each file of the lock lies, by its name; what is not here is fetched."""
+    wanted = [*lock.pins, *lock.build]
+    built = [pin for pin in wanted if pin.built_from and downloads.cached(pin) is None]
+    files = {pin.file: sdists.restore(pin, places, quiet=options.quiet) for pin in built}
+    fetched = [pin for pin in wanted if pin not in built]
+    return files | downloads.fetch(fetched, places, quiet=options.quiet)
+
+
+def examine(
+    lock: Lock,
+    asked: Requirements,
+    machine: Target,
+    files: Mapping[str, Path],
+    options: LibsOptions,
+) -> Lock:
+    """Read every wheel, check that bundle and image close, and note what a user must know."""
+    found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    for_build = {pin.file for pin in lock.build}
+    own = [wheel for wheel in found if wheel.path.name not in for_build]
+    stand_ins = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not is_wheel(pin)]
+    known = machine if options.delta else replace(machine, installed=())
+    reached = closure.examine(known, asked.wanted, [*own, *stand_ins], asked.path.name)
+    closure.check(reached)
+    return replace(
+        lock,
+        pins=tuple(
+            replace(pin, bytes=files[pin.file].stat().st_size, via=reached.via.get(pin.name, ()))
+            for pin in lock.pins
+        ),
+        build=tuple(replace(pin, bytes=files[pin.file].stat().st_size) for pin in lock.build),
+        provided=reached.provided,
+        notes=tuple(dict.fromkeys([*lock.notes, *remarks(lock, machine, own, reached)])),
+    )
+
+
+def remarks(
+    lock: Lock, machine: Target, own: list[Wheel], reached: closure.Closure
+) -> Iterator[str]:
+    """Yield what the bundle would do to the image, and what is odd."""
+    for line in effects.shadowed(machine, lock.pins):
+        yield f"Hides the image's own version from the runner: {line}."
+    for line in effects.broken(machine, lock.pins):
+        yield f"May break: {line}."
+    for line in closure.overwritten(own):
+        yield line
+    for line in reached.image_gaps:
+        yield f"The image itself lacks something: {line}."
+
+
+def is_wheel(pin: Pin) -> bool:
+    """Say whether a pin's file is a wheel; the rest are sdists that travel."""
+    return pin.file.endswith(".whl")
 
 
 @contextmanager
@@ -94,5 +220,5 @@ def details(lock: Lock, machine: Target) -> dict[str, Any]:
         "target": {"name": lock.target, "digest": lock.target_digest, "python": machine.python},
         "lock": [pin.line for pin in lock.pins],
         "excluded": [f"{item.name}=={item.version}" for item in lock.provided],
-        "shadowed": [],
+        "shadowed": effects.shadowed(machine, lock.pins),
     }

@@ -1,0 +1,119 @@
+"""Whether bundle and image together meet every requirement, and who asked for what."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from bundler.errors import BundlerError
+from bundler.libs.locks import Provided
+from bundler.libs.requirements import holds
+from bundler.libs.wheels import Wheel
+from bundler.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closure:
+    """What is reached from the requirements: in the bundle, in the image, or nowhere."""
+
+    via: dict[str, tuple[str, ...]]
+    provided: tuple[Provided, ...]
+    unmet: tuple[str, ...]
+    unused: tuple[str, ...]
+    image_gaps: tuple[str, ...]  # what the image's own packages lack; it may work all the same
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """The breadth-first search from requirement to requirement."""
+
+    target: Target
+    wheels: Mapping[str, Wheel]
+    open: deque[tuple[str, Requirement]] = field(default_factory=deque)
+    seen: set[tuple[str, str]] = field(default_factory=set)  # package and extra
+    via: dict[str, set[str]] = field(default_factory=dict)
+    unmet: set[str] = field(default_factory=set)
+    gaps: set[str] = field(default_factory=set)
+
+    def visit(self, who: str, need: Requirement) -> None:
+        """Follow one requirement into the bundle, else into the image."""
+        name = canonicalize_name(need.name)
+        version, needs = self._look_up(name)
+        if version is None or not need.specifier.contains(version, prereleases=True):
+            said = f"{who} needs {_plain(need)}; there is {version or 'none'}"
+            (self.gaps if who in self.target.packages else self.unmet).add(said)
+            return
+        self.via.setdefault(name, set()).add(who)
+        for extra in ("", *need.extras):
+            if (name, extra) not in self.seen:
+                self.seen.add((name, extra))
+                self.open += ((name, inner) for inner in needs if self._applies(inner, extra))
+
+    def _look_up(self, name: str) -> tuple[str | None, Iterable[Requirement]]:
+        if name in self.wheels:
+            return self.wheels[name].version, self.wheels[name].requires
+        package = self.target.packages.get(name)
+        return (package.version, package.needs()) if package else (None, ())
+
+    def _applies(self, need: Requirement, extra: str) -> bool:
+        environment = self.target.environment
+        if not extra:
+            return holds(need.marker, environment)
+        return holds(need.marker, environment, extra) and not holds(need.marker, environment)
+
+
+def examine(
+    target: Target, asked: Iterable[Requirement], wheels: Iterable[Wheel], name: str
+) -> Closure:
+    """Follow the requirements of the file `name` through bundle and image."""
+    by_name = {wheel.name: wheel for wheel in wheels}
+    search = _Search(target=target, wheels=by_name)
+    search.open += ((name, need) for need in asked if holds(need.marker, target.environment))
+    while search.open:
+        search.visit(*search.open.popleft())
+    via = {package: tuple(sorted(who)) for package, who in sorted(search.via.items())}
+    return Closure(
+        via=via,
+        provided=tuple(
+            Provided(name=package, version=target.packages[package].version, via=who)
+            for package, who in via.items()
+            if package not in by_name
+        ),
+        unmet=tuple(sorted(search.unmet)),
+        unused=tuple(sorted(by_name.keys() - via.keys())),
+        image_gaps=tuple(sorted(search.gaps)),
+    )
+
+
+def check(closure: Closure) -> None:
+    """Raise BundlerError where a requirement is met by neither the bundle nor the image."""
+    if closure.unmet:
+        said = "".join(f"\n  {line}" for line in closure.unmet)
+        raise BundlerError(
+            f"The wheels do not close: bundle and image together lack something.{said}\n"
+            "Run `rsna-bundle libs --upgrade`; if it stays so, the index's metadata and the "
+            "wheel's own disagree: pin another release of the package that asks."
+        )
+
+
+def overwritten(wheels: Iterable[Wheel]) -> list[str]:
+    """Return which wheels install the same file: of two such wheels only one works."""
+    owner: dict[str, str] = {}
+    found: dict[tuple[str, str], str] = {}
+    for wheel in sorted(wheels, key=lambda wheel: wheel.name):
+        for member in wheel.members:
+            if ".dist-info/" in member or member.endswith("/"):
+                continue
+            other = owner.setdefault(member, wheel.name)
+            if other != wheel.name:
+                found.setdefault((other, wheel.name), member)
+    return [
+        f"{one} and {two} both install {member}: whichever is installed last wins. Keep one."
+        for (one, two), member in found.items()
+    ]
+
+
+def _plain(need: Requirement) -> str:
+    return f"{canonicalize_name(need.name)}{need.specifier}"

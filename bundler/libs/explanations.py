@@ -1,0 +1,115 @@
+"""Say why a wheelhouse cannot be resolved: both sides of a conflict, and the ways out."""
+
+from dataclasses import replace
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from bundler.errors import InputError, NetworkError
+from bundler.libs import downloads, effects, index, releases, suggestions
+from bundler.libs.requirements import holds
+from bundler.libs.resolution import Pin, UnresolvedError
+from bundler.libs.solution import Problem, Solution, solve
+
+SHOWN = 6  # releases that a message lists
+
+
+def solve_or_explain(problem: Problem) -> Solution:
+    """Solve; where that fails, raise the resolver's words with ours. Raises InputError."""
+    try:
+        return solve(problem)
+    except UnresolvedError as error:
+        path, target = problem.asked.path, problem.target
+        ours = _absent(problem) or _impossible(problem) or _conflicts(problem)
+        said = "\n".join(f"  {line}" for line in error.said.splitlines())
+        also = "".join(f"\n{line}" for line in ours)
+        raise InputError(
+            f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
+            f"In {problem.resolver}'s words:\n{said}"
+        ) from error
+
+
+def _applying(problem: Problem) -> list[Requirement]:
+    environment = problem.target.environment
+    return [need for need in problem.asked.wanted if holds(need.marker, environment)]
+
+
+def _absent(problem: Problem) -> list[str]:
+    """Return what to say of the names that no index has."""
+    found = []
+    for need in _applying(problem):
+        name = canonicalize_name(need.name)
+        if problem.delta and name in problem.target.packages:
+            continue
+        if not index.files(problem.sources, name):
+            found.append(suggestions.absent(name, problem.target))
+    return found
+
+
+def _impossible(problem: Problem) -> list[str]:
+    """Return what to say of requirements that no release meets, or none with a fitting wheel."""
+    found = []
+    for need in _applying(problem):
+        name = canonicalize_name(need.name)
+        if problem.delta and name in problem.target.packages:
+            continue
+        files = index.files(problem.sources, name)
+        allowed = releases.by_version(files, [need])
+        if not allowed:
+            every = list(releases.by_version(files))
+            listed = ", ".join(str(version) for version in every[:SHOWN])
+            yanked = {f.version: f.yanked for f in files if f.yanked is not None}
+            gone = [
+                f"{v} was yanked ({why or 'no reason given'})"
+                for v, why in yanked.items()
+                if need.specifier.contains(v, prereleases=True)
+            ]
+            found.append(
+                f"No release of {name} is {need.specifier}: there are {listed}"
+                f"{', …' if len(every) > SHOWN else ''}."
+                + "".join(f" {said}." for said in gone[:1])
+            )
+        elif not any(releases.fitting(problem.target, group) for group in allowed.values()):
+            found.append(_unfitting(problem, name, next(iter(allowed.values()))))
+    return found
+
+
+def _unfitting(problem: Problem, name: str, newest: list[index.File]) -> str:
+    """Return which machines the newest release has wheels for."""
+    wheels = sorted(
+        file.name.removesuffix(".whl").split("-", 2)[2] for file in newest if file.is_wheel
+    )
+    have = ", ".join(wheels[:SHOWN]) or "none at all, only an sdist"
+    return (
+        f"No release of {name} that is allowed has a wheel for Python "
+        f"{problem.target.short_python} on {problem.target.platforms[0]}; "
+        f"{newest[0].version} has {have}."
+    )
+
+
+def _conflicts(problem: Problem) -> list[str]:
+    """Return what the wheelhouse needs of the image and does not get, with the ways out."""
+    if not problem.delta or not problem.target.installed:
+        return []
+    who = problem.asked.path.name
+    found = list(effects.unmet(problem.target, who, problem.asked.wanted))
+    try:
+        whole = solve(replace(problem, delta=False))
+    except (UnresolvedError, NetworkError):
+        whole = None
+    for pin in whole.pins if whole else ():
+        found += effects.unmet(problem.target, f"{pin.name} {pin.version}", _needs(problem, pin))
+    if not found:
+        return []
+    ways = (
+        "Ways out: ask for a release that accepts the image's version; or bring your own with "
+        "--no-delta (it hides the image's version from the runner, and what the image compiled "
+        "against it may break); or choose an image that has it."
+    )
+    return [*(f"{line}." for line in dict.fromkeys(found)), ways]
+
+
+def _needs(problem: Problem, pin: Pin) -> tuple[Requirement, ...]:
+    if not pin.file.endswith(".whl"):
+        return ()
+    return downloads.metadata(pin, problem.sources, quiet=problem.quiet).requires

@@ -1,0 +1,98 @@
+"""Describe the machine that this runs on as a target: `python capture.py FILE`.
+
+Standard library only, so it also runs by itself: paste it into a notebook's cell and it prints
+the JSON, to be saved on the laptop and named with `rsna-bundle libs --target FILE`.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+
+
+def capture(name: str) -> dict[str, Any]:
+    """Return the target that this machine is, as a dictionary for JSON."""
+    installed = distributions()
+    return {
+        "format": FORMAT,
+        "name": name,
+        "python": platform.python_version(),
+        "system": sys.platform,
+        "machine": platform.machine(),
+        "release": release(),
+        "cuda": cuda(installed),
+        "cpus": os.cpu_count(),
+        "memory_bytes": memory(),
+        "gpus": gpus(),
+        "estimate": False,
+        "source": os.environ.get("KAGGLE_DOCKER_IMAGE", "captured"),
+        "installed": installed,
+    }
+
+
+def distributions() -> list[dict[str, Any]]:
+    """Return every installed package with its requirements; the first on the path counts."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in importlib.metadata.distributions():
+        name = entry.metadata["Name"]
+        if name and entry.version:
+            key = re.sub(r"[-_.]+", "-", name).lower()
+            about = {"name": key, "version": entry.version, "requires": entry.requires or []}
+            found.setdefault(key, about)
+    return [found[key] for key in sorted(found)]
+
+
+def release() -> str:
+    """Return the version of the C library on Linux, of the system on macOS."""
+    if sys.platform == "darwin":
+        return platform.mac_ver()[0]
+    if sys.platform == "linux":
+        return platform.libc_ver()[1]
+    return ""
+
+
+def cuda(installed: list[dict[str, Any]]) -> str | None:
+    """Return the CUDA version that the packages here were built for, such as 12.8."""
+    versions = {entry["name"]: entry["version"] for entry in installed}
+    local = re.search(r"\+cu(\d+)(\d)$", versions.get("torch", ""))
+    if local:
+        return f"{local[1]}.{local[2]}"
+    toolkit = Path("/usr/local/cuda/version.json")
+    if toolkit.is_file():
+        version = str(json.loads(toolkit.read_text())["cuda"]["version"])
+        return ".".join(version.split(".")[:2])
+    return None
+
+
+def memory() -> int | None:
+    """Return the machine's memory in bytes, where the system says it."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def gpus() -> list[str]:
+    """Return the names of the GPUs that the driver lists."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return result.stdout.split("\n")[:-1]
+
+
+if __name__ == "__main__":
+    in_notebook = "ipykernel" in sys.modules
+    text = json.dumps(capture("captured"), indent=1)
+    if len(sys.argv) > 1 and not in_notebook:
+        Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
