@@ -142,7 +142,9 @@ def _usual_metric(candidates: Sequence[Checkpoint]) -> str:
     names = {_usual(one) for one in candidates}
     if len(names) <= 1 and None not in names:
         return str(next(iter(names), LAST))
-    if all(len([1 for other in candidates if _fold(other) == _fold(one)]) == 1 for one in candidates):
+    if all(
+        len([1 for other in candidates if _fold(other) == _fold(one)]) == 1 for one in candidates
+    ):
         return LAST  # there is nothing to choose
     listed = sorted({name for one in candidates for name in one.metrics})
     raise UsageError(

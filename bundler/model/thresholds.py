@@ -70,11 +70,6 @@ class Curve:
         plain["points"] = [[_short(value) for value in point] for point in self.points]
         return plain
 
-    def at(self, threshold: float) -> float:
-        """Return pF1 at a threshold, read off the points."""
-        index = int(np.searchsorted([point[0] for point in self.points], threshold))
-        return self.points[min(index, len(self.points) - 1)][1]
-
 
 def read(paths: Sequence[Path]) -> OutOfFold:
     """Read out-of-fold predictions. Raises InputError for what is missing or makes no sense."""
@@ -111,12 +106,7 @@ def read(paths: Sequence[Path]) -> OutOfFold:
 
 def curve(oof: OutOfFold, aggregation: str) -> Curve:
     """Return the curve of pF1 against the threshold for a way to join a breast's images."""
-    try:
-        names, labels, values = metrics.by_breast(
-            oof.breasts, oof.labels, oof.probabilities, aggregation
-        )
-    except DataError as error:
-        raise InputError(f"The out-of-fold predictions make no sense: {error}") from error
+    names, labels, values = _by_breast(oof, aggregation)
     owners = dict(zip(oof.breasts, oof.patients, strict=True))
     order = np.argsort(-values, kind="stable")
     labels, values = labels[order], values[order]
@@ -126,7 +116,8 @@ def curve(oof: OutOfFold, aggregation: str) -> Curve:
     scores = _f1(labels, np.ones(len(labels)))[last]
     draws = _bootstrap(labels, patients, last)
     best = _middle_of_best(scores)
-    kept = np.unique(np.linspace(0, len(cuts) - 1, POINTS - 1).astype(int).tolist() + [best])[::-1]
+    spread = np.linspace(0, len(cuts) - 1, POINTS - 1).astype(int)
+    kept = np.unique(np.append(spread, best))[::-1]  # by rising threshold
     low, high = np.quantile(draws, BAND, axis=0)
     reach = np.flatnonzero(scores >= PLATEAU * scores[best])
     first, final = _run_around(reach, best)
@@ -142,6 +133,12 @@ def curve(oof: OutOfFold, aggregation: str) -> Curve:
         positives=int(labels.sum()),
         points=[tuple(map(float, (cuts[i], scores[i], low[i], high[i]))) for i in kept],  # type: ignore[misc]
     )
+
+
+def score(oof: OutOfFold, aggregation: str, threshold: float) -> float:
+    """Return pF1 of calling every breast positive whose probability reaches the threshold."""
+    _, labels, values = _by_breast(oof, aggregation)
+    return metrics.pfbeta(labels, values >= threshold)
 
 
 def draw(curves: Sequence[Curve], threshold: float, path: Path) -> None:
@@ -163,7 +160,15 @@ def draw(curves: Sequence[Curve], threshold: float, path: Path) -> None:
     axes.set_ylim(0, 1)
     axes.legend(loc="upper right")
     axes.set_title(f"{curves[0].breasts} breasts, {curves[0].positives} with cancer, out of fold")
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _by_breast(oof: OutOfFold, aggregation: str) -> tuple[list[str], Floats, Floats]:
+    try:
+        return metrics.by_breast(oof.breasts, oof.labels, oof.probabilities, aggregation)
+    except DataError as error:
+        raise InputError(f"The out-of-fold predictions make no sense: {error}") from error
 
 
 def _column(rows: Sequence[dict[str, str]], name: str, where: str) -> Floats:
@@ -180,7 +185,8 @@ def _between(values: Floats, last: npt.NDArray[np.bool_]) -> Floats:
     """Return thresholds half-way to the next lower value, where rounding cannot flip a breast."""
     distinct = values[last]
     below = np.append(distinct[1:], max(0.0, 2 * distinct[-1] - 1))
-    return (distinct + below) / 2
+    cuts: Floats = (distinct + below) / 2
+    return cuts
 
 
 def _f1(labels: Floats, weights: Floats) -> Floats:
@@ -188,7 +194,8 @@ def _f1(labels: Floats, weights: Floats) -> Floats:
     hits = np.cumsum(labels * weights)
     called = np.cumsum(weights)
     below = called + hits[-1]
-    return np.divide(2 * hits, below, out=np.zeros_like(hits), where=below > 0)
+    f1: Floats = np.divide(2 * hits, below, out=np.zeros_like(hits), where=below > 0)
+    return f1
 
 
 def _bootstrap(
@@ -207,7 +214,9 @@ def _bootstrap(
 def _middle_of_best(scores: Floats) -> int:
     """Return the index of the best score; the middle one of the first run of equals."""
     first = int(np.argmax(scores))
-    length = next((n for n, s in enumerate(scores[first:]) if s != scores[first]), len(scores) - first)
+    length = next(
+        (n for n, s in enumerate(scores[first:]) if s != scores[first]), len(scores) - first
+    )
     return first + (length - 1) // 2
 
 
