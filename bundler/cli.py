@@ -113,6 +113,20 @@ MODEL_OPTIONS = (
         type=click.Path(path_type=Path),
         help="A checkpoint, or a folder of them; repeatable.",
     ),
+    click.option("--by", metavar="METRIC|last", help="Which of a folder's is the best."),
+    click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
+    click.option("--dry-run", is_flag=True, help="Show what would be chosen; write nothing."),
+    click.option(
+        "--oof",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Out-of-fold predictions to find the threshold on; repeatable.",
+    ),
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="A folder of DICOM files to verify the export on, too.",
+    ),
     click.option("--arch", metavar="MODEL", help="The timm model."),
     click.option("--preset", metavar="NAME", help="The preprocessing it was trained on."),
     click.option("--mean", metavar="X[,X,X]", help="What training subtracted, after --scale."),
@@ -169,8 +183,21 @@ def model(
     from bundler.model.options import parse
 
     settings: Settings = context.obj
-    built = export.build(parse(told, settings), out or settings.dist / "model")
-    report(built.as_dict(), built.summary(), as_json=as_json, quiet=quiet)
+    say = (lambda text: None) if as_json or quiet else click.echo
+    built = export.build(parse(told, settings), out or settings.dist / "model", say)
+    if built:
+        report(built.as_dict(), built.summary(), as_json=as_json, quiet=quiet)
+
+
+@model.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def show(file: Path, as_json: bool) -> None:
+    """Show where a model comes from: an ONNX FILE, or a model bundle's folder."""
+    from bundler.model import card
+
+    cards = card.read(file)
+    report({"models": cards}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False)
 
 
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:

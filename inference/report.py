@@ -46,8 +46,11 @@ def banner(
 
 def describe(entry: Mapping[str, Any]) -> str:
     """Return one line about a model: its checkpoint, fold, epoch and metrics."""
-    checkpoint = entry["checkpoint"]
-    parts = [str(checkpoint["name"]), str(entry["arch"])]
+    return f"{entry['arch']}  " + "; ".join(map(_describe_fold, entry["checkpoints"]))
+
+
+def _describe_fold(checkpoint: Mapping[str, Any]) -> str:
+    parts = [str(checkpoint["name"])]
     for key in ("fold", "epoch"):
         if checkpoint.get(key) is not None:
             parts.append(f"{key} {checkpoint[key]}")

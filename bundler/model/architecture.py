@@ -10,6 +10,7 @@ from torch import nn
 from bundler.errors import InputError, UsageError
 from bundler.model import architectures
 from bundler.model.checkpoint import Checkpoint
+from inference import metadata
 from train.errors import ConfigError
 
 SHOWN = 4  # names of tensors that a message lists
@@ -92,6 +93,17 @@ def build(
     _check_finite(state, checkpoint)
     net.load_state_dict({**expected, **state})
     return net.float().eval()
+
+
+def metadata_width(columns: Sequence[str]) -> int:
+    """Return how many numbers the runner tells a model of these columns."""
+    try:
+        return metadata.width(columns)
+    except KeyError as error:
+        raise InputError(
+            f"The checkpoint wants the column {error} of the table, which the runner cannot "
+            f"encode. It knows {', '.join(metadata.WIDTHS)}."
+        ) from error
 
 
 def _check_fit(

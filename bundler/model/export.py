@@ -1,83 +1,111 @@
 """Checkpoints → a bundle with one verified ONNX: the flow of `rsna-bundle model`."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bundler import bundle
 from bundler.bundle import Built
-from bundler.errors import UsageError
-from bundler.model import architecture, checkpoint, graph, parity, recipe
+from bundler.errors import InputError
+from bundler.model import architecture, card, decision, golden, graph, parity, recipe, selection
 from bundler.model.checkpoint import Checkpoint
+from bundler.model.decision import Decision
 from bundler.model.network import Folds
 from bundler.model.options import ModelOptions
-from bundler.model.parity import Parity
 from bundler.model.recipe import Recipe
-from inference import metadata
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Folds that become one ONNX file."""
+    """Folds that become one ONNX file, and the prevalence of each one's validation set."""
 
-    name: str
+    file: str
     recipe: Recipe
     folds: Sequence[Checkpoint]
-    prevalence: float
+    prevalences: Sequence[float]
 
 
-def build(options: ModelOptions, place: Path) -> Built:
-    """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
-    threshold = choose_threshold(options)
-    ensembles = group([checkpoint.read(path) for path in options.checkpoints], options)
+def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> Built | None:
+    """Export checkpoints, verify the ONNX files against torch, and write the model bundle.
+
+    `say` is told what was chosen and measured. A dry run chooses and writes nothing.
+    """
+    selected = selection.select(options)
+    say(selected.table())
+    if options.dry_run:
+        return None
+    ensembles = group(selected.chosen, options)
+    decided = decision.decide(options, selected.chosen, say)
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-model-") as scratch:
-        models: list[dict[str, Any]] = []
-        files: dict[str, Path] = {}
+        folder, cases = Path(scratch), golden.Cases()
+        models, files = [], []
         for ensemble in ensembles:
-            entry, written = export(ensemble, options, threshold, Path(scratch))
+            entry, written = export(ensemble, options, decided, cases, folder)
+            say(card.render(entry))
             models.append(entry)
-            files |= {path.name: path for path in written}
-        return bundle.write(place, "model", files, {"models": models})
-
-
-def choose_threshold(options: ModelOptions) -> float | None:
-    """Return the threshold; a binary output without one is refused before the work begins."""
-    if options.threshold is None and options.output == "binary":
-        raise UsageError(
-            "The output is binary, and no threshold is known: give --threshold, or set output = "
-            '"probability" under [tool.rsna-bundle] in pyproject.toml.'
-        )
-    return options.threshold
+            files += written
+        golden.write_dicoms(cases, folder, {one.file: one.recipe for one in ensembles})
+        files += [*cases.files, *decision.draw(decided, folder)]
+        details = {"models": models, "golden": cases.as_dict()}
+        return bundle.write(place, "model", {path.name: path for path in files}, details)
 
 
 def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ensemble]:
     """Return what becomes one file each: all folds merged, or each apart."""
-    resolved = [(one, *recipe.resolve(one, options)) for one in checkpoints]
-    ensembles = []
-    for number, (one, how, prevalence) in enumerate(resolved):
-        name = "model.onnx" if len(resolved) == 1 else f"fold{number}.onnx"
-        ensembles.append(Ensemble(name=name, recipe=how, folds=(one,), prevalence=prevalence))
-    return ensembles
+    resolved = [recipe.resolve(one, options) for one in checkpoints]
+    recipes, prevalences = zip(*resolved, strict=True)
+    if options.ensemble == "merge":
+        _check_alike(checkpoints, recipes)
+        file = "model.onnx"
+        return [Ensemble(file=file, recipe=recipes[0], folds=checkpoints, prevalences=prevalences)]
+    return [
+        Ensemble(file=f"model{number}.onnx", recipe=how, folds=(one,), prevalences=(share,))
+        for number, (one, how, share) in enumerate(
+            zip(checkpoints, recipes, prevalences, strict=True)
+        )
+    ]
+
+
+def _check_alike(checkpoints: Sequence[Checkpoint], recipes: Sequence[Recipe]) -> None:
+    for one, how in zip(checkpoints, recipes, strict=True):
+        if differing := how.differences(recipes[0]):
+            parts = "; ".join(
+                f"{name} {getattr(how, name)} and {getattr(recipes[0], name)}" for name in differing
+            )
+            raise InputError(
+                f"{one.path.name} and {checkpoints[0].path.name} cannot be merged: they differ in "
+                f"{parts}. Choose folds of one training, or take --ensemble separate."
+            )
 
 
 def export(
-    ensemble: Ensemble, options: ModelOptions, threshold: float | None, folder: Path
+    ensemble: Ensemble, options: ModelOptions, decided: Decision, cases: golden.Cases, folder: Path
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write one ONNX file, verified; return its entry in the manifest and its files."""
-    how = ensemble.recipe
-    width = metadata.width(how.metadata_columns)
-    path = folder / ensemble.name
+    how, path = ensemble.recipe, folder / ensemble.file
     network = assemble(ensemble, half=False)
-    exported = network if options.precision != "fp16" else assemble(ensemble, half=True)
+    width = architecture.metadata_width(how.metadata_columns)
+    count = golden.affordable(network, how.size, width)
+    phantoms = golden.draw(folder, how.preprocess, count)
+    real = parity.load_real(options.images, how.preprocess)
+    said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
+    exported = assemble(ensemble, half=True) if options.precision == "fp16" else network
     model = graph.export(exported, how.size, width, how.arch)
+    if options.precision == "int8":
+        model = graph.quantize(model, folder)
     graph.strip(model)
-    card = describe(ensemble, options, threshold)
-    graph.write(model, path, card)
-    found = verify(network, path, how, options.precision)
-    card["parity"] = found.as_dict()
-    return {"file": path.name, **card}, graph.write(model, path, card)
+    graph.write(model, path, said)
+    images = np.concatenate([parity.random_images(how.size), phantoms, real])
+    said["parity"] = verify(network, path, images, width, options.precision, real=len(real))
+    written = graph.write(model, path, said)
+    golden.write_predictions(cases, path, phantoms, width, options.precision)
+    return {"file": path.name, **said}, written
 
 
 def assemble(ensemble: Ensemble, half: bool) -> Folds:
@@ -92,47 +120,16 @@ def assemble(ensemble: Ensemble, half: bool) -> Folds:
     ).eval()
 
 
-def verify(network: Folds, path: Path, how: Recipe, precision: str) -> Parity:
-    """Compare torch and ONNX Runtime on random images; refuse a difference."""
-    images = parity.random_images(how.size)
-    told = parity.random_metadata(metadata.width(how.metadata_columns), len(images))
-    tolerance = parity.TOLERANCE[precision]
+def verify(
+    network: Folds, path: Path, images: parity.Array, width: int, precision: str, real: int
+) -> dict[str, Any]:
+    """Compare torch and ONNX Runtime on uint8 [N, H, W] images; refuse a difference."""
+    told = parity.random_metadata(width, len(images))
     found = parity.compare(
         parity.answer_torch(network, images, told),
         parity.answer_onnx(path, images, told),
-        real=0,
-        tolerance=tolerance,
+        real=real,
+        tolerance=parity.TOLERANCE[precision],
     )
     parity.check(found, precision)
-    return found
-
-
-def describe(ensemble: Ensemble, options: ModelOptions, threshold: float | None) -> dict[str, Any]:
-    """Return what the file says of itself, in the ONNX and in bundle.json alike."""
-    how = ensemble.recipe
-    return {
-        "checkpoint": _describe_fold(ensemble.folds[0]),
-        "arch": how.arch,
-        "precision": options.precision,
-        "preprocess": dict(how.preprocess),
-        "normalize": dict(how.normalize),
-        "head": how.head,
-        "metadata_columns": list(how.metadata_columns),
-        "aggregation": options.aggregation,
-        "threshold": threshold,
-        "output": options.output,
-        "prevalence": ensemble.prevalence,
-    }
-
-
-def _describe_fold(fold: Checkpoint) -> dict[str, Any]:
-    return {
-        "name": fold.path.name,
-        "sha256": checkpoint.digest(fold.path),
-        "fold": fold.fold,
-        "epoch": fold.epoch,
-        "metrics": dict(fold.metrics),
-        "run_id": fold.run_id,
-        "commit": fold.commit,
-        "dirty": fold.dirty,
-    }
+    return found.as_dict()

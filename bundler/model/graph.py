@@ -53,6 +53,20 @@ def export(
     return program.model
 
 
+def quantize(model: onnx_ir.Model, folder: Path) -> onnx_ir.Model:
+    """Return a graph with its weights as int8, its activations quantised as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    source, target = folder / "float.onnx", folder / "int8.onnx"
+    onnx_ir.save(model, source)
+    with _quiet():
+        quantize_dynamic(source, target, weight_type=QuantType.QInt8)
+    quantized = onnx_ir.load(target)
+    for path in (source, target):
+        path.unlink()
+    return quantized
+
+
 def strip(model: onnx_ir.Model) -> None:
     """Remove what tells of the exporting machine: stack traces, paths, the names of modules."""
     model.doc_string = None

@@ -34,6 +34,11 @@ class ModelOptions:
     output: str = "binary"
     precision: str = "fp32"
     ensemble: str = "merge"
+    by: str | None = None
+    folds: tuple[int, ...] = ()
+    oof: tuple[Path, ...] = ()
+    images: Path | None = None
+    dry_run: bool = False
 
 
 def parse(told: Mapping[str, Any], settings: Settings) -> ModelOptions:

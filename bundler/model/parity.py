@@ -1,5 +1,8 @@
 """Whether ONNX Runtime says what torch said: largest and mean difference, and the ranks."""
 
+import contextlib
+import itertools
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,17 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 
-from bundler.errors import CheckError
+from bundler.errors import CheckError, InputError
 from bundler.model.network import Folds
+from inference.pixels.errors import ImageError
+from inference.pixels.loading import load
+from inference.pixels.preprocess import PreprocessConfig
 
 Array = npt.NDArray[Any]
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "int8": 5e-3}  # of a probability
 RANDOM_IMAGES = 4
+REAL_IMAGES = 8
+SEARCHED = 2000  # files of a folder that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +53,21 @@ def random_images(size: tuple[int, int], count: int = RANDOM_IMAGES) -> npt.NDAr
     ramp = np.linspace(0, 255, height)[:, None] * np.linspace(0, 1, width)
     share = np.linspace(0, 1, count)[:, None, None]
     return np.asarray(noise * (1 - share) + ramp * share, dtype=np.uint8)
+
+
+def load_real(folder: Path | None, preprocess: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """Return uint8 [N, H, W]: up to 8 DICOM files of a folder as the model gets them."""
+    config = PreprocessConfig.from_dict(dict(preprocess))
+    if folder is None:
+        return np.empty((0, *config.size), dtype=np.uint8)
+    paths = sorted(itertools.islice(folder.rglob("*.dcm"), SEARCHED))
+    images = []
+    for path in paths[:: max(1, len(paths) // REAL_IMAGES)][:REAL_IMAGES]:
+        with contextlib.suppress(ImageError):  # an image that cannot be read proves nothing here
+            images.append(load(path, [config]).inputs[0])
+    if not images:
+        raise InputError(f"{folder} holds no DICOM file (*.dcm) that can be read.")
+    return np.stack(images)
 
 
 def answer_torch(network: Folds, images: Array, metadata: Array | None) -> tuple[Array, Array]:

@@ -27,8 +27,8 @@ def place(checkpoint: Path) -> Path:
 
 def test_bundle_says_where_the_model_came_from(place: Path) -> None:
     (entry,) = reader.verify(place).details["models"]
-    assert entry["checkpoint"]["name"] == "fold0_epoch02_vpfbeta0.504.pt"
-    assert entry["checkpoint"]["epoch"] == 2
+    assert entry["checkpoints"][0]["name"] == "fold0_epoch02_vpfbeta0.504.pt"
+    assert entry["checkpoints"][0]["epoch"] == 2
     assert entry["preprocess"]["size"] == list(SIZE)
     assert entry["threshold"] == 0.5
     assert entry["parity"]["probability_max"] <= 1e-4

@@ -1,0 +1,169 @@
+"""A model's card: where it comes from and how to read it, in the ONNX and in bundle.json."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bundler.errors import InputError
+from bundler.model import checkpoint, graph
+from bundler.model.checkpoint import Checkpoint
+from bundler.model.decision import Decision
+from bundler.model.options import ModelOptions
+from bundler.model.recipe import Recipe
+from bundler.model.selection import align, text
+from inference.boot import bundle as bundles
+
+NATURAL = (0.015, 0.027)  # prevalence of cancer among breasts: 2.06 % in the competition
+RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them where none is shown
+
+
+def describe(
+    folds: Sequence[Checkpoint],
+    prevalences: Sequence[float],
+    how: Recipe,
+    options: ModelOptions,
+    decided: Decision,
+) -> dict[str, Any]:
+    """Return what a file says of itself; `prevalence` is what a breast without images gets."""
+    return {
+        "checkpoints": [
+            _describe_fold(one, share) for one, share in zip(folds, prevalences, strict=True)
+        ],
+        "arch": how.arch,
+        "model_kwargs": dict(how.model_kwargs),
+        "precision": options.precision,
+        "preprocess": dict(how.preprocess),
+        "normalize": dict(how.normalize),
+        "head": how.head,
+        "metadata_columns": list(how.metadata_columns),
+        "output": options.output,
+        "prevalence": fmean(prevalences),
+        **decided.as_dict(),
+    }
+
+
+def _describe_fold(one: Checkpoint, prevalence: float) -> dict[str, Any]:
+    return {
+        "name": one.path.name,
+        "sha256": checkpoint.digest(one.path),
+        "weights": one.source,
+        "fold": one.fold,
+        "epoch": one.epoch,
+        "metrics": {name: float(value) for name, value in sorted(one.metrics.items())},
+        # How they were computed: this project's training measures breast by breast.
+        "metrics_per": "breast" if one.ours else None,
+        "prevalence": prevalence,
+        "run_id": one.run_id,
+        "commit": one.commit,
+        "dirty": one.dirty,
+    }
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the cards in an ONNX file, or in a model bundle's folder."""
+    if not path.exists():
+        raise InputError(f"There is no {path}. Name an ONNX file or a model bundle's folder.")
+    if path.is_file():
+        return [{"file": path.name, **graph.read_card(path)}]
+    found = bundles.read(path)
+    if found.kind != "model":
+        raise InputError(f"{path} is a bundle of kind {found.kind}, no model bundle.")
+    return list(found.details["models"])
+
+
+def render(card: Mapping[str, Any]) -> str:
+    """Return a card as a table for people, its warnings in colour."""
+    parity, preprocess = card["parity"], card["preprocess"]
+    rows = [
+        ["file", card["file"]],
+        ["architecture", f"{card['arch']}, {card['precision']}, {_channels(card)}"],
+        ["input", f"{'×'.join(map(str, preprocess['size']))}, {_items(preprocess, 'size')}"],
+        ["pixels", f"{_items(card['normalize'])}; head {card['head']}"],
+        *([["metadata", ", ".join(card["metadata_columns"])]] if card["metadata_columns"] else []),
+        *_fold_rows(card["checkpoints"]),
+        ["output", _output(card)],
+        *_curve_rows(card["out_of_fold"]),
+        [
+            "parity",
+            f"{parity['probability_max']:.0e} in probability, {parity['logit_max']:.0e} in logits "
+            f"at most, ranks {parity['rank_agreement']:.3f}, over {parity['images']} images "
+            f"({parity['real']} real); {parity['tolerance']:.0e} is allowed",
+        ],
+    ]
+    return "\n".join([*align(rows), *warnings(card)])
+
+
+def warnings(card: Mapping[str, Any]) -> list[str]:
+    """Return what makes a card's scores less than they seem, in colour."""
+    said = []
+    for one in card["checkpoints"]:
+        share = one["prevalence"]
+        if not NATURAL[0] <= share <= NATURAL[1]:
+            said.append(
+                f"{RED}warning: {one['name']} was validated at a prevalence of {share:.2%}; "
+                "naturally it is 2 %. Its scores cannot be compared with the leaderboard's, and "
+                f"a threshold found there is too low or too high.{PLAIN}"
+            )
+        if one["metrics"] and one["metrics_per"] is None:
+            said.append(
+                f"{YELLOW}note: {one['name']} does not say whether its metrics are per breast "
+                f"or per image.{PLAIN}"
+            )
+        if one["dirty"]:
+            said.append(f"{YELLOW}note: {one['name']} was trained with uncommitted changes.{PLAIN}")
+    return said
+
+
+def _fold_rows(folds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    rows = []
+    for one in folds:
+        parts = [f"{name} {text(one[name])}" for name in ("fold", "epoch") if one[name] is not None]
+        parts += [f"{name} {text(value)}" for name, value in one["metrics"].items()]
+        parts.append(f"per {one['metrics_per'] or '?'} at prevalence {one['prevalence']:.2%}")
+        if one["run_id"]:
+            parts.append(f"run {one['run_id'][:12]}")
+        if one["commit"]:
+            parts.append(f"commit {one['commit'][:12]}{' (dirty)' if one['dirty'] else ''}")
+        rows += [["checkpoint", f"{one['name']}  sha256 {one['sha256'][:12]}"]]
+        rows += [["", ", ".join(parts)]]
+    return rows
+
+
+def _curve_rows(found: Mapping[str, Any] | None) -> list[list[str]]:
+    if found is None:
+        return []
+    rows = [
+        [
+            f"out of fold, {one['aggregation']}",
+            f"pF1 {one['pf1']:.3f} ({one['low']:.3f} to {one['high']:.3f}) at "
+            f"{one['threshold']:.3g}, plateau {one['plateau'][0]:.3g} to {one['plateau'][1]:.3g} "
+            f"(width {one['plateau'][1] - one['plateau'][0]:.2g}); without a threshold "
+            f"{one['probabilistic']:.3f}; {one['breasts']} breasts, {one['positives']} positive",
+        ]
+        for one in found["curves"]
+    ]
+    return rows
+
+
+def _output(card: Mapping[str, Any]) -> str:
+    said = f"{card['output']}, {card['aggregation']} over a breast's images"
+    if card["threshold"] is None:
+        return said
+    found = card["out_of_fold"] or {}
+    scored = found.get("pf1_at_threshold")
+    tail = "" if scored is None else f" (pF1 {scored:.3f} out of fold)"
+    return f"{said}, threshold {card['threshold']:.4g}{tail}"
+
+
+def _channels(card: Mapping[str, Any]) -> str:
+    count = card["model_kwargs"].get("in_chans", 3)
+    return f"{count} channel{'s' if count != 1 else ''}"
+
+
+def _items(values: Mapping[str, Any], *left_out: str) -> str:
+    pairs = ((key, value) for key, value in values.items() if key not in left_out)
+    return ", ".join(
+        f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in pairs
+    )

@@ -1,0 +1,109 @@
+"""The decision: threshold and aggregation, and the out-of-fold curve that they come from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundler.errors import InputError, UsageError
+from bundler.model import naming, thresholds
+from bundler.model.checkpoint import Checkpoint
+from bundler.model.options import ModelOptions
+from bundler.model.thresholds import Curve, OutOfFold
+
+PICTURE = "threshold.png"
+_AGREES = 2e-3  # how far pF1 of oof.csv may be from what the checkpoint records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """How a breast's images become a number and a number a verdict; curves where known."""
+
+    aggregation: str
+    threshold: float | None
+    curves: Sequence[Curve] = ()
+    pf1: float | None = None
+    oof_sha256: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the model's card holds."""
+        said: dict[str, Any] = {"aggregation": self.aggregation, "threshold": self.threshold}
+        said["out_of_fold"] = None
+        if self.curves:
+            said["out_of_fold"] = {
+                "sha256": self.oof_sha256,
+                "pf1_at_threshold": None if self.pf1 is None else round(self.pf1, 4),
+                "curves": [curve.as_dict() for curve in self.curves],
+            }
+        return said
+
+
+def decide(
+    options: ModelOptions, chosen: Sequence[Checkpoint], say: Callable[[str], None]
+) -> Decision:
+    """Return the threshold that was given, or the best out of fold. Raises UsageError."""
+    oof = _find(options, chosen, say)
+    if oof is None:
+        if options.threshold is None and options.output == "binary":
+            raise UsageError(
+                "The output is binary, and no threshold is known: give the out-of-fold "
+                "predictions with --oof oof.csv or a number with --threshold, or set output = "
+                '"probability" under [tool.rsna-bundle] in pyproject.toml.'
+            )
+        return Decision(aggregation=options.aggregation, threshold=_given(options))
+    curves = [thresholds.curve(oof, name) for name in thresholds.AGGREGATIONS]
+    (own,) = (curve for curve in curves if curve.aggregation == options.aggregation)
+    threshold = own.threshold if options.threshold is None else _given(options)
+    assert threshold is not None
+    return Decision(
+        aggregation=options.aggregation,
+        threshold=threshold,
+        curves=curves,
+        pf1=thresholds.score(oof, options.aggregation, threshold),
+        oof_sha256=oof.sha256,
+    )
+
+
+def draw(decided: Decision, folder: Path) -> list[Path]:
+    """Draw the curves, where there are any, and return the picture."""
+    if not decided.curves or decided.threshold is None:
+        return []
+    thresholds.draw(decided.curves, decided.threshold, folder / PICTURE)
+    return [folder / PICTURE]
+
+
+def _given(options: ModelOptions) -> float | None:
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        raise UsageError(f"--threshold {options.threshold} is no probability between 0 and 1.")
+    return options.threshold
+
+
+def _find(
+    options: ModelOptions, chosen: Sequence[Checkpoint], say: Callable[[str], None]
+) -> OutOfFold | None:
+    """Return the out-of-fold predictions that were named, or those the training left beside."""
+    if options.oof:
+        return thresholds.read(options.oof)
+    beside = [one.path.with_name(f"fold{one.fold}.oof.csv") for one in chosen]
+    if not all(one.ours and path.is_file() for one, path in zip(chosen, beside, strict=True)):
+        return None
+    for one, path in zip(chosen, beside, strict=True):
+        try:
+            found = thresholds.curve(thresholds.read([path]), "mean").probabilistic
+        except InputError as error:
+            say(f"note: {path.name} gives no threshold: {error}")
+            return None
+        recorded = naming.find_metric(one.metrics, "pfbeta")
+        if recorded is None or abs(found - recorded) > _AGREES:
+            say(
+                f"note: {path.name} gives pF1 {found:.4g}, {one.path.name} records "
+                f"{_recorded(recorded)}: it is not this checkpoint's, and is left out. Name "
+                "it with --oof to use it all the same."
+            )
+            return None
+    return thresholds.read(beside)
+
+
+def _recorded(value: float | None) -> str:
+    """Return a recorded metric, or that there is none."""
+    return "none" if value is None else f"{value:.4g}"

@@ -1,0 +1,110 @@
+"""Golden cases, made: small phantoms and what they become at home (see inference.golden).
+
+They are drawn, not photographed: no patient's image leaves the laptop in a bundle.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bundler.model import parity
+from bundler.model.network import Folds
+from bundler.model.recipe import Recipe
+from inference.golden import fingerprint
+from inference.pixels.loading import load
+from inference.pixels.preprocess import PreprocessConfig
+from train import phantom
+
+SIZE = (640, 512)  # of the phantoms: small, and of several resolutions in JPEG 2000
+MOST_IMAGES = 16
+# What a replay may cost in floating-point operations: 2 to 3 s on a notebook's four CPU cores.
+BUDGET = 150e9
+EXACT, LOOSE = 1e-4, 5e-3  # in probability: float32 on the CPU, and anything else
+# (file, transfer syntax, photometric interpretation): what the competition's images are.
+DICOMS = (
+    ("golden-jpeg2000.dcm", phantom.JPEG_2000_LOSSLESS, "MONOCHROME2"),
+    ("golden-jpeg-lossless.dcm", phantom.JPEG_LOSSLESS_SV1, "MONOCHROME1"),
+)
+
+
+@dataclass(kw_only=True)
+class Cases:
+    """What is collected while the files of a bundle are made: the manifest's part, and files."""
+
+    dicoms: list[dict[str, Any]] = field(default_factory=list)
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what bundle.json holds as `golden`."""
+        return {"dicoms": self.dicoms, "predictions": self.predictions}
+
+
+def draw(folder: Path, preprocess: Mapping[str, Any], count: int) -> npt.NDArray[np.uint8]:
+    """Return uint8 [count, H, W]: phantoms as a model gets them, read from DICOM files."""
+    config = PreprocessConfig.from_dict(dict(preprocess))
+    images = []
+    for number in range(count):
+        path = folder / "phantom.dcm"
+        _, syntax, photometric = DICOMS[number % len(DICOMS)]
+        _write(path, number, syntax, photometric)
+        images.append(load(path, [config]).inputs[0])
+        path.unlink()
+    return np.stack(images)
+
+
+def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> None:
+    """Write the DICOM files and note the hash of the pixels that each model gets from them."""
+    configs = [PreprocessConfig.from_dict(dict(how.preprocess)) for how in recipes.values()]
+    for number, (name, syntax, photometric) in enumerate(DICOMS):
+        _write(folder / name, 100 + number, syntax, photometric)
+        inputs = load(folder / name, configs).inputs
+        hashes = [fingerprint(pixels) for pixels in inputs]
+        prepared = dict(zip(recipes, hashes, strict=True))
+        cases.dicoms.append({"file": name, "prepared": prepared})
+        cases.files.append(folder / name)
+
+
+def write_predictions(
+    cases: Cases, path: Path, images: npt.NDArray[np.uint8], width: int, precision: str
+) -> None:
+    """Write prepared images and note what the ONNX file at `path` says of them on the CPU."""
+    place = path.with_name(f"golden-{path.stem}.npy")
+    np.save(place, images, allow_pickle=False)
+    told = parity.random_metadata(width, len(images))
+    probabilities, _ = parity.answer_onnx(path, images, told)
+    cases.files.append(place)
+    cases.predictions.append(
+        {
+            "model": path.name,
+            "images": place.name,
+            "metadata": None if told is None else [[float(v) for v in row] for row in told],
+            "probabilities": [round(float(value), 7) for value in probabilities],
+            "tolerance": {"cpu": EXACT if precision == "fp32" else LOOSE, "other": LOOSE},
+        }
+    )
+
+
+def affordable(network: Folds, size: Sequence[int], width: int) -> int:
+    """Return how many images a replay can predict in time, 1 to 16.
+
+    Counted in operations, not in seconds, so that equal input gives equal bundles.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    image = np.zeros((1, *size), dtype=np.uint8)
+    with FlopCounterMode(display=False) as counter:
+        parity.answer_torch(network, image, parity.random_metadata(width, 1))
+    return int(np.clip(BUDGET // max(counter.get_total_flops(), 1), 1, MOST_IMAGES))
+
+
+def _write(path: Path, seed: int, syntax: str, photometric: str) -> None:
+    side = "LR"[seed % 2]
+    pixels = phantom.draw(seed, SIZE, laterality=side, contrast=(seed % 4) / 4)
+    phantom.write_dicom(
+        path, pixels, transfer_syntax=syntax, photometric=photometric, laterality=side
+    )

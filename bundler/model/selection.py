@@ -1,0 +1,195 @@
+"""Which checkpoints to export: a folder's, best per fold, and what lies beside the chosen."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bundler.errors import InputError, UsageError
+from bundler.model import checkpoint, naming
+from bundler.model.checkpoint import SUFFIXES, Checkpoint
+from bundler.model.options import ModelOptions
+
+LAST = "last"
+USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
+NO_FOLD = -1
+_SHOWN_METRICS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The checkpoints that were found, those that were chosen, and what is worth saying."""
+
+    found: Sequence[Checkpoint]
+    chosen: Sequence[Checkpoint]
+    notes: Sequence[str]
+
+    def table(self) -> str:
+        """Return all that was found as a table, the chosen ones marked, and the notes."""
+        names = list(dict.fromkeys(name for one in self.found for name in one.metrics))
+        names = names[:_SHOWN_METRICS]
+        marked = {one.path for one in self.chosen}
+        rows = [["", "file", "fold", "epoch", *names, "when (UTC)", "run"]]
+        for one in sorted(self.found, key=lambda one: (_fold(one), _age(one), one.path.name)):
+            when = datetime.fromtimestamp(one.when, UTC).strftime("%Y-%m-%d %H:%M")
+            values = [text(one.fold), text(one.epoch)]
+            values += [text(one.metrics.get(name)) for name in names]
+            mark = "→" if one.path in marked else ""
+            rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
+        return "\n".join([*align(rows), *self.notes])
+
+
+def select(options: ModelOptions) -> Selection:
+    """Choose among the files and folders that were named. Raises InputError, UsageError."""
+    found: list[Checkpoint] = []
+    chosen: list[Checkpoint] = []
+    notes: list[str] = []
+    for path in options.checkpoints:
+        if path.is_dir():
+            some, unread = _read_folder(path)
+            notes += unread
+            some = [one for one in some if not options.folds or one.fold in options.folds]
+            picked = best_per_fold(some, options.by)
+        else:
+            picked, some = [checkpoint.read(path)], _read_beside(path)
+        found += picked if path.is_file() else some
+        chosen += picked
+        for one in picked:
+            notes += look_beside(one, some, options.by)
+    if not chosen:
+        which = f" of fold {', '.join(map(str, options.folds))}" if options.folds else ""
+        listed = ", ".join(str(path) for path in options.checkpoints)
+        raise InputError("\n".join([f"No checkpoint{which} lies in {listed}.", *notes]))
+    whole = [checkpoint.read(one.path) for one in chosen]
+    return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)))
+
+
+def best_per_fold(candidates: Sequence[Checkpoint], by: str | None) -> list[Checkpoint]:
+    """Return the best checkpoint of each fold by a metric, or the last."""
+    folds: dict[int, list[Checkpoint]] = {}
+    for one in candidates:
+        folds.setdefault(_fold(one), []).append(one)
+    by = by or _usual_metric(candidates)
+    chosen = []
+    for fold, some in sorted(folds.items()):
+        if by == LAST:
+            chosen.append(max(some, key=_age))
+            continue
+        measured = [one for one in some if naming.find_metric(one.metrics, by) is not None]
+        if not measured:
+            raise _unmeasured(by, fold, candidates)
+        chosen.append(max(measured, key=lambda one: (_goodness(one, by), _age(one))))
+    return chosen
+
+
+def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None) -> list[str]:
+    """Say whether a better or a later checkpoint of the same run lies beside the chosen one."""
+    same = [one for one in others if one.path != chosen.path and _is_same_run(one, chosen)]
+    notes = []
+    metric = by if by not in (None, LAST) else _usual(chosen)
+    if metric and naming.find_metric(chosen.metrics, metric) is not None:
+        best = max([chosen, *same], key=lambda one: _goodness(one, metric))
+        if _goodness(best, metric) > _goodness(chosen, metric):
+            values = [text(naming.find_metric(one.metrics, metric)) for one in (best, chosen)]
+            notes.append(
+                f"note: {best.path.name} of the same run has a better {metric} ({values[0]}) "
+                f"than {chosen.path.name} ({values[1]})."
+            )
+    last = max([chosen, *same], key=lambda one: -1 if one.epoch is None else one.epoch)
+    if chosen.epoch is not None and last.epoch is not None and last.epoch > chosen.epoch:
+        notes.append(
+            f"note: {last.path.name} of the same run is later (epoch {last.epoch}) than "
+            f"{chosen.path.name} (epoch {chosen.epoch})."
+        )
+    return notes
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table as lines, its columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = ([cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(row).rstrip() for row in cells]
+
+
+def text(value: float | None) -> str:
+    """Return a number for a table; nothing for what is not known."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def _read_folder(folder: Path) -> tuple[list[Checkpoint], list[str]]:
+    """Return a folder's checkpoints, and a note on each file that is none."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    found, notes = [], []
+    for path in paths:
+        try:
+            found.append(checkpoint.read(path, mapped=True))
+        except InputError as error:
+            notes.append(f"left out: {error}")
+    return found, notes
+
+
+def _read_beside(path: Path) -> list[Checkpoint]:
+    return _read_folder(path.parent)[0]
+
+
+def _usual_metric(candidates: Sequence[Checkpoint]) -> str:
+    """Return the metric to choose by where none was named: what all of them record, if clear."""
+    names = {_usual(one) for one in candidates}
+    if len(names) <= 1 and None not in names:
+        return str(next(iter(names), LAST))
+    if all(
+        len([1 for other in candidates if _fold(other) == _fold(one)]) == 1 for one in candidates
+    ):
+        return LAST  # there is nothing to choose
+    listed = sorted({name for one in candidates for name in one.metrics})
+    raise UsageError(
+        "Which checkpoint is the best? They record "
+        f"{', '.join(listed) or 'no metric, neither inside nor in their names'}. "
+        "Say it with --by METRIC, or --by last."
+    )
+
+
+def _usual(one: Checkpoint) -> str | None:
+    """Return the competition's metric where it is recorded, else the only one that is."""
+    if naming.find_metric(one.metrics, USUAL) is not None:
+        return USUAL
+    return next(iter(one.metrics)) if len(one.metrics) == 1 else None
+
+
+def _unmeasured(by: str, fold: int, candidates: Sequence[Checkpoint]) -> UsageError:
+    names = sorted({name for one in candidates for name in one.metrics})
+    where = "" if fold == NO_FOLD else f" of fold {fold}"
+    return UsageError(
+        f"No checkpoint{where} records {by}, neither inside nor in its name; they record "
+        f"{', '.join(names) or 'no metric'}. Choose with --by METRIC, --by last or --fold."
+    )
+
+
+def _is_same_run(one: Checkpoint, other: Checkpoint) -> bool:
+    """Say whether two checkpoints are of one fold of one training, as far as they tell."""
+    if _fold(one) != _fold(other):
+        return False
+    if one.run_id or other.run_id:
+        return one.run_id == other.run_id
+    skeletons = {re.sub(r"[\d.]+", "#", each.path.stem) for each in (one, other)}
+    return len(skeletons) == 1
+
+
+def _fold(one: Checkpoint) -> int:
+    return NO_FOLD if one.fold is None else one.fold
+
+
+def _age(one: Checkpoint) -> tuple[int, float]:
+    return (-1 if one.epoch is None else one.epoch, one.when)
+
+
+def _goodness(one: Checkpoint, metric: str) -> float:
+    value = naming.find_metric(one.metrics, metric)
+    if value is None or math.isnan(value):
+        return -math.inf
+    return -value if naming.is_lower_better(metric) else value
