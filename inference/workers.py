@@ -138,6 +138,8 @@ class Workers:
 
     def _replace(self, worker: Worker, kind: str) -> list[Result]:
         """Start another process in a worker's place; its first task is the one that failed."""
+        if kind == "crashed":
+            worker.process.join(POLL)  # its own end says why; a kill would hide that
         _end(worker)
         code = worker.process.exitcode
         failed, *others = worker.tasks
