@@ -73,7 +73,7 @@ class Bits:
 
     def __init__(self, data: bytes) -> None:
         text = bin(int.from_bytes(b"\1" + data, "big"))[3:]
-        self._stuffed = []
+        self._stuffed: list[int] = []
         pieces, start, at = [], 0, data.find(b"\xff")
         while 0 <= at < len(data) - 1:
             self._stuffed.append(8 * (at + 1) - len(self._stuffed))
