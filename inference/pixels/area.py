@@ -1,64 +1,89 @@
 """Resize by area: each output pixel is the mean of the input it covers, fractions included.
 
-NumPy alone does this in a pass over the rows that adds small integers in their own type, several
-times faster than the float or 16-bit paths of OpenCV and Pillow (`python -m benchmarks decode`
-measures what follows the decode; 26 million pixels to 512×512 on one core: 51 ms by OpenCV's
-INTER_AREA, 45 ms by Pillow's BOX, 15 ms here), exactly, and with nothing to install.
+NumPy alone does it, faster and more exactly than the image libraries: rows are added as the small
+integers they are, in a type just wide enough. 5355×4915 pixels of 12 bits to 512×512, one core:
+11 ms here, 51 ms by OpenCV's INTER_AREA, 45 ms by Pillow's BOX, 93 ms by the latter from floats.
 """
 
 import numpy as np
 
+# Sums held at a time, a megabyte of float32: they stay in the processor's cache.
+BAND = 1 << 18
 
-def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return float32 [H, W] of the given size from integer or float [h, w]."""
+
+def resize(values: np.ndarray, size: tuple[int, int], peak: int | None = None) -> np.ndarray:
+    """Return float32 [H, W] of the given size from integers [h, w].
+
+    `peak` is the largest magnitude among the values, where the caller knows it.
+    """
     rows, columns = values.shape
     height, width = size
-    sums = _add_columns(_add_rows(values, height), width)
-    sums *= np.float32(height * width / (rows * columns))
-    return sums
+    if peak is None:
+        peak = max(abs(int(values.min())), abs(int(values.max())))
+    index, share = _cut(rows, height)
+    dtype = _accumulator(values.dtype, peak * (rows // height + 1))
+    out = np.empty(size, np.float32)
+    band = max(8, BAND // columns)
+    for start in range(0, height, band):
+        stop = min(start + band, height) + 1
+        sums = _add_rows(values, index[start:stop], share[start:stop], dtype)
+        out[start : stop - 1] = _add_columns(sums, width)
+    out *= np.float32(height * width / (rows * columns))
+    return out
 
 
-def _taps(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _cut(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, for the `count` + 1 edges of equal cells, the sample each falls in, and how far."""
     edges = np.arange(count + 1) * length
-    index, remainder = edges // count, (edges % count) / count
-    return np.minimum(index, length - 1), np.where(index < length, remainder, 1.0)
+    index, share = edges // count, (edges % count) / count
+    return np.minimum(index, length - 1), np.where(index < length, share, 1).astype(np.float32)
 
 
-def _add_rows(values: np.ndarray, count: int) -> np.ndarray:
-    """Return float32 [count, w]: the rows of each cell added, those it cuts by their share."""
-    index, share = _taps(values.shape[0], count)
+def _add_rows(
+    values: np.ndarray, index: np.ndarray, share: np.ndarray, dtype: np.dtype[np.generic]
+) -> np.ndarray:
+    """Return float32 [cells, w]: the rows of each cell added, those it cuts by their share."""
     first, last = index[:-1], index[1:]
-    inner = last - first - 1
-    most = int(inner.max())
-    total = np.zeros((count, values.shape[1]), _accumulator(values, most))
-    for step in range(most):
-        reached = inner > step
-        if reached.all():
-            np.add(total, values[first + step + 1], out=total)
-        else:
-            total[reached] += values[first[reached] + step + 1]
-    sums = total.astype(np.float32, copy=False)
-    edge_rows = values[index].astype(np.float32)
-    shares = share.astype(np.float32)[:, None]
-    begin, end = 1 - shares[:-1], shares[1:]
-    inside = (inner < 0)[:, None]  # a cell within one row: only the part between its edges
-    sums += np.where(inside, end - shares[:-1], begin) * edge_rows[:-1]
-    sums += np.where(inside, 0, end) * edge_rows[1:]
+    inner = np.zeros((len(first), values.shape[1]), dtype)
+    for total, begin, end in zip(inner, (first + 1).tolist(), last.tolist(), strict=True):
+        if begin < end:
+            np.add.reduce(values[begin:end], axis=0, dtype=dtype, out=total)
+    sums = inner.astype(np.float32, copy=False)
+    leading, trailing = _shares(first, last, share)
+    sums += values[first] * leading[:, None]
+    sums += values[last] * trailing[:, None]
     return sums
 
 
 def _add_columns(values: np.ndarray, count: int) -> np.ndarray:
-    """Return float32 [h, count], the columns of each cell added."""
-    return np.ascontiguousarray(_add_rows(np.ascontiguousarray(values.T), count).T)
+    """Return float32 [h, count]: the columns of each cell added, those it cuts by their share."""
+    length = values.shape[1]
+    if length < 2 * count:  # cells that may lie within one column
+        turned = np.ascontiguousarray(values.T)
+        return _add_rows(turned, *_cut(length, count), values.dtype).T
+    index, share = _cut(length, count)
+    # From behind the first column cut to the last one, whole: the excess is taken off again.
+    sums = np.add.reduceat(values, index[:-1] + 1, axis=1)
+    columns = values[:, index]
+    sums += columns[:, :-1] * (1 - share[:-1])
+    sums -= columns[:, 1:] * (1 - share[1:])
+    return np.asarray(sums)
 
 
-def _accumulator(values: np.ndarray, terms: int) -> np.dtype[np.generic]:
-    """Return the smallest type that holds the sum of so many values."""
-    if values.dtype.kind == "f":
-        return np.dtype(np.float32)
-    largest = max(abs(int(values.min())), abs(int(values.max()))) * max(terms, 1)
-    for dtype in (np.uint16, np.uint32) if values.dtype.kind == "u" else (np.int16, np.int32):
-        if largest <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
+def _shares(
+    first: np.ndarray, last: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much of its first and of its last sample each cell covers."""
+    within = first == last
+    leading = np.where(within, share[1:] - share[:-1], 1 - share[:-1])
+    return leading, np.where(within, 0, share[1:])
+
+
+def _accumulator(dtype: np.dtype[np.generic], largest: int) -> np.dtype[np.generic]:
+    """Return the smallest type that holds sums up to `largest`."""
+    if dtype.kind == "f":
+        return dtype
+    for wider in (np.uint16, np.uint32) if dtype.kind == "u" else (np.int16, np.int32):
+        if largest <= np.iinfo(wider).max:
+            return np.dtype(wider)
     return np.dtype(np.int64)

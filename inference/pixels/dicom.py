@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import BinaryIO
 
@@ -38,6 +39,16 @@ class DicomImage:
     view: str
     decoder: str
     bytes_read: int
+
+    @cached_property
+    def extremes(self) -> tuple[int, int]:
+        """Return the smallest and the largest stored value."""
+        return int(self.pixels.min()), int(self.pixels.max())
+
+    @property
+    def peak(self) -> int:
+        """Return the largest magnitude among the stored values."""
+        return max(map(abs, self.extremes))
 
 
 class OpenDicom:

@@ -40,6 +40,11 @@ class Codestream:
     layers: int
     levels: int
     precincts: tuple[tuple[int, int], ...]  # exponents (PPx, PPy), lowest resolution first
+    xcb: int  # exponents of the code-blocks' nominal size
+    ycb: int
+    block_style: int
+    uses_sop: bool
+    uses_eph: bool
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,8 +84,8 @@ def ceil_shift(value: int, shift: int) -> int:
 
 def _span(low: int, high: int, shift: int, exponent: int) -> int:
     """Return how many cells of 2^`exponent` cover an interval reduced by 2^`shift`."""
-    first = ceil_shift(low, shift) >> exponent
-    return ceil_shift(ceil_shift(high, shift), exponent) - first
+    low, high = ceil_shift(low, shift), ceil_shift(high, shift)
+    return ceil_shift(high, exponent) - (low >> exponent) if high > low else 0
 
 
 def read_main_header(data: memoryview | bytes) -> Codestream | None:
@@ -155,4 +160,9 @@ def _interpret(segments: tuple[Segment, ...], start: int, end: int) -> Codestrea
         layers=layers,
         levels=levels,
         precincts=tuple((value & 15, value >> 4) for value in listed),
+        xcb=(cod[6] & 15) + 2,
+        ycb=(cod[7] & 15) + 2,
+        block_style=cod[8],
+        uses_sop=bool(style & 2),
+        uses_eph=bool(style & 4),
     )

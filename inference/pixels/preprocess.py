@@ -105,7 +105,8 @@ def prepare(
         breast = locate(image) if needs_breast(config) else WHOLE
     top, bottom, left, right = _crop_box(image.pixels.shape, config, breast)
     height, width = fit_size((bottom - top, right - left), config)
-    averaged = area.resize(image.pixels[top:bottom, left:right], (height, width))
+    crop = image.pixels[top:bottom, left:right]
+    averaged = area.resize(crop, (height, width), image.peak)
     shown = _show(averaged, image, config)
     if image.photometric == "MONOCHROME1":
         shown = 1 - shown
@@ -125,7 +126,8 @@ def locate(image: DicomImage) -> Breast:
     """Find the breast on a small copy of the image."""
     rows, columns = image.pixels.shape
     scale = min(1.0, COPY_SIDE / max(rows, columns))
-    copy = area.resize(image.pixels, (max(1, round(rows * scale)), max(1, round(columns * scale))))
+    small = max(1, round(rows * scale)), max(1, round(columns * scale))
+    copy = area.resize(image.pixels, small, image.peak)
     return find_breast(-copy if image.photometric == "MONOCHROME1" else copy)
 
 
@@ -189,5 +191,5 @@ def _show(values: np.ndarray, image: DicomImage, config: PreprocessConfig) -> np
     if config.window == "percentile":
         low, high = np.percentile(values, config.percentiles)
     else:
-        low, high = image.pixels.min(), image.pixels.max()
+        low, high = image.extremes
     return voi.stretch(values, float(low), float(high))

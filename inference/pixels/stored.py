@@ -14,12 +14,6 @@ from inference.pixels.frame import Frame
 from inference.pixels.header import Header
 from inference.pixels.jpeg2000 import Codestream
 
-# The share of a stream that holds the image at 1/2^r, a little less than most need; where a
-# decoder finds it too short, half as much again is read.
-HEAD_SHARES = {1: 0.26, 2: 0.075, 3: 0.022, 4: 0.008, 5: 0.004}
-HEAD_GROWTH = 1.5
-HEAD_LEAST = 4096
-
 JPEG_PROCESSES = {
     **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
     **dict.fromkeys(decoders.JPEG_EXTENDED, (jpeg.BASELINE, jpeg.EXTENDED)),
@@ -54,7 +48,7 @@ class PixelData:
         reduction = 0
         while reduction < stream.levels:
             rows, columns = stream.reduced_shape(reduction + 1)
-            if rows < at_least[0] or columns < at_least[1]:
+            if rows < max(1, at_least[0]) or columns < max(1, at_least[1]):
                 break
             reduction += 1
         return reduction
@@ -161,23 +155,18 @@ class PixelData:
         raise self._contradiction(f"cannot be decoded ({'; '.join(reasons)})")
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
-        """Decode the stream's head, longer and longer, until a decoder finds it complete."""
-        stream, size = self._codestream, self.frame.size
-        if not resolution_view.allows_view(stream, reduction):
+        """Decode the smaller stream in the head of this one, where there is one."""
+        view = resolution_view.make_view(
+            self._codestream, self.frame.head, self.frame.size, reduction
+        )
+        if view is None:
             return None
         layout = self._wavelet_layout(reduction)
-        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
-        share = HEAD_SHARES.get(reduction, min(HEAD_SHARES.values()))
-        length = size if stream.tiles > 1 else max(HEAD_LEAST, stream.end + int(size * share))
-        while True:
-            view = resolution_view.make_view(stream, self.frame.head(length), reduction)
-            if view is not None:
-                pixels = _attempt(decoder.decode, view, layout)
-                if isinstance(pixels, np.ndarray):
-                    return self._values(pixels, layout, reduction, decoder)
-            if length >= size:
-                return None
-            length = int(length * HEAD_GROWTH)
+        for decoder in decoders.find_decoders(self.header.transfer_syntax):
+            pixels = _attempt(decoder.decode, view, layout)
+            if isinstance(pixels, np.ndarray):
+                return self._values(pixels, layout, reduction, decoder)
+        return None
 
     def _decode_reduced(self, reduction: int) -> StoredValues | None:
         """Let a decoder that reduces by itself read the whole stream."""

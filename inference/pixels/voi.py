@@ -16,7 +16,7 @@ def apply_voi(values: np.ndarray, image: DicomImage) -> np.ndarray:
         return apply_lut(rescaled, image.voi_lut)
     if image.windows:
         return apply_window(rescaled, image.windows[0], image.voi_function)
-    return stretch(values, float(image.pixels.min()), float(image.pixels.max()))
+    return stretch(values, *image.extremes)
 
 
 def apply_window(values: np.ndarray, window: Window, function: VoiFunction) -> np.ndarray:
