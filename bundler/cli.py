@@ -79,6 +79,8 @@ def notebook(settings: Settings, /, **common_options: Any) -> None:
 @click.option("--target", help="The machine: a name, a file, or `host`.")
 @click.option("--resolver", type=click.Choice(["uv", "pip-tools"]), default="uv", show_default=True)
 @click.option("--no-delta", is_flag=True, help="Ship what the image has, too.")
+@click.option("--allow-sdist", is_flag=True, help="Ship what compiles, to be built there.")
+@click.option("--no-proof", is_flag=True, help="Do not install and import the bundle here.")
 @click.option("--check", is_flag=True, help="Exit with 1 where the lock is stale; write nothing.")
 @click.option("--upgrade", is_flag=False, flag_value="", metavar="[PKG]", help="Resolve anew.")
 @click.pass_obj
@@ -93,6 +95,8 @@ def libs(settings: Settings, /, **given: Any) -> None:
         out=given["out"] or settings.dist / "libs",
         resolver=given["resolver"],
         delta=not given["no_delta"],
+        allow_sdist=given["allow_sdist"],
+        proof=not given["no_proof"],
         check=given["check"],
         upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
         quiet=given["quiet"] or given["as_json"],

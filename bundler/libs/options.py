@@ -14,6 +14,7 @@ class LibsOptions:
     resolver: str = "uv"
     delta: bool = True
     allow_sdist: bool = False
+    proof: bool = True
     check: bool = False
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
     quiet: bool = False

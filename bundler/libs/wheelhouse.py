@@ -4,7 +4,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,23 @@ from bundler.libs import (
     effects,
     explanations,
     locks,
+    proof,
     requirements,
     sdists,
     sources,
+    stamps,
     wheels,
 )
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
+from bundler.libs.proof import Proof
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolution import Pin
 from bundler.libs.solution import Problem
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
+from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
 
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
@@ -42,12 +46,14 @@ class Wheelhouse:
     built: Built
     lock: Lock
     path: Path  # of the lock
+    proof: Proof
 
     def summary(self) -> str:
         """Return some lines for people."""
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
-        return head + "".join(f"\n  note: {note}" for note in self.lock.notes)
+        notes = [f"note: {note}" for note in self.lock.notes]
+        return "\n  ".join([head, *self.proof.lines(), *notes])
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -57,6 +63,7 @@ class Wheelhouse:
             "packages": {pin.name: pin.version for pin in self.lock.pins},
             "provided": {item.name: item.version for item in self.lock.provided},
             "notes": list(self.lock.notes),
+            "proof": asdict(self.proof),
         }
 
 
@@ -69,14 +76,55 @@ def build(options: LibsOptions) -> Wheelhouse:
     if options.check:
         check(lock, inputs, machine, options.lock)
     places = sources.configured(asked.sources)
-    if lock is None or lock.inputs != inputs or options.upgrade is not None:
+    if lock is not None and lock.inputs == inputs and options.upgrade is None:
+        if same := stamps.unchanged(options.out, lock.text(), options.proof):
+            built, tried = same
+            return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried)
+    else:
         lock = resolve(asked, machine, places, inputs, lock, options)
     files = collect(lock, places, options)
-    lock = examine(lock, asked, machine, files, options)
-    atomic.write_text(options.lock, lock.text())
-    with parcel(files) as parcelled:
-        built = bundle.write(options.out, "libs", parcelled, details(lock, machine))
-    return Wheelhouse(built=built, lock=lock, path=options.lock)
+    found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    lock = examine(lock, asked, machine, files, found, options)
+    with candidate(options.out) as place:
+        with parcel(files) as parcelled:
+            made = bundle.write(place, "libs", parcelled, details(lock, machine))
+        tried = prove(made, machine, found, places, options)
+        built = put_in_place(made, options.out)
+    write_lock(lock, options.lock)
+    stamps.record(built, lock.text(), tried)
+    return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried)
+
+
+@contextmanager
+def candidate(out: Path) -> Iterator[Path]:
+    """Yield a place beside `out` for a bundle that is yet to be tried."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        yield Path(folder) / out.name
+
+
+def put_in_place(made: Built, out: Path) -> Built:
+    """Move a bundle that was tried to its place, unless the same lies there already."""
+    if bundle.is_whole(out, made.bundle.id):
+        return replace(made, bundle=reader.read(out), changed=False)
+    atomic.replace_folder(made.bundle.folder, out)
+    return replace(made, bundle=reader.read(out))
+
+
+def prove(
+    made: Built, machine: Target, found: list[Wheel], places: Sources, options: LibsOptions
+) -> Proof:
+    """Install and import the bundle, where that can be done here."""
+    if not options.proof:
+        return Proof(skipped=proof.NO_PROOF)
+    known = machine if options.delta else replace(machine, installed=())
+    return proof.prove(made.bundle.folder, known, found, places)
+
+
+def write_lock(lock: Lock, path: Path) -> None:
+    """Write the lock where it says anything new."""
+    if locks.read(path) != lock:
+        atomic.write_text(path, lock.text())
 
 
 def digest_inputs(asked: Requirements, machine: Target, options: LibsOptions) -> str:
@@ -137,7 +185,7 @@ def resolve(
 
 def kept_pins(old: Lock | None, machine: Target, options: LibsOptions) -> tuple[Pin, ...]:
     """Return what a new resolution should leave as it was."""
-    if old is None or options.upgrade == () or old.python != machine.python:
+    if old is None or options.upgrade == () or old.target_digest != machine.digest:
         return ()
     return tuple(pin for pin in old.pins if pin.name not in (options.upgrade or ()))
 
@@ -156,10 +204,10 @@ def examine(
     asked: Requirements,
     machine: Target,
     files: Mapping[str, Path],
+    found: list[Wheel],
     options: LibsOptions,
 ) -> Lock:
-    """Read every wheel, check that bundle and image close, and note what a user must know."""
-    found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    """Check that bundle and image close, and note what a user must know."""
     for_build = {pin.file for pin in lock.build}
     own = [wheel for wheel in found if wheel.path.name not in for_build]
     stand_ins = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not is_wheel(pin)]
@@ -169,13 +217,17 @@ def examine(
     return replace(
         lock,
         pins=tuple(
-            replace(pin, bytes=files[pin.file].stat().st_size, via=reached.via.get(pin.name, ()))
-            for pin in lock.pins
+            replace(settled(pin, files), via=reached.via.get(pin.name, ())) for pin in lock.pins
         ),
-        build=tuple(replace(pin, bytes=files[pin.file].stat().st_size) for pin in lock.build),
+        build=tuple(settled(pin, files) for pin in lock.build),
         provided=reached.provided,
         notes=tuple(dict.fromkeys([*lock.notes, *remarks(lock, machine, own, reached)])),
     )
+
+
+def settled(pin: Pin, files: Mapping[str, Path]) -> Pin:
+    """Return a pin as the lock holds it: with its file's size, without its URL."""
+    return replace(pin, bytes=files[pin.file].stat().st_size, url=None)
 
 
 def remarks(
