@@ -12,6 +12,7 @@ from bundler import atomic, bundle, target
 from bundler.bundle import Built
 from bundler.errors import CheckError
 from bundler.libs import (
+    advisories,
     closure,
     downloads,
     effects,
@@ -19,6 +20,7 @@ from bundler.libs import (
     locks,
     proof,
     requirements,
+    sbom,
     sdists,
     sources,
     stamps,
@@ -47,13 +49,15 @@ class Wheelhouse:
     lock: Lock
     path: Path  # of the lock
     proof: Proof
+    changes: tuple[str, ...] = ()  # from the lock that was there
 
     def summary(self) -> str:
         """Return some lines for people."""
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
-        return "\n  ".join([head, *self.proof.lines(), *notes])
+        moved = [f"lock: {line}" for line in self.changes]
+        return "\n  ".join([head, *moved, *self.proof.lines(), *notes])
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -63,6 +67,7 @@ class Wheelhouse:
             "packages": {pin.name: pin.version for pin in self.lock.pins},
             "provided": {item.name: item.version for item in self.lock.provided},
             "notes": list(self.lock.notes),
+            "changes": list(self.changes),
             "proof": asdict(self.proof),
         }
 
@@ -77,6 +82,7 @@ def build(options: LibsOptions) -> Wheelhouse:
         check(lock, inputs, machine, options.lock)
     places = sources.configured(asked.sources)
     if lock is not None and lock.inputs == inputs and options.upgrade is None:
+        audit(lock, options)
         if same := stamps.unchanged(options.out, lock.text(), options.proof):
             built, tried = same
             return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried)
@@ -85,14 +91,15 @@ def build(options: LibsOptions) -> Wheelhouse:
     files = collect(lock, places, options)
     found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
     lock = examine(lock, asked, machine, files, found, options)
+    audit(lock, options)
     with candidate(options.out) as place:
-        with parcel(files) as parcelled:
+        with parcel(files, sbom.write(lock, found)) as parcelled:
             made = bundle.write(place, "libs", parcelled, details(lock, machine))
         tried = prove(made, machine, found, places, options)
         built = put_in_place(made, options.out)
-    write_lock(lock, options.lock)
+    moved = write_lock(lock, options.lock)
     stamps.record(built, lock.text(), tried)
-    return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried)
+    return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried, changes=moved)
 
 
 @contextmanager
@@ -121,10 +128,18 @@ def prove(
     return proof.prove(made.bundle.folder, known, found, places)
 
 
-def write_lock(lock: Lock, path: Path) -> None:
-    """Write the lock where it says anything new."""
-    if locks.read(path) != lock:
+def audit(lock: Lock, options: LibsOptions) -> None:
+    """Check the lock against the advisories that the user has, if any."""
+    if options.audit:
+        advisories.audit(lock, options.audit)
+
+
+def write_lock(lock: Lock, path: Path) -> tuple[str, ...]:
+    """Write the lock where it says anything new, and return what that is."""
+    old = locks.read(path)
+    if old != lock:
         atomic.write_text(path, lock.text())
+    return tuple(locks.changes(old, lock))
 
 
 def digest_inputs(asked: Requirements, machine: Target, options: LibsOptions) -> str:
@@ -250,12 +265,14 @@ def is_wheel(pin: Pin) -> bool:
 
 
 @contextmanager
-def parcel(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
-    if len(files) <= MOST_WHEELS:
-        yield dict(files)
-        return
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
+        bill_path = Path(folder) / sbom.NAME
+        bill_path.write_text(bill, encoding="utf-8")
+        if len(files) <= MOST_WHEELS:
+            yield {**files, sbom.NAME: bill_path}
+            return
         archive = Path(folder) / WHEELS_ARCHIVE
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
             for name, path in sorted(files.items()):
@@ -263,7 +280,7 @@ def parcel(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        yield {WHEELS_ARCHIVE: archive}
+        yield {WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}
 
 
 def details(lock: Lock, machine: Target) -> dict[str, Any]:
