@@ -83,6 +83,9 @@ def notebook(settings: Settings, /, **given: Any) -> None:
 @click.option("--target", help="The machine: a name, a file, or `host`.")
 @click.option("--resolver", type=click.Choice(["uv", "pip-tools"]), default="uv", show_default=True)
 @click.option("--no-delta", is_flag=True, help="Ship what the image has, too.")
+@click.option("--allow-sdist", is_flag=True, help="Ship what compiles, to be built there.")
+@click.option("--audit", type=click.Path(path_type=Path), help="Advisories in the OSV format.")
+@click.option("--no-proof", is_flag=True, help="Do not install and import the bundle here.")
 @click.option("--check", is_flag=True, help="Exit with 1 where the lock is stale; write nothing.")
 @click.option("--upgrade", is_flag=False, flag_value="", metavar="[PKG]", help="Resolve anew.")
 @click.pass_obj
@@ -97,12 +100,58 @@ def libs(settings: Settings, /, **given: Any) -> None:
         out=given["out"] or settings.dist / "libs",
         resolver=given["resolver"],
         delta=not given["no_delta"],
+        allow_sdist=given["allow_sdist"],
+        proof=not given["no_proof"],
+        audit=given["audit"],
         check=given["check"],
         upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
         quiet=given["quiet"] or given["as_json"],
     )
     built = build(options)
     report(built.as_dict(), built.summary(), as_json=given["as_json"], quiet=given["quiet"])
+
+
+@cli.group("target")
+def target_group() -> None:
+    """Describe the machine that the notebook runs on."""
+
+
+@target_group.command()
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--name", default="captured", show_default=True, help="What to call the target.")
+@click.option("--script", is_flag=True, help="Print the script instead, for a notebook's cell.")
+def capture(out: Path | None, name: str, script: bool) -> None:
+    """Describe this machine, where the bundle will be used, as a target."""
+    from bundler import target
+
+    click.echo(target.capture_script() if script else target.capture(name, out))
+
+
+@target_group.command()
+@click.argument("name", required=False)
+@json_option
+@click.pass_obj
+def show(settings: Settings, /, name: str | None, as_json: bool) -> None:
+    """Say what a target is: by default the one that the settings name."""
+    from bundler import target
+
+    found = target.load(name or settings.target, settings.root)
+    report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
+
+
+@target_group.command("diff")
+@click.argument("old")
+@click.argument("new")
+@json_option
+@click.pass_obj
+def diff_targets(settings: Settings, /, old: str, new: str, as_json: bool) -> None:
+    """Say what moved from one target to another: Python, tags, packages."""
+    from bundler import target
+    from bundler.targets import difference
+
+    two = [target.load(name, settings.root) for name in (old, new)]
+    found = difference.between(*two)
+    report(found.as_dict(), found.text(), as_json=as_json, quiet=False)
 
 
 MODEL_OPTIONS = (

@@ -19,6 +19,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from bundler import atomic
 from bundler.errors import InputError
 from inference.boot.bundle import canonical
 
@@ -83,6 +84,10 @@ class Target:
             return list(mac_platforms((major, minor), self.machine))
         return [{"AMD64": "win_amd64", "ARM64": "win_arm64", "x86": "win32"}[self.machine]]
 
+    @property
+    def _newest_platform(self) -> str:
+        return next((name for name in self.platforms if "linux_" not in name[:6]), self.machine)
+
     @functools.cached_property
     def tags(self) -> list[Tag]:
         """Return the wheel tags that fit, best first."""
@@ -140,6 +145,23 @@ class Target:
                 for package in self.installed
             ],
         }
+
+    def summary(self) -> str:
+        """Return some lines for people."""
+        kind = "an estimate" if self.estimate else "captured"
+        memory = f", {self.memory_bytes / 2**30:.0f} GiB" if self.memory_bytes else ""
+        gpus = f"; {', '.join(self.gpus)}" if self.gpus else ""
+        tags = f"{self._newest_platform}, {len(self.tags)} tags"
+        return "\n".join(
+            [
+                f"{self.name} ({kind}) {self.digest[:12]}",
+                f"  Python {self.python}, {self.system} {self.machine} {self.release}".rstrip(),
+                f"  CUDA {self.cuda or 'none'}; {self.cpus or '?'} CPUs{memory}{gpus}",
+                f"  wheels for {self.interpreter} on {tags}",
+                f"  {len(self.installed)} packages installed",
+                *([f"  {self.source}"] if self.source else []),
+            ]
+        )
 
     def text(self) -> str:
         """Return the text of a target's file: one package on each line, so that git shows moves."""
@@ -242,6 +264,22 @@ def _one_of(value: Any, *allowed: str) -> str:
     if value not in allowed:
         raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
     return str(value)
+
+
+def capture_script() -> str:
+    """Return the script that captures a target by itself, for a notebook's cell."""
+    return (SHIPPED / "capture.py").read_text(encoding="utf-8")
+
+
+def capture(name: str, out: Path | None) -> str:
+    """Describe this machine; write it to `out`, or return the file's text where none is given."""
+    from bundler.targets import capture as script
+
+    text = parse(script.capture(name)).text()
+    if out is None:
+        return text.rstrip()
+    atomic.write_text(out, text)
+    return f"{out} describes this machine; use it with `rsna-bundle libs --target {out}`."
 
 
 def host() -> Target:

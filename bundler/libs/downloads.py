@@ -18,6 +18,7 @@ from bundler.libs.wheels import Wheel
 from inference.boot.bundle import CHUNK
 
 PARALLEL = 4
+TRIES = 4  # connections for one file
 BAR = 24  # characters
 
 
@@ -70,15 +71,15 @@ def _fetch(pin: Pin, sources: Sources, bar: "_Bar") -> Path:
     partial = place.with_name(place.name + ".part")
     url = pin.url or locate(pin, sources)
     try:
-        for resume in (True, False):
-            with _locked(partial):
+        with _locked(partial):
+            for _ in range(2):  # what an interrupted run left may be wrong: then all of it again
                 if place.is_file():  # another run was faster
                     return place
-                _receive(url, partial, bar, resume=resume)
+                _receive(url, partial, bar)
                 if digest(partial) == pin.sha256:
                     partial.replace(place)
                     return place
-                partial.unlink()
+                partial.write_bytes(b"")
     except web.AbsentError as error:
         raise InputError(
             f"{pin.file} has vanished from the index: {error} Ask for another release with "
@@ -126,20 +127,36 @@ def _locked(partial: Path) -> Iterator[None]:
         yield
 
 
-def _receive(url: str, partial: Path, bar: "_Bar", *, resume: bool) -> None:
-    have = partial.stat().st_size if resume and partial.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    try:
-        with web.opened(url, headers) as stream:
-            goes_on = have and web.status_of(stream) == 206
-            with partial.open("ab" if goes_on else "wb") as sink:
-                bar.advance(have if goes_on else 0)
-                while chunk := stream.read(CHUNK):
-                    sink.write(chunk)
-                    bar.advance(len(chunk))
-    except NetworkError as error:
-        if "answered 416" not in str(error):  # all of it was there already
+def _receive(url: str, partial: Path, bar: "_Bar") -> None:
+    """Append to `partial` what it lacks, going on where a connection broke off."""
+    for attempt in range(TRIES):
+        try:
+            _append(url, partial, bar)
+            return
+        except web.AbsentError:
             raise
+        except NetworkError as error:
+            if "answered 416" in str(error):  # all of it was there already
+                return
+            if attempt == TRIES - 1:
+                raise
+
+
+def _append(url: str, partial: Path, bar: "_Bar") -> None:
+    have = partial.stat().st_size
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with web.opened(url, headers) as stream:
+        goes_on = have and web.status_of(stream) == 206
+        with partial.open("ab" if goes_on else "wb") as sink:
+            bar.advance(have if goes_on else 0)
+            came = 0
+            while chunk := stream.read(CHUNK):
+                sink.write(chunk)
+                came += len(chunk)
+                bar.advance(len(chunk))
+        promised = web.headers_of(stream).get("Content-Length")
+    if promised and came < int(promised):
+        raise NetworkError(f"{web.shown(url)} broke off after {came} of {promised} bytes.")
 
 
 class _Bar:

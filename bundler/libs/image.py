@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bundler import atomic
 from bundler.libs import cache, sdists
@@ -99,6 +100,20 @@ def _record(stem: str, files: dict[str, str]) -> str:
         writer.writerow([name, f"sha256={digest.decode()}", len(text.encode())])
     writer.writerow([f"{stem}.dist-info/RECORD", "", ""])
     return out.getvalue()
+
+
+def write_hollow_packages(site: Path, target: Target) -> None:
+    """Write a `.dist-info` for each package of the image that is not really in `site`."""
+    present = [entry.name.split("-")[0] for entry in site.glob("*.dist-info")]
+    real = {canonicalize_name(name) for name in present}
+    for package in target.installed:
+        if package.name not in real:
+            stem = package.name.replace("-", "_")
+            folder = site / f"{stem}-{package.version}.dist-info"
+            folder.mkdir()
+            needs = [need for need in package.needs() if _of_an_extra(need)]
+            (folder / "METADATA").write_text(_metadata(package, needs), encoding="utf-8")
+            (folder / "INSTALLER").write_text("image\n", encoding="utf-8")
 
 
 def write_stand_in(folder: Path, sdist: Sdist, target: Target) -> str:

@@ -124,6 +124,42 @@ def _broken(path: Path, reason: str) -> InputError:
     )
 
 
+def changes(old: Lock | None, new: Lock) -> list[str]:
+    """Return what a new lock changes, for people: the target first, then package by package."""
+    if old is None or old == new:
+        return []
+    found = []
+    if old.target_digest != new.target_digest:
+        found.append(_target_change(old, new))
+    before = {pin.name: pin for pin in old.pins}
+    after = {pin.name: pin for pin in new.pins}
+    provided = {item.name: item.version for item in new.provided}
+    for name in sorted(before.keys() | after.keys()):
+        one, two = before.get(name), after.get(name)
+        if one and two and one.version != two.version:
+            found.append(f"{name} {one.version} → {two.version}")
+        elif one and two and one.sha256 != two.sha256:
+            found.append(f"{name} {two.version}, another file: {two.file}")
+        elif two and not one:
+            found.append(f"+ {name} {two.version}")
+        elif one and not two:
+            has = f": the image has {provided[name]}" if name in provided else ""
+            found.append(f"- {name} {one.version}{has}")
+    return found
+
+
+def _target_change(old: Lock, new: Lock) -> str:
+    if old.python.split(".")[:2] != new.python.split(".")[:2]:
+        return (
+            f"target {old.target} → {new.target}: Python {old.python} → {new.python}, so every "
+            "compiled wheel is another one, and the old bundle does not install there"
+        )
+    return (
+        f"target {old.target} → {new.target}: its packages or platform have changed "
+        "(`rsna-bundle target diff` says how)"
+    )
+
+
 def inputs(**all_that_matters: Any) -> str:
     """Return the digest of what a resolution depends on."""
     return hashlib.sha256(canonical(all_that_matters)).hexdigest()

@@ -14,6 +14,8 @@ class LibsOptions:
     resolver: str = "uv"
     delta: bool = True
     allow_sdist: bool = False
+    proof: bool = True
+    audit: Path | None = None  # advisories in the OSV format
     check: bool = False
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
     quiet: bool = False

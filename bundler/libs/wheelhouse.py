@@ -4,7 +4,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,30 @@ from bundler import atomic, bundle, target
 from bundler.bundle import Built
 from bundler.errors import CheckError
 from bundler.libs import (
+    advisories,
     closure,
     downloads,
     effects,
     explanations,
     locks,
+    proof,
     requirements,
+    sbom,
     sdists,
     sources,
+    stamps,
     wheels,
 )
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
+from bundler.libs.proof import Proof
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolution import Pin
 from bundler.libs.solution import Problem
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
+from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
 
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
@@ -42,12 +48,16 @@ class Wheelhouse:
     built: Built
     lock: Lock
     path: Path  # of the lock
+    proof: Proof
+    changes: tuple[str, ...] = ()  # from the lock that was there
 
     def summary(self) -> str:
         """Return some lines for people."""
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
-        return head + "".join(f"\n  note: {note}" for note in self.lock.notes)
+        notes = [f"note: {note}" for note in self.lock.notes]
+        moved = [f"lock: {line}" for line in self.changes]
+        return "\n  ".join([head, *moved, *self.proof.lines(), *notes])
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -57,6 +67,8 @@ class Wheelhouse:
             "packages": {pin.name: pin.version for pin in self.lock.pins},
             "provided": {item.name: item.version for item in self.lock.provided},
             "notes": list(self.lock.notes),
+            "changes": list(self.changes),
+            "proof": asdict(self.proof),
         }
 
 
@@ -69,14 +81,65 @@ def build(options: LibsOptions) -> Wheelhouse:
     if options.check:
         check(lock, inputs, machine, options.lock)
     places = sources.configured(asked.sources)
-    if lock is None or lock.inputs != inputs or options.upgrade is not None:
+    if lock is not None and lock.inputs == inputs and options.upgrade is None:
+        audit(lock, options)
+        if same := stamps.unchanged(options.out, lock.text(), options.proof):
+            built, tried = same
+            return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried)
+    else:
         lock = resolve(asked, machine, places, inputs, lock, options)
     files = collect(lock, places, options)
-    lock = examine(lock, asked, machine, files, options)
-    atomic.write_text(options.lock, lock.text())
-    with parcel(files) as parcelled:
-        built = bundle.write(options.out, "libs", parcelled, details(lock, machine))
-    return Wheelhouse(built=built, lock=lock, path=options.lock)
+    found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    lock = examine(lock, asked, machine, files, found, options)
+    audit(lock, options)
+    with candidate(options.out) as place:
+        with parcel(files, sbom.write(lock, found)) as parcelled:
+            made = bundle.write(place, "libs", parcelled, details(lock, machine))
+        tried = prove(made, machine, found, places, options)
+        built = put_in_place(made, options.out)
+    moved = write_lock(lock, options.lock)
+    stamps.record(built, lock.text(), tried)
+    return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried, changes=moved)
+
+
+@contextmanager
+def candidate(out: Path) -> Iterator[Path]:
+    """Yield a place beside `out` for a bundle that is yet to be tried."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        yield Path(folder) / out.name
+
+
+def put_in_place(made: Built, out: Path) -> Built:
+    """Move a bundle that was tried to its place, unless the same lies there already."""
+    if bundle.is_whole(out, made.bundle.id):
+        return replace(made, bundle=reader.read(out), changed=False)
+    atomic.replace_folder(made.bundle.folder, out)
+    return replace(made, bundle=reader.read(out))
+
+
+def prove(
+    made: Built, machine: Target, found: list[Wheel], places: Sources, options: LibsOptions
+) -> Proof:
+    """Install and import the bundle, where that can be done here."""
+    if not options.proof:
+        return Proof(skipped=proof.NO_PROOF)
+    known = machine if options.delta else replace(machine, installed=())
+    return proof.prove(made.bundle.folder, known, found, places)
+
+
+def audit(lock: Lock, options: LibsOptions) -> None:
+    """Check the lock against the advisories that the user has, if any."""
+    if options.audit:
+        advisories.audit(lock, options.audit)
+
+
+def write_lock(lock: Lock, path: Path) -> tuple[str, ...]:
+    """Write the lock where it says anything new, and return what that is."""
+    old = locks.read(path)
+    if old != lock:
+        atomic.write_text(path, lock.text())
+    return tuple(locks.changes(old, lock))
 
 
 def digest_inputs(asked: Requirements, machine: Target, options: LibsOptions) -> str:
@@ -137,7 +200,7 @@ def resolve(
 
 def kept_pins(old: Lock | None, machine: Target, options: LibsOptions) -> tuple[Pin, ...]:
     """Return what a new resolution should leave as it was."""
-    if old is None or options.upgrade == () or old.python != machine.python:
+    if old is None or options.upgrade == () or old.target_digest != machine.digest:
         return ()
     return tuple(pin for pin in old.pins if pin.name not in (options.upgrade or ()))
 
@@ -156,10 +219,10 @@ def examine(
     asked: Requirements,
     machine: Target,
     files: Mapping[str, Path],
+    found: list[Wheel],
     options: LibsOptions,
 ) -> Lock:
-    """Read every wheel, check that bundle and image close, and note what a user must know."""
-    found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    """Check that bundle and image close, and note what a user must know."""
     for_build = {pin.file for pin in lock.build}
     own = [wheel for wheel in found if wheel.path.name not in for_build]
     stand_ins = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not is_wheel(pin)]
@@ -169,13 +232,17 @@ def examine(
     return replace(
         lock,
         pins=tuple(
-            replace(pin, bytes=files[pin.file].stat().st_size, via=reached.via.get(pin.name, ()))
-            for pin in lock.pins
+            replace(settled(pin, files), via=reached.via.get(pin.name, ())) for pin in lock.pins
         ),
-        build=tuple(replace(pin, bytes=files[pin.file].stat().st_size) for pin in lock.build),
+        build=tuple(settled(pin, files) for pin in lock.build),
         provided=reached.provided,
         notes=tuple(dict.fromkeys([*lock.notes, *remarks(lock, machine, own, reached)])),
     )
+
+
+def settled(pin: Pin, files: Mapping[str, Path]) -> Pin:
+    """Return a pin as the lock holds it: with its file's size, without its URL."""
+    return replace(pin, bytes=files[pin.file].stat().st_size, url=None)
 
 
 def remarks(
@@ -198,12 +265,14 @@ def is_wheel(pin: Pin) -> bool:
 
 
 @contextmanager
-def parcel(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
-    if len(files) <= MOST_WHEELS:
-        yield dict(files)
-        return
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
+        bill_path = Path(folder) / sbom.NAME
+        bill_path.write_text(bill, encoding="utf-8")
+        if len(files) <= MOST_WHEELS:
+            yield {**files, sbom.NAME: bill_path}
+            return
         archive = Path(folder) / WHEELS_ARCHIVE
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
             for name, path in sorted(files.items()):
@@ -211,7 +280,7 @@ def parcel(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        yield {WHEELS_ARCHIVE: archive}
+        yield {WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}
 
 
 def details(lock: Lock, machine: Target) -> dict[str, Any]:
