@@ -238,10 +238,10 @@ def model(
         report(built.as_dict(), built.summary(), as_json=as_json, quiet=quiet)
 
 
-@model.command()
+@model.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
-def show(file: Path, as_json: bool) -> None:
+def show_model(file: Path, as_json: bool) -> None:
     """Show where a model comes from: an ONNX FILE, or a model bundle's folder."""
     from bundler.model import card
 

@@ -220,7 +220,10 @@ def _raw(elements: Any, name: str) -> bytes:
     tag = TAGS[name]
     if tag not in elements:
         return b""
-    value = elements.get_item(tag).value
+    try:
+        value = elements.get_item(tag).value
+    except (NotImplementedError, ValueError, TypeError, AttributeError, OSError):
+        return b""  # an element whose value is not there makes pydicom convert it, and fail
     return value if isinstance(value, bytes) else b""
 
 
