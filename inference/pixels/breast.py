@@ -38,10 +38,10 @@ def find_breast(values: np.ndarray) -> Breast:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     height, width = mask.shape
     return Breast(
-        top=rows[0] / height,
-        bottom=(rows[-1] + 1) / height,
-        left=columns[0] / width,
-        right=(columns[-1] + 1) / width,
+        top=float(rows[0] / height),
+        bottom=float((rows[-1] + 1) / height),
+        left=float(columns[0] / width),
+        right=float((columns[-1] + 1) / width),
         chest_on_right=_leans_right(mask),
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from inference.errors import InputError
-from inference.pixels import area, voi
+from inference.pixels import area, extremes, voi
 from inference.pixels.breast import COPY_SIDE, WHOLE, Breast, find_breast
 from inference.pixels.dicom import DicomImage
 
@@ -25,8 +25,8 @@ class PreprocessConfig:
 
     `window`: the file's own (dicom), its extremes (min-max), or percentiles of what is kept.
     `crop`: the breast with `crop_margin` of its size around, or none. `flip`: the chest wall to
-    the left, or none. `fit`: keep the aspect ratio and pad with air at the right and bottom, or
-    stretch. `decode_margin` times the input's size is the least that is decoded.
+    the left, or none. `fit`: keep the aspect ratio and pad right and bottom with air, the image's
+    darkest value, or stretch. `decode_margin` times the input's size is the least that is decoded.
     """
 
     version: int = VERSION
@@ -107,14 +107,12 @@ def prepare(
     height, width = fit_size((bottom - top, right - left), config)
     crop = image.pixels[top:bottom, left:right]
     averaged = area.resize(crop, (height, width), image.peak)
-    shown = _show(averaged, image, config)
+    if config.flip == "chest-left" and breast.chest_on_right:
+        averaged = averaged[:, ::-1]
+    shown = _show(_pad(averaged, image, config), averaged, image, config)
     if image.photometric == "MONOCHROME1":
         shown = 1 - shown
-    if config.flip == "chest-left" and breast.chest_on_right:
-        shown = shown[:, ::-1]
-    out = np.zeros(config.size, np.uint8)
-    out[:height, :width] = shown * np.float32(255) + np.float32(0.5)
-    return out
+    return (shown * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def needs_breast(config: PreprocessConfig) -> bool:
@@ -184,12 +182,24 @@ def _crop_box(
     )
 
 
-def _show(values: np.ndarray, image: DicomImage, config: PreprocessConfig) -> np.ndarray:
-    """Return averaged stored values as 0 … 1."""
+def _pad(values: np.ndarray, image: DicomImage, config: PreprocessConfig) -> np.ndarray:
+    """Return the values at the upper left of the input's size, the rest air: the darkest value."""
+    if values.shape == config.size:
+        return values
+    air = extremes.estimate(image)[image.photometric == "MONOCHROME1"]
+    padded = np.full(config.size, air, np.float32)
+    padded[: values.shape[0], : values.shape[1]] = values
+    return padded
+
+
+def _show(
+    values: np.ndarray, averaged: np.ndarray, image: DicomImage, config: PreprocessConfig
+) -> np.ndarray:
+    """Return stored values as 0 … 1; percentiles are those of what was `averaged`, unpadded."""
     if config.window == "dicom":
         return voi.apply_voi(values, image)
     if config.window == "percentile":
-        low, high = np.percentile(values, config.percentiles)
+        low, high = np.percentile(averaged, config.percentiles)
     else:
-        low, high = image.extremes
+        low, high = extremes.estimate(image)
     return voi.stretch(values, float(low), float(high))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from inference.pixels import extremes
 from inference.pixels.dicom import DicomImage
 from inference.pixels.header import VoiFunction, VoiLut, Window
 
@@ -16,16 +17,16 @@ def apply_voi(values: np.ndarray, image: DicomImage) -> np.ndarray:
         return apply_lut(rescaled, image.voi_lut)
     if image.windows:
         return apply_window(rescaled, image.windows[0], image.voi_function)
-    return stretch(values, *image.extremes)
+    return stretch(values, *extremes.estimate(image))
 
 
 def apply_window(values: np.ndarray, window: Window, function: VoiFunction) -> np.ndarray:
     """Apply a window to rescaled values (C.11.2.1.2 and C.11.2.1.3)."""
     center, width = window.center, window.width
     if function == "SIGMOID":  # C.11.2.1.3.1
-        with np.errstate(over="ignore"):
-            steep = np.exp(np.float32(-4 / width) * (values - np.float32(center)))
-        return np.asarray(1 / (1 + steep))
+        with np.errstate(over="ignore"):  # in float64, for the same bytes on any processor
+            steep = np.exp(-4 / width * (values.astype(np.float64) - center))
+        return np.asarray(1 / (1 + steep), np.float32)
     if function == "LINEAR":  # C.11.2.1.2.1: a width of 1 is a threshold
         center, width = center - 0.5, width - 1
     return stretch(values, center - width / 2, center + width / 2)
