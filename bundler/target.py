@@ -206,7 +206,7 @@ def read(path: Path) -> Target:
     """Read a target's file. Raises InputError."""
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
             f"{path} is not a target ({reason}). Write it again with `rsna-bundle target capture`."
