@@ -19,7 +19,6 @@ from bundler.libs import (
     closure,
     downloads,
     effects,
-    explanations,
     locks,
     proof,
     requirements,
@@ -33,8 +32,8 @@ from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
 from bundler.libs.proof import Proof
 from bundler.libs.requirements import Requirements
-from bundler.libs.resolution import Pin
-from bundler.libs.solution import Problem
+from bundler.libs.resolution import Pin, UnresolvedError
+from bundler.libs.solution import Problem, solve
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
@@ -213,7 +212,12 @@ def resolve(
         quiet=options.quiet,
         keep=kept_pins(old, machine, options),
     )
-    solution = explanations.solve_or_explain(problem)
+    try:
+        solution = solve(problem)
+    except UnresolvedError as error:
+        from bundler.libs import explanations
+
+        raise explanations.explained(problem, error) from error
     return Lock(
         target=machine.name,
         target_digest=machine.digest,
