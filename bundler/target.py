@@ -8,7 +8,8 @@ import functools
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,12 @@ class Distribution:
     version: str
     requires: tuple[str, ...] | None = ()  # None: not known, in an estimate
 
-    def needs(self) -> list[Requirement]:
-        """Return what it asks for, as far as that is known and can be read."""
-        return [Requirement(line) for line in self.requires or () if _parses(line)]
+    def needs(self, names: Container[str] | None = None) -> list[Requirement]:
+        """Return what it asks for (of the packages `names` alone), as far as that can be read."""
+        lines = self.requires or ()
+        if names is not None:  # reading hundreds of requirements takes a second
+            lines = tuple(line for line in lines if _name(line) in names)
+        return [need for need in map(_parse, lines) if need]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +210,7 @@ def read(path: Path) -> Target:
     """Read a target's file. Raises InputError."""
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
             f"{path} is not a target ({reason}). Write it again with `rsna-bundle target capture`."
@@ -251,13 +255,17 @@ def _distributions(entries: Any) -> tuple[Distribution, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _parses(line: str) -> bool:
-    """Say whether a requirement can be read; old packages have some that cannot."""
+def _name(line: str) -> str:
+    return canonicalize_name(re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0])
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse(line: str) -> Requirement | None:
+    """Return a requirement, or None for what cannot be read; old packages have such."""
     try:
-        Requirement(line)
+        return Requirement(line)
     except InvalidRequirement:
-        return False
-    return True
+        return None
 
 
 def _one_of(value: Any, *allowed: str) -> str:

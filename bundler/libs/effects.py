@@ -39,7 +39,7 @@ def broken(target: Target, pins: Iterable[Pin]) -> list[str]:
     for package in target.installed:
         if package.name in brought:
             continue
-        for need in package.needs():
+        for need in package.needs(brought):
             version = brought.get(canonicalize_name(need.name))
             if version is None or not holds(need.marker, target.environment):
                 continue

@@ -9,24 +9,21 @@ from bundler.errors import InputError, NetworkError
 from bundler.libs import downloads, effects, index, releases, suggestions
 from bundler.libs.requirements import holds
 from bundler.libs.resolution import Pin, UnresolvedError
-from bundler.libs.solution import Problem, Solution, solve
+from bundler.libs.solution import Problem, solve
 
 SHOWN = 6  # releases that a message lists
 
 
-def solve_or_explain(problem: Problem) -> Solution:
-    """Solve; where that fails, raise the resolver's words with ours. Raises InputError."""
-    try:
-        return solve(problem)
-    except UnresolvedError as error:
-        path, target = problem.asked.path, problem.target
-        ours = _absent(problem) or _impossible(problem) or _conflicts(problem)
-        said = "\n".join(f"  {line}" for line in error.said.splitlines())
-        also = "".join(f"\n{line}" for line in ours)
-        raise InputError(
-            f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
-            f"In {problem.resolver}'s words:\n{said}"
-        ) from error
+def explained(problem: Problem, error: UnresolvedError) -> InputError:
+    """Return an error with the resolver's words and ours."""
+    path, target = problem.asked.path, problem.target
+    ours = _absent(problem) or _impossible(problem) or _conflicts(problem)
+    said = "\n".join(f"  {line}" for line in error.said.splitlines())
+    also = "".join(f"\n{line}" for line in ours)
+    return InputError(
+        f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
+        f"In {problem.resolver}'s words:\n{said}"
+    )
 
 
 def _applying(problem: Problem) -> list[Requirement]:

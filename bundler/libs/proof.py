@@ -168,7 +168,8 @@ def _environment(python: Path, target: Target, neighbours: list[Path]) -> Path:
     if (place / "complete").is_file():
         return place
     # Made in its place, since a virtual environment's scripts name the folder they lie in.
-    process.run([python, "-I", "-m", "venv", "--clear", place])
+    process.run([python, "-I", "-m", "venv", "--clear", "--without-pip", place])
+    _lend_pip(python, place)
     if neighbours:
         pip = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
         settings = {"PATH": os.defpath, "PIP_CONFIG_FILE": os.devnull}
@@ -178,6 +179,20 @@ def _environment(python: Path, target: Target, neighbours: list[Path]) -> Path:
     image.write_hollow_packages(_site(place), target)
     atomic.write_text(place / "complete", "")
     return place
+
+
+def _lend_pip(python: Path, environment: Path) -> None:
+    """Link the interpreter's own pip into the environment; where it has none, unpack Python's."""
+    code = "import pip; from importlib.metadata import distribution as d; print(pip.__path__[0]); "
+    code += "print(d('pip').locate_file(f\"pip-{d('pip').version}.dist-info\"))"
+    result = process.run([python, "-I", "-c", code], check=False)
+    found = [Path(line) for line in result.stdout.splitlines()]
+    if result.returncode or len(found) != 2 or not all(path.is_dir() for path in found):
+        process.run([_python_of(environment), "-I", "-m", "ensurepip", "--default-pip"])
+        return
+    site = _site(environment)
+    for path in found:
+        (site / path.name).symlink_to(path, target_is_directory=True)
 
 
 def _python_of(environment: Path) -> Path:

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -51,7 +50,7 @@ def with_digest(pin: Pin) -> Pin:
             f"{pin.file}: the index gives no sha256, so nothing can confirm what it serves. "
             "Use an index that does, or put the wheel into a folder and name it with --find-links."
         )
-    path = Path(url2pathname(urlsplit(pin.url or "").path))
+    path = Path(unquote(urlsplit(pin.url or "").path))
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return replace(pin, sha256=digest, bytes=path.stat().st_size)

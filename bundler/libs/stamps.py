@@ -29,7 +29,7 @@ def unchanged(place: Path, lock: str, proven: bool) -> tuple[Built, Proof] | Non
     """
     try:
         stamp = json.loads(_path(place).read_bytes())
-        proof = Proof(**stamp["proof"])
+        proof = Proof(**{**stamp["proof"], "imported": tuple(stamp["proof"]["imported"])})
         same = stamp["lock"] == _digest(lock) and stamp["files"] == _seen(place)
         if not same or (proven and proof.skipped == NO_PROOF):
             return None

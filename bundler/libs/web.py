@@ -1,20 +1,18 @@
 """Ask a server for bytes: TLS, credentials in the address, and errors that name the server."""
 
 import base64
-import email.message
 import functools
-import http.client
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import inference
 from bundler.errors import NetworkError
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3
@@ -28,6 +26,8 @@ class AbsentError(NetworkError):
 @contextmanager
 def opened(url: str, headers: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
     """Open a URL, trying again where the network hiccups. Raises AbsentError, NetworkError."""
+    import http.client  # these take a tenth of a second, and most runs need no network
+
     try:
         with _answer(url, dict(headers or {})) as stream:
             yield stream
@@ -36,6 +36,9 @@ def opened(url: str, headers: Mapping[str, str] | None = None) -> Iterator[IO[by
 
 
 def _answer(url: str, headers: dict[str, str]) -> Any:
+    import urllib.error
+    import urllib.request
+
     plain, credentials = _split(url)
     headers["User-Agent"] = f"rsna-bundle/{inference.__version__}"
     if credentials:
@@ -56,7 +59,7 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
         except urllib.error.URLError as error:
             if isinstance(error.reason, FileNotFoundError) or plain.startswith("file:"):
                 raise AbsentError(f"{shown(url)} does not exist.") from error
-            if attempt == TRIES - 1 or isinstance(error.reason, ssl.SSLError):
+            if attempt == TRIES - 1 or "SSL" in type(error.reason).__name__:
                 host = urlsplit(plain).hostname
                 raise NetworkError(f"{host} cannot be reached: {error.reason}.") from error
         time.sleep(0.3 * 2**attempt)
@@ -65,8 +68,8 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
 
 def headers_of(stream: Any) -> Mapping[str, str]:
     """Return the headers of an answer; a file has none."""
-    found = getattr(stream, "headers", None)
-    return found if isinstance(found, email.message.Message) else {}  # type: ignore[return-value]
+    found: Mapping[str, str] | None = getattr(stream, "headers", None)
+    return {} if found is None else found
 
 
 def status_of(stream: Any) -> int:
@@ -89,7 +92,9 @@ def _split(url: str) -> tuple[str, str]:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def _tls() -> "ssl.SSLContext":
+    import ssl
+
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:  # macOS, Python of python.org
         from pip._vendor import certifi

@@ -1,7 +1,9 @@
 """wheelhouse.txt → lock → wheels → bundle: the flow of `rsna-bundle libs`."""
 
+import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -10,13 +12,13 @@ from typing import Any
 
 from bundler import atomic, bundle, target
 from bundler.bundle import Built
-from bundler.errors import CheckError
+from bundler.errors import BundlerError, CheckError
 from bundler.libs import (
     advisories,
+    cache,
     closure,
     downloads,
     effects,
-    explanations,
     locks,
     proof,
     requirements,
@@ -30,22 +32,23 @@ from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
 from bundler.libs.proof import Proof
 from bundler.libs.requirements import Requirements
-from bundler.libs.resolution import Pin
-from bundler.libs.solution import Problem
+from bundler.libs.resolution import Pin, UnresolvedError
+from bundler.libs.solution import Problem, solve
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
 from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
 
+STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wheelhouse:
-    """What `rsna-bundle libs` made."""
+    """What `rsna-bundle libs` made, or with `--check` found."""
 
-    built: Built
+    built: Built | None = None
     lock: Lock
     path: Path  # of the lock
     proof: Proof
@@ -53,6 +56,8 @@ class Wheelhouse:
 
     def summary(self) -> str:
         """Return some lines for people."""
+        if self.built is None:
+            return f"{self.path} is current: {len(self.lock.pins)} packages for {self.lock.target}"
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
@@ -61,7 +66,8 @@ class Wheelhouse:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return self.built.as_dict() | {
+        built = self.built.as_dict() if self.built else {"changed": False}
+        return built | {
             "target": self.lock.target,
             "lock": str(self.path),
             "packages": {pin.name: pin.version for pin in self.lock.pins},
@@ -79,7 +85,9 @@ def build(options: LibsOptions) -> Wheelhouse:
     inputs = digest_inputs(asked, machine, options)
     lock = locks.read(options.lock)
     if options.check:
-        check(lock, inputs, machine, options.lock)
+        current = check(lock, inputs, machine, options.lock)
+        audit(current, options)
+        return Wheelhouse(lock=current, path=options.lock, proof=Proof(skipped="--check"))
     places = sources.configured(asked.sources)
     if lock is not None and lock.inputs == inputs and options.upgrade is None:
         audit(lock, options)
@@ -92,9 +100,13 @@ def build(options: LibsOptions) -> Wheelhouse:
     found = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
     lock = examine(lock, asked, machine, files, found, options)
     audit(lock, options)
+    if same := stamps.unchanged(options.out, lock.text(), options.proof):
+        moved = write_lock(lock, options.lock)
+        return Wheelhouse(built=same[0], lock=lock, path=options.lock, proof=same[1], changes=moved)
     with candidate(options.out) as place:
         with parcel(files, sbom.write(lock, found)) as parcelled:
             made = bundle.write(place, "libs", parcelled, details(lock, machine))
+        check_hashes(made, lock)
         tried = prove(made, machine, found, places, options)
         built = put_in_place(made, options.out)
     moved = write_lock(lock, options.lock)
@@ -106,8 +118,23 @@ def build(options: LibsOptions) -> Wheelhouse:
 def candidate(out: Path) -> Iterator[Path]:
     """Yield a place beside `out` for a bundle that is yet to be tried."""
     out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
+        if time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         yield Path(folder) / out.name
+
+
+def check_hashes(made: Built, lock: Lock) -> None:
+    """Check that what was bundled is what was locked. Raises BundlerError."""
+    held = [part for file in made.bundle.files for part in (file, *file.members)]
+    digests = {file.sha256 for file in held}
+    for pin in (*lock.pins, *lock.build):
+        if pin.sha256 not in digests:
+            raise BundlerError(
+                f"{pin.file} in the cache ({cache.wheel(pin.sha256, pin.file)}) is not the file "
+                "that was locked. Delete it, and run `rsna-bundle libs` again."
+            )
 
 
 def put_in_place(made: Built, out: Path) -> Built:
@@ -152,10 +179,10 @@ def digest_inputs(asked: Requirements, machine: Target, options: LibsOptions) ->
     )
 
 
-def check(lock: Lock | None, inputs: str, machine: Target, path: Path) -> None:
-    """Raise CheckError where the lock is not what its inputs ask for."""
+def check(lock: Lock | None, inputs: str, machine: Target, path: Path) -> Lock:
+    """Return the lock if it is what its inputs ask for. Raises CheckError."""
     if lock is not None and lock.inputs == inputs:
-        return
+        return lock
     if lock is None:
         state = "is missing"
     elif lock.target_digest != machine.digest:
@@ -185,7 +212,12 @@ def resolve(
         quiet=options.quiet,
         keep=kept_pins(old, machine, options),
     )
-    solution = explanations.solve_or_explain(problem)
+    try:
+        solution = solve(problem)
+    except UnresolvedError as error:
+        from bundler.libs import explanations
+
+        raise explanations.explained(problem, error) from error
     return Lock(
         target=machine.name,
         target_digest=machine.digest,

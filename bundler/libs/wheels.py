@@ -1,7 +1,6 @@
 """Read a wheel: what it says of itself, and whether its parts agree."""
 
-import email.parser
-import email.policy
+import csv
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,11 +25,18 @@ class Wheel:
 
     @cached_property
     def headers(self) -> dict[str, list[str]]:
-        """Return the fields of METADATA; each may occur several times."""
-        message = email.parser.HeaderParser(policy=email.policy.compat32).parsestr(self.metadata)
+        """Return the fields of METADATA, by lower-case name; each may occur several times."""
         fields: dict[str, list[str]] = {}
-        for key, value in message.items():
-            fields.setdefault(key.lower(), []).append(str(value))
+        lines: list[str] = []
+        for line in self.metadata.splitlines():
+            if not line.strip():
+                break  # the description follows
+            key, colon, value = line.partition(":")
+            if line[0] in " \t":
+                lines[-1:] = [f"{lines[-1]}\n{line.strip()}"] if lines else []
+            elif colon:
+                lines = fields.setdefault(key.strip().lower(), [])
+                lines.append(value.strip())
         return fields
 
     @cached_property
@@ -95,8 +101,6 @@ def _checked(path: Path, metadata: str, members: tuple[str, ...]) -> Wheel:
 
 def _check_record(path: Path, record: str, members: tuple[str, ...], folder: str) -> None:
     """Check that RECORD lists the wheel's files and no others (the contents: pip does)."""
-    import csv
-
     listed = {row[0] for row in csv.reader(record.splitlines()) if row}
     unlisted = {f"{folder}/RECORD", f"{folder}/RECORD.jws", f"{folder}/RECORD.p7s"}
     strangers = {name for name in members if name not in listed} - unlisted

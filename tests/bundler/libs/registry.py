@@ -20,7 +20,9 @@ class Registry:
         self.files: dict[str, bytes] = {}
         self.about: dict[str, dict[str, Any]] = {}
         self.log: list[str] = []
-        self.faults: dict[str, str] = {}  # file name → "cut", "gone", "changed", "busy"
+        self.faults: dict[str, str] = {}  # file name → "cut", "gone", "changed", "busy", "stall"
+        self.stalled = threading.Event()  # a stalling file was asked for, and half of it sent
+        self.release = threading.Event()
         self.as_html = False
         self.url = ""
 
@@ -121,7 +123,16 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "cut":
             del self.registry.faults[name]
             return self._cut(content)
+        if fault == "stall":
+            return self._stall(content)
         return self._send(200, content, {"Accept-Ranges": "bytes"})
+
+    def _stall(self, content: bytes) -> None:
+        """Send half of the file, and then nothing until the test goes on."""
+        self._cut(content)
+        self.wfile.flush()
+        self.registry.stalled.set()
+        self.registry.release.wait(60)
 
     def _cut(self, content: bytes) -> None:
         """Promise the whole file, send half of it, and hang up."""

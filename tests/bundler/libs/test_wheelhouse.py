@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundler.errors import BundlerError, CheckError, InputError, NetworkError
-from bundler.libs import locks
+from bundler.libs import LibsOptions, build, locks
 from inference.boot import bundle as reader
 from tests.bundler.libs.conftest import make_target, platform_wheels
 from tests.bundler.libs.packages import sdist, wheel
@@ -154,13 +154,31 @@ def test_check_passes_on_a_fresh_lock_and_fails_on_a_stale_one(
     with pytest.raises(CheckError, match="is missing"):
         libs("albumentations", check=True)
     libs("albumentations")
-    libs(check=True)
+    seen = sorted(folder.rglob("*"))
+    assert "is current: 3 packages" in libs(check=True).summary()
+    assert sorted(folder.rglob("*")) == seen
 
     with pytest.raises(CheckError, match="requirements or options"):
         libs("albumentations", "pydicom", check=True)
     with pytest.raises(CheckError, match="another target"):
         libs("albumentations", target=make_target("3.12.1"), check=True)
     assert CheckError.exit_code == 1
+
+
+def test_the_shipped_lock_is_current_and_leaves_the_image_alone() -> None:
+    root = Path(__file__).parents[3]
+    made = build(
+        LibsOptions(
+            requirements=root / "wheelhouse.txt",
+            target="kaggle-gpu-2026-10",
+            out=root / "dist" / "libs",
+            check=True,
+        )
+    )
+
+    names = {pin.name for pin in made.lock.pins}
+    assert {"onnxruntime-gpu", "dicomsdl", "pylibjpeg-openjpeg", "imagecodecs"} <= names
+    assert not names & {"numpy", "pillow", "pydicom", "torch"}
 
 
 def test_lock_holds_no_url_and_survives_a_round_trip(

@@ -1,0 +1,164 @@
+"""Figures of `rsna-bundle libs`, each a ratio within one run: `python -m benchmarks libs`.
+
+They ask the package registry, and download the typical list's wheels twice (with --cold).
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bundler import target as targets
+from bundler.libs import locks, requirements, solution, sources, uv
+from bundler.libs.solution import Problem
+
+TYPICAL = (
+    "timm",
+    "albumentations",
+    "onnxruntime-gpu<1.27",
+    "dicomsdl",
+    "pylibjpeg-openjpeg",
+    "pydicom",
+    "python-gdcm",
+)
+TARGET = "kaggle-gpu-2026-10"
+ROOT = Path(__file__).parents[1]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the figures of the README's section on libs."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks libs", description=__doc__)
+    parser.add_argument("--runs", type=int, default=7, help="of each quick command")
+    parser.add_argument("--cold", action="store_true", help="also download everything, twice")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-benchmark-") as name:
+        folder = Path(name)
+        path = folder / "wheelhouse.txt"
+        path.write_text("\n".join(TYPICAL) + "\n", encoding="utf-8")
+        delta_against_complete(path)
+        quick(folder, path, options.runs)
+        if options.cold:
+            cold(folder, path)
+    return 0
+
+
+# --- what the delta saves: sizes that the index states, nothing is downloaded ---
+
+
+def delta_against_complete(path: Path) -> None:
+    """Resolve the typical list with and without the image and compare what would travel."""
+    asked = requirements.read(path)
+    counts = {}
+    for delta in (True, False):
+        problem = Problem(
+            asked=asked,
+            target=targets.load(TARGET),
+            sources=sources.configured(asked.sources),
+            resolver="uv",
+            delta=delta,
+        )
+        pins = solution.solve(problem).pins
+        counts[delta] = (len(pins), sum(pin.bytes or 0 for pin in pins))
+    (files, size), (all_files, all_size) = counts[True], counts[False]
+    print(f"delta: {files} files, {size / 1e6:.0f} MB", end="; ")
+    print(f"complete: {all_files} files, {all_size / 1e6:.0f} MB", end="; ")
+    print(f"{all_files / files:.1f} times the files, {all_size / size:.1f} times the bytes")
+
+
+# --- what happens ten times a day ---
+
+
+def quick(folder: Path, path: Path, runs: int) -> None:
+    """Time a run without changes, and a resolution beside uv's own; interleaved, medians."""
+    libs = command(path, folder / "libs", "--no-proof")
+    lock = path.with_suffix(".lock")
+    call(libs)
+    none = [timed(libs) for _ in range(runs)]
+    compile_it = uv_compile(path)
+    call(compile_it)
+    warm, alone = [], []
+    for _ in range(runs):
+        warm.append(timed(libs, before=lock.unlink))
+        alone.append(timed(compile_it))
+    print(f"nothing changed: {statistics.median(none):.2f} s")
+    ratio = statistics.median(warm) / statistics.median(alone)
+    print(f"resolved anew, caches warm: {statistics.median(warm):.2f} s", end="; ")
+    print(f"uv pip compile alone: {statistics.median(alone):.2f} s; ratio {ratio:.2f}")
+
+
+def uv_compile(path: Path) -> list[str]:
+    """Return uv's own command for the target: the same answer without delta, lock and checks."""
+    target = targets.load(TARGET)
+    return [
+        uv.executable(),
+        "pip",
+        "compile",
+        str(path),
+        "--quiet",
+        "--no-config",
+        "--no-python-downloads",
+        f"--python={sys.executable}",
+        f"--python-version={target.python}",
+        f"--python-platform={uv.platform(target)}",
+        "--only-binary=:all:",
+        "--format=pylock.toml",
+        f"--output-file={path.with_name('pylock.toml')}",
+    ]
+
+
+# --- the first time ---
+
+
+def cold(folder: Path, path: Path) -> None:
+    """Time a build with empty caches beside `pip download` of the same wheels."""
+    lock = locks.read(path.with_suffix(".lock"))
+    assert lock is not None
+    pinned = folder / "pinned.txt"
+    pinned.write_text("".join(f"{pin.line}\n" for pin in lock.pins), encoding="utf-8")
+    target = targets.load(TARGET)
+    platforms = [word for name in target.platforms for word in ("--platform", name)]
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir"]
+    download += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+    download += ["--python-version", target.python, *platforms]
+    download += ["--dest", str(folder / "pip"), "--requirement", str(pinned)]
+    empty = {name: str(folder / "empty" / name) for name in ("RSNA_BUNDLE_CACHE", "UV_CACHE_DIR")}
+    pip = timed(download)
+    build = timed(command(path, folder / "cold", "--no-proof"), env=empty)
+    size = sum(pin.bytes or 0 for pin in lock.pins)
+    print(f"cold build of {size / 1e6:.0f} MB: {build:.1f} s", end="; ")
+    print(f"pip download of the same wheels: {pip:.1f} s; ratio {build / pip:.2f}")
+    proven = timed(command(path, folder / "cold"), env=empty)
+    print(f"writing it again with its proof (install and import offline): {proven:.1f} s")
+
+
+def command(path: Path, out: Path, *more: str) -> list[str]:
+    """Return the command line of one build."""
+    libs = [sys.executable, "-m", "bundler.cli", "libs", "--quiet", "--target", TARGET]
+    return [*libs, "--requirements", str(path), "--out", str(out), *more]
+
+
+def call(words: list[str], env: dict[str, str] | None = None) -> None:
+    """Run a command to its end."""
+    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, **(env or {})})
+
+
+def timed(
+    words: list[str],
+    env: dict[str, str] | None = None,
+    before: Callable[[], None] | None = None,
+) -> float:
+    """Return the seconds that a command takes."""
+    if before:
+        before()
+    start = time.perf_counter()
+    call(words, env)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

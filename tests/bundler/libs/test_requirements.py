@@ -1,0 +1,97 @@
+"""wheelhouse.txt: pip's syntax, and what is no requirement."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.errors import BundlerError, InputError
+from bundler.libs import requirements, sources
+
+
+def read(folder: Path, text: str) -> requirements.Requirements:
+    path = folder / "wheelhouse.txt"
+    path.write_text(text)
+    return requirements.read(path)
+
+
+def test_pips_syntax_is_read(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("-c limits.txt\nTQDM\n")
+    (tmp_path / "limits.txt").write_text("numpy<3 # why\n")
+
+    found = read(
+        tmp_path,
+        "# a list\n\nPyDicom[b,a] >=3 , <4 ; python_version >= '3.9'  # a comment\n"
+        "-r more.txt\n--extra-index-url=https://one.example/simple\n-f wheels\n"
+        "numpy==2.1.3 \\\n    --hash=sha256:00\n",
+    )
+
+    assert found.lines() == [
+        "numpy==2.1.3",
+        'pydicom[a,b]<4,>=3 ; python_version >= "3.9"',
+        "tqdm",
+        "-c numpy<3",
+    ]
+    assert found.sources.extra == ("https://one.example/simple",)
+    assert found.sources.links == (str(tmp_path / "wheels"),)
+
+
+def test_order_and_comments_do_not_change_the_lines(tmp_path: Path) -> None:
+    assert read(tmp_path, "a\nb # x\n").lines() == read(tmp_path, "# y\nB\n\na\n").lines()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "asks for nothing"),
+        ("# nothing\n", "asks for nothing"),
+        ("numpy\n\n\nnum py\n", "line 4: `num py` is no requirement"),
+        ("./folder/x.whl\n", "paths cannot be pinned"),
+        ("-e .\n", "is no option"),
+        ("--pre\n", "is no option"),
+        ("x @ https://one.example/x.whl\n", "asked for by a URL"),
+        ("-r missing.txt\n", "missing.txt cannot be read"),
+        ("-r wheelhouse.txt\n", "break the circle"),
+    ],
+)
+def test_what_cannot_be_used_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert said in str(caught.value)
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "wheelhouse.txt").write_bytes(text.encode("utf-8", errors="surrogatepass"))
+    try:
+        found = requirements.read(folder / "wheelhouse.txt")
+    except BundlerError:
+        return
+    assert found.wanted
+
+
+def test_pips_and_uvs_settings_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = https://one.example/simple\nextra-index-url =\n"
+        "    https://two.example/simple\n    https://three.example/simple\ncert = /certs.pem\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels")
+
+    found = sources.configured(sources.Sources())
+
+    assert found.indexes == (
+        "https://one.example/simple",
+        "https://two.example/simple",
+        "https://three.example/simple",
+    )
+    assert found.links == ("/wheels",)
+    assert sources.pip_connection()["PIP_CERT"] == "/certs.pem"
+    asked = sources.configured(sources.Sources(index="https://own.example/simple/"))
+    assert asked.indexes[0] == "https://own.example/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example/simple")
+    assert sources.configured(sources.Sources()).indexes[0] == "https://uv.example/simple"
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert sources.configured(sources.Sources()).index == ""
