@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train import checkpoint, data, loop, metadata, model, outcome, revision, settings
+from train import checkpoint, data, loop, model, outcome, revision, settings
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoint
 from train.errors import DataError
@@ -47,17 +47,15 @@ def train_fold(
     classes = data.auxiliary_classes(auxiliary)
     kwargs = _model_kwargs(cfg, 1 + sum(classes))
     columns = list(cfg.model.metadata)
-    metadata.check(columns)
+    data.check_metadata(columns)
     parts = {"metadata_columns": columns, "auxiliary": auxiliary}
     augment = Augmentation(**settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)})
     train = data.Images(training, images.cache, augment=augment.build(), **parts)
     valid = data.Images(validation, images.cache, **parts)
 
-    state = out / f"fold{fold}.state.pt"
+    state = out / f"fold{fold}.state"
     fresh = cfg.model.pretrained and not state.exists()
     net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh)
-    if isinstance(net, model.TableNet):
-        net.fit_table(train.table)
     classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
     run = loop.Fold(cfg, fold, classifier, classes, processes)
     run.resume(state)

@@ -67,7 +67,7 @@ def preprocess_config(preset: str, size: tuple[int, int] | None) -> PreprocessCo
 def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> CachedImages:
     """Open the run's cache, after the first process has made or completed it."""
     config = preprocess_config(cfg.data.preset, cfg.data.size and tuple(cfg.data.size))
-    place = Path(cfg.data.cache or default_place(cfg.data.dir, cfg.data.preset, config))
+    place = Path(cfg.data.cache or default_place(cfg, config))
     if processes.first and not _is_complete(place, config, rows, cfg.data.dir):
         prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
     processes.wait()
@@ -76,12 +76,13 @@ def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> Ca
     )
 
 
-def default_place(competition: str, preset: str, config: PreprocessConfig) -> str:
-    """Return a cache's place below the working directory, another for each folder and size."""
-    path = competition if storage.is_remote(competition) else str(Path(competition).resolve())
-    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).name).strip("-")
-    digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-    return f".cache/{name}-{preset}-{config.size[0]}x{config.size[1]}-{digest}"
+def default_place(cfg: DictConfig, config: PreprocessConfig) -> Path:
+    """Return a cache's place beside the run, another for each folder and size."""
+    source = cfg.data.dir if storage.is_remote(cfg.data.dir) else str(Path(cfg.data.dir).resolve())
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name).strip("-")
+    digest = hashlib.sha256(source.encode()).hexdigest()[:8]
+    size = "x".join(map(str, config.size))
+    return Path(cfg.out).parent / "cache" / f"{name}-{cfg.data.preset}-{size}-{digest}"
 
 
 def _is_complete(

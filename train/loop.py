@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from train import metrics, sampling
+from train.checkpoint import write_tensors
 from train.data import Images, Item
 from train.errors import DataError, TrainError
 from train.model import Classifier
 from train.optim import Loss, MovingAverage, Schedule, build_optimizer
 from train.processes import Processes
-from train.storage import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ class Fold:
             "progress": vars(self.progress),
             "randomness": randomness,
         }
-        write_atomically(path, lambda file: torch.save(state, file))
+        write_tensors(path, state)
 
     def resume(self, path: Path) -> bool:
         """Go on from a saved state; False where there is none."""

@@ -2,7 +2,7 @@
 
 config.yaml                        the resolved settings
 fold0_epoch02_vpfbeta0.504.pt      the best checkpoint of each fold
-fold0.state.pt                     what going on needs
+fold0.state                        what going on needs
 fold0.oof.csv, oof.csv             out-of-fold predictions, one row per image
 metrics.json                       by breast, at natural prevalence, with intervals
 """
