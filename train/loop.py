@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 from train import metrics, sampling
 from train.checkpoint import write_tensors
 from train.data import Images, Item
-from train.errors import DataError, TrainError
+from train.errors import ConfigError, DataError, TrainError
 from train.model import Classifier
 from train.optim import Loss, MovingAverage, Schedule, build_optimizer
 from train.processes import Processes
@@ -72,6 +72,11 @@ class Fold:
         self.optimizer = build_optimizer(cfg.optimizer, classifier)
         self.schedule = Schedule(cfg.scheduler, self.optimizer, cfg.trainer.epochs)
         self.loss = Loss(cfg.loss, auxiliary)
+        if cfg.trainer.precision not in PRECISIONS:
+            raise ConfigError(
+                f"trainer.precision is {cfg.trainer.precision!r}, not one of "
+                f"{', '.join(PRECISIONS)}."
+            )
         self.dtype = PRECISIONS[cfg.trainer.precision]
         scaled = self.dtype == torch.float16 and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)

@@ -42,6 +42,7 @@ def train(cfg: DictConfig) -> Path:
     processes = Processes(cfg.trainer.device)
     try:
         # --- what to learn from ---
+        outcome.check(cfg)
         out = outcome.open_folder(cfg, processes)
         rows = table.read(cfg.data.dir)
         images = open_images(cfg, rows, processes)

@@ -52,3 +52,20 @@ def train(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture
+def learn(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Train in this process, in a folder of its own; return the run's folder."""
+    from hydra import compose, initialize_config_module
+
+    from train.run import train
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*settings: str) -> Path:
+        with initialize_config_module("train.conf", version_base="1.3"):
+            cfg = compose("config", overrides=list(settings))
+        return tmp_path / train(cfg)
+
+    return run
