@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from omegaconf import DictConfig
 
+    from train.diary import Diary
     from train.images import CachedImages
     from train.processes import Processes
 
@@ -31,13 +31,13 @@ def train_fold(
     images: CachedImages,
     out: Path,
     processes: Processes,
-    log: Callable[[dict[str, float], int], None] = lambda metrics, epoch: None,
-    run_id: str | None = None,
+    diary: Diary,
 ) -> None:
     """Train a fold, or what is left of it; write its checkpoint and out-of-fold rows."""
     predictions = out / f"fold{fold}.oof.csv"
     if predictions.exists():
         return
+    diary.begin(fold)
     _seed(cfg.seed + 1000 * fold + processes.rank, cfg.trainer.threads)
     training = rows[rows.fold != fold].reset_index(drop=True)
     validation = rows[rows.fold == fold].reset_index(drop=True)
@@ -77,7 +77,7 @@ def train_fold(
             epoch=run.progress.epoch,
             metrics=row,
             prevalence=row["prevalence"],
-            run_id=run_id,
+            run_id=diary.run_id,
             commit=code.commit,
             dirty=code.dirty,
             config=settings.plain(cfg),
@@ -91,10 +91,12 @@ def train_fold(
     def report(row: dict[str, float], epoch: int) -> None:
         if processes.first:
             print(_line(fold, epoch, cfg.trainer.epochs, row), file=sys.stderr, flush=True)
-            log(row, epoch)
+            diary.epoch(fold, row, epoch)
 
+    diary.show(fold, train)
     loop.fit(run, train, valid, validation, state, keep, report)
     _predict_best(run, out, valid, validation, predictions)
+    diary.finish(fold, run.progress.history, outcome.best_checkpoint(out, fold))
 
 
 def _predict_best(
