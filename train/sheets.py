@@ -57,7 +57,7 @@ def train_and_inference(images: Images, count: int = 8, draws: int = 5) -> bytes
     for row in range(min(count, len(images))):
         tiles.append(images[row].image[0].numpy())
         captions.append("inference")
-        for seed in range(draws):
-            tiles.append(images[row, seed].image[0].numpy())
+        for draw in range(draws):
+            tiles.append(images[row, row * draws + draw].image[0].numpy())
             captions.append("training")
     return sheet(tiles, captions, columns=draws + 1)

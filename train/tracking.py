@@ -46,6 +46,7 @@ def open_client(uri: str) -> MlflowClient:
     """Return a client that gives up on an absent server within seconds."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):  # they tell of every step in setting up a database
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
