@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from train import cache, sheets, storage, table
-from train.errors import DataError, TrainError
+from train.errors import DataError, StorageError, TrainError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,15 +165,7 @@ def _make(
 ) -> Iterator[Done]:
     """Yield shards as they are finished: here, in processes, or on a Dask cluster."""
     if scheduler is not None:
-        from distributed import Client, as_completed
-
-        with Client(scheduler) as client:
-            futures = [
-                client.submit(make_shard, shard, competition, place, preprocess, pure=False)
-                for shard in shards
-            ]
-            for future in as_completed(futures):
-                yield future.result()
+        yield from _make_on_dask(shards, competition, place, preprocess, scheduler)
     elif workers <= 1 or len(shards) <= 1:
         for shard in shards:
             yield make_shard(shard, competition, place, preprocess)
@@ -186,6 +178,31 @@ def _make(
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
+
+
+def _make_on_dask(
+    shards: Sequence[cache.Shard],
+    competition: str,
+    place: str,
+    preprocess: dict[str, Any],
+    scheduler: str,
+) -> Iterator[Done]:
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(scheduler, timeout=5)
+    except OSError as error:
+        raise StorageError(
+            f"No Dask scheduler answers at {scheduler} ({error}). Start one with `dask scheduler`, "
+            "or leave --scheduler out to work on this machine."
+        ) from error
+    with client:
+        futures = [
+            client.submit(make_shard, shard, competition, place, preprocess, pure=False)
+            for shard in shards
+        ]
+        for future in as_completed(futures):
+            yield future.result()
 
 
 def _write_sheets(place: str, rows: pd.DataFrame) -> None:

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +18,12 @@ from PIL import Image
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PRESETS
 from train import cache
-from train.errors import DataError
+from train.errors import DataError, StorageError
 from train.images import preprocess_config
 from train.prepare import prepare
 from train.table import image_path
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = preprocess_config("roi-1024x512", (96, 48))
 
 
@@ -144,3 +148,69 @@ def test_the_command_says_what_it_did(competition, tmp_path, train):
     done = train("--competition-dir", "nowhere", "--out", place, module="train.prepare", code=3)
     assert "nowhere/train.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_from_one_bucket_into_another(competition, tmp_path, s3, gs, few):
+    import fsspec
+
+    source, place = f"{s3}/competition", f"{gs}/cache"
+    filesystem, path = fsspec.core.url_to_fs(source)
+    for file in sorted(competition.folder.rglob("train*/**/*.dcm"))[:-1]:
+        filesystem.put(str(file), f"{path}/{file.relative_to(competition.folder)}")
+    filesystem.put(str(competition.folder / "train.csv"), f"{path}/train.csv")
+    done = prepare(source, place, CONFIG, say=False)
+    assert done.made == len(ids(competition))
+    assert [why["kind"] for why in done.failures.values()] == ["missing"]
+    assert prepare(source, place, CONFIG, say=False).made == 0
+    fetched = tmp_path / "cache"
+    filesystem, path = fsspec.core.url_to_fs(place)
+    filesystem.get(path, str(fetched), recursive=True)
+    made = cache.open_cache(fetched)
+    patient, image = next(pair for pair in ids(competition) if pair[1] in made.rows)
+    local = image_path(competition.folder, patient, image)
+    np.testing.assert_array_equal(made.read(image), load(local, [CONFIG]).inputs[0])
+
+
+def test_a_dask_cluster_makes_the_same_cache(competition, tmp_path, few):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    host, port = address.split(":")
+    serve = ["--host", host, "--port", port, "--no-dashboard", "--no-show"]
+    work = ["--nthreads", "1", "--nworkers", "1", "--no-dashboard", "--no-nanny"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    module = [sys.executable, "-m"]
+    scheduler = subprocess.Popen(
+        [*module, "distributed.cli.dask_scheduler", *serve], stderr=subprocess.DEVNULL
+    )
+    worker = subprocess.Popen(
+        [*module, "distributed.cli.dask_worker", f"tcp://{address}", *work],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        place = tmp_path / "far"
+        done = prepare(
+            str(competition.folder), str(place), CONFIG, scheduler=f"tcp://{address}", say=False
+        )
+        assert done.made == len(ids(competition))
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+    prepare(str(competition.folder), str(tmp_path / "near"), CONFIG, say=False)
+    assert {path.name: path.read_bytes() for path in place.glob("*.*")} == {
+        path.name: path.read_bytes() for path in (tmp_path / "near").glob("*.*")
+    }
+
+
+def test_a_dask_cluster_that_is_not_there_is_named(competition, tmp_path):
+    with pytest.raises(StorageError, match=r"tcp://127\.0\.0\.1:1"):
+        prepare(
+            str(competition.folder),
+            str(tmp_path),
+            CONFIG,
+            scheduler="tcp://127.0.0.1:1",
+            say=False,
+        )
