@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train import checkpoint, data, loop, model, outcome, revision, settings
+from train import checkpoint, data, loop, model, outcome, randomness, revision, settings
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoint
 from train.errors import DataError
@@ -38,7 +37,9 @@ def train_fold(
     if predictions.exists():
         return
     diary.begin(fold)
-    _seed(cfg.seed + 1000 * fold + processes.rank, cfg.trainer.threads)
+    randomness.seed(cfg.seed + 1000 * fold + processes.rank)
+    if cfg.trainer.threads:
+        torch.set_num_threads(cfg.trainer.threads)
     training = rows[rows.fold != fold].reset_index(drop=True)
     validation = rows[rows.fold == fold].reset_index(drop=True)
     _check_parts(fold, training, validation)
@@ -55,7 +56,7 @@ def train_fold(
 
     state = out / f"fold{fold}.state"
     fresh = cfg.model.pretrained and not state.exists()
-    net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh)
+    net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh, weights=cfg.model.weights)
     classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
     run = loop.Fold(cfg, fold, classifier, classes, processes)
     run.resume(state)
@@ -113,13 +114,6 @@ def _predict_best(
         oof["probability"] = logits.sigmoid().numpy()
         write(str(place), oof.to_csv(index=False).encode())
     run.processes.wait()
-
-
-def _seed(seed: int, threads: int) -> None:
-    random.seed(seed)
-    torch.manual_seed(seed)
-    if threads:
-        torch.set_num_threads(threads)
 
 
 def _check_parts(fold: int, training: pd.DataFrame, validation: pd.DataFrame) -> None:

@@ -66,11 +66,13 @@ def build(
     metadata_columns: Sequence[str] = (),
     *,
     pretrained: bool = False,
+    weights: str | None = None,
 ) -> nn.Module:
     """Build the bare network: a timm model, or a TableNet around one.
 
     Without metadata its weights bear timm's own names. `model_kwargs` are timm's, with
-    `num_classes` outputs. Raises ConfigError with the nearest names for an unknown `arch`.
+    `num_classes` outputs; `weights` is a file of pretrained ones, where the hub is out of reach.
+    Raises ConfigError with the nearest names for an unknown `arch`.
     """
     from train.timm_import import timm
 
@@ -84,10 +86,26 @@ def build(
             + (f" Nearest: {', '.join(near)}." if near else "")
         )
     kwargs = dict(model_kwargs)
-    if not metadata_columns:
-        return timm.create_model(arch, pretrained=pretrained, **kwargs)
     outputs = kwargs.pop("num_classes")
-    backbone = timm.create_model(arch, pretrained=pretrained, num_classes=0, **kwargs)
+    if pretrained and weights is not None:
+        kwargs["pretrained_cfg_overlay"] = {"file": weights}
+    try:
+        backbone = timm.create_model(
+            arch, pretrained, num_classes=0 if metadata_columns else outputs, **kwargs
+        )
+    except (OSError, RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"timm cannot build {arch}{' with pretrained weights' if pretrained else ''}: "
+            f"{str(error).strip().splitlines()[0]}"
+            + (
+                " Where the hub cannot be reached, give a file of weights (model.weights=FILE) or "
+                "begin from random ones (model.pretrained=false)."
+                if pretrained
+                else ""
+            )
+        ) from error
+    if not metadata_columns:
+        return backbone
     return TableNet(backbone, metadata.width(metadata_columns), outputs)
 
 

@@ -80,3 +80,12 @@ def names(place: str) -> set[str]:
     except FileNotFoundError:
         return set()
     return {str(name).rstrip("/").rsplit("/", 1)[-1] for name in found}
+
+
+def fetch(url: str, folder: Path) -> None:
+    """Copy the files of a bucket's folder that `folder` lacks."""
+    for name in sorted(names(url) - names(str(folder))):
+        try:
+            write_atomically(folder / name, read(f"{url.rstrip('/')}/{name}"))
+        except (IsADirectoryError, FileNotFoundError):
+            continue  # a folder within: a cache has only its contact sheets there

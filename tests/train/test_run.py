@@ -136,3 +136,61 @@ def test_a_cache_serves_where_the_images_are_not(learn, small, competition, tmp_
     learn(*settings, f"data.cache={tmp_path / 'cache'}")
     with pytest.raises(DataError, match="no finished cache"):
         learn(*settings, "restart=true", f"data.cache={tmp_path / 'none'}")
+
+
+def test_a_cache_in_a_bucket_serves_too(learn, small, competition, tmp_path, s3):
+    import fsspec
+
+    learn(*small, "trainer.epochs=1", f"data.cache={tmp_path / 'cache'}")
+    filesystem, path = fsspec.core.url_to_fs(f"{s3}/cache-of-ours")
+    for file in (tmp_path / "cache").glob("*.*"):
+        filesystem.put(str(file), f"{path}/{file.name}")
+    out = learn(*small, "trainer.epochs=1", f"data.cache={s3}/cache-of-ours", "name=far")
+    assert (out / "oof.csv").read_bytes() == (out.parent / "demo" / "oof.csv").read_bytes()
+
+
+@pytest.mark.parametrize("experiment", ["baseline", "strong"])
+def test_the_recipes_run(learn, small, experiment):
+    smaller = [word for word in small if not word.startswith("experiment")]
+    tiny = ["model.arch=test_convnext", "model.pretrained=false", "data.workers=0"]
+    out = learn(
+        *smaller,
+        *tiny,
+        f"experiment={experiment}",
+        "trainer.epochs=1",
+        "trainer.threads=1",
+        "data.fold=0",
+    )
+    saved = checkpoint.load(next(out.glob("fold0_epoch00_*.pt")))
+    outputs = {"baseline": 1, "strong": 1 + 3 + 4 + 2 + 2 + 2}[experiment]
+    assert saved.model_kwargs["num_classes"] == outputs
+    assert (saved.ema is not None) == (experiment == "strong")
+    network = model.restore(saved)
+    assert network(torch.zeros((1, 1, 96, 64), dtype=torch.uint8)).shape == (1, outputs)
+
+
+def test_pretrained_weights_out_of_reach_are_explained(learn, small, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=r"model\.weights=FILE"):
+        learn(*small, "model.pretrained=true", "model.arch=resnet18.a1_in1k")
+
+
+def test_pretrained_weights_come_from_a_file(learn, small, tmp_path):
+    net = model.build("test_resnet", {"num_classes": 1000, "in_chans": 3})
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    out = learn(
+        *small,
+        "model.pretrained=true",
+        "model.arch=test_resnet.r160_in1k",
+        f"model.weights={tmp_path / 'weights.pth'}",
+        "optimizer.lr=0",
+        "trainer.epochs=1",
+    )
+    saved = checkpoint.load(next(out.glob("fold0_epoch*.pt")))
+    name = next(
+        name for name, value in net.state_dict().items() if value.ndim == 4 and value.shape[1] > 3
+    )
+    assert torch.equal(saved.model[name], net.state_dict()[name])
+    assert "weights" not in str(saved.model_kwargs)
