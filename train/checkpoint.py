@@ -6,6 +6,7 @@ reading a stranger's checkpoint runs none of his code.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -52,7 +53,15 @@ def save(path: Path | str, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; what was at `path` stays if the disk refuses (StorageError)."""
     content = {"format": FORMAT}
     content |= {field.name: _plain(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
-    write_atomically(Path(path), lambda file: torch.save(content, file))
+    write_tensors(Path(path), content)
+
+
+def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a dict of tensors and plain types, whole or not at all."""
+    # torch.save into a file that refuses ends in an error of its own, not the disk's.
+    memory = io.BytesIO()
+    torch.save(dict(content), memory)
+    write_atomically(path, memory.getbuffer())
 
 
 def load(path: Path | str) -> Checkpoint:

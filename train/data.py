@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from train import metadata
+from inference import metadata
 from train.augmentation import Transform
 from train.cache import Cache
 from train.errors import ConfigError
@@ -51,6 +51,16 @@ def auxiliary_classes(columns: Sequence[str]) -> list[int]:
     return [len(AUXILIARY[column]) for column in columns]
 
 
+def check_metadata(columns: Sequence[str]) -> None:
+    """Raise ConfigError for a column that a submission could not tell the model."""
+    unknown = [column for column in columns if column not in metadata.WIDTHS]
+    if unknown:
+        raise ConfigError(
+            f"model.metadata: {unknown[0]!r} is none of {', '.join(metadata.WIDTHS)}. A model may "
+            "ask only for what the hidden test's table holds."
+        )
+
+
 def auxiliary_targets(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
     """Return the classes of the rows' auxiliary targets, int64 [N, A]."""
     found = np.full((len(rows), len(columns)), UNKNOWN, np.int64)
@@ -81,7 +91,8 @@ class Images(Dataset[Item]):
         self.ids = rows.image_id.tolist()
         self.targets = torch.tensor(rows.cancer.to_numpy(np.float32))
         cells = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        self.table = torch.from_numpy(metadata.encode(cells, metadata_columns))
+        told = [metadata.encode(row, metadata_columns) for row in cells]
+        self.table = torch.from_numpy(np.stack(told))
         self.auxiliary = torch.from_numpy(auxiliary_targets(rows, auxiliary))
 
     def __len__(self) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train import checkpoint, data, loop, metadata, model, outcome, revision, settings
+from train import checkpoint, data, loop, model, outcome, randomness, revision, settings
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoint
 from train.errors import DataError
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from omegaconf import DictConfig
 
+    from train.diary import Diary
     from train.images import CachedImages
     from train.processes import Processes
 
@@ -31,14 +30,16 @@ def train_fold(
     images: CachedImages,
     out: Path,
     processes: Processes,
-    log: Callable[[dict[str, float], int], None] = lambda metrics, epoch: None,
-    run_id: str | None = None,
+    diary: Diary,
 ) -> None:
     """Train a fold, or what is left of it; write its checkpoint and out-of-fold rows."""
     predictions = out / f"fold{fold}.oof.csv"
     if predictions.exists():
         return
-    _seed(cfg.seed + 1000 * fold + processes.rank, cfg.trainer.threads)
+    diary.begin(fold)
+    randomness.seed(cfg.seed + 1000 * fold + processes.rank)
+    if cfg.trainer.threads:
+        torch.set_num_threads(cfg.trainer.threads)
     training = rows[rows.fold != fold].reset_index(drop=True)
     validation = rows[rows.fold == fold].reset_index(drop=True)
     _check_parts(fold, training, validation)
@@ -47,17 +48,15 @@ def train_fold(
     classes = data.auxiliary_classes(auxiliary)
     kwargs = _model_kwargs(cfg, 1 + sum(classes))
     columns = list(cfg.model.metadata)
-    metadata.check(columns)
+    data.check_metadata(columns)
     parts = {"metadata_columns": columns, "auxiliary": auxiliary}
     augment = Augmentation(**settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)})
     train = data.Images(training, images.cache, augment=augment.build(), **parts)
     valid = data.Images(validation, images.cache, **parts)
 
-    state = out / f"fold{fold}.state.pt"
+    state = out / f"fold{fold}.state"
     fresh = cfg.model.pretrained and not state.exists()
-    net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh)
-    if isinstance(net, model.TableNet):
-        net.fit_table(train.table)
+    net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh, weights=cfg.model.weights)
     classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
     run = loop.Fold(cfg, fold, classifier, classes, processes)
     run.resume(state)
@@ -79,7 +78,7 @@ def train_fold(
             epoch=run.progress.epoch,
             metrics=row,
             prevalence=row["prevalence"],
-            run_id=run_id,
+            run_id=diary.run_id,
             commit=code.commit,
             dirty=code.dirty,
             config=settings.plain(cfg),
@@ -93,10 +92,12 @@ def train_fold(
     def report(row: dict[str, float], epoch: int) -> None:
         if processes.first:
             print(_line(fold, epoch, cfg.trainer.epochs, row), file=sys.stderr, flush=True)
-            log(row, epoch)
+            diary.epoch(fold, row, epoch)
 
+    diary.show(fold, train)
     loop.fit(run, train, valid, validation, state, keep, report)
     _predict_best(run, out, valid, validation, predictions)
+    diary.finish(fold, run.progress.history, outcome.best_checkpoint(out, fold))
 
 
 def _predict_best(
@@ -113,13 +114,6 @@ def _predict_best(
         oof["probability"] = logits.sigmoid().numpy()
         write(str(place), oof.to_csv(index=False).encode())
     run.processes.wait()
-
-
-def _seed(seed: int, threads: int) -> None:
-    random.seed(seed)
-    torch.manual_seed(seed)
-    if threads:
-        torch.set_num_threads(threads)
 
 
 def _check_parts(fold: int, training: pd.DataFrame, validation: pd.DataFrame) -> None:

@@ -45,10 +45,7 @@ class CachedImages:
         if len(lost) > self.max_failures * len(rows):
             raise DataError(f"{said} That is more than data.max_failures allows.")
         blind = set(lost.prediction_id) - set(rows[there].prediction_id)
-        print(
-            f"train: {said} They are left out; {len(blind)} breasts have no image left.",
-            file=sys.stderr,
-        )
+        _say(f"{said} They are left out; {len(blind)} breasts have no image left.")
         return rows[there].reset_index(drop=True)
 
 
@@ -67,29 +64,47 @@ def preprocess_config(preset: str, size: tuple[int, int] | None) -> PreprocessCo
 def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> CachedImages:
     """Open the run's cache, after the first process has made or completed it."""
     config = preprocess_config(cfg.data.preset, cfg.data.size and tuple(cfg.data.size))
-    place = Path(cfg.data.cache or default_place(cfg.data.dir, cfg.data.preset, config))
-    if processes.first and not _is_complete(place, config, rows, cfg.data.dir):
-        prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
+    place = default_place(cfg, config)
+    if cfg.data.cache and not storage.is_remote(cfg.data.cache):
+        place = storage.local(cfg.data.cache)
+    if processes.first:
+        if cfg.data.cache and storage.is_remote(cfg.data.cache):
+            storage.fetch(cfg.data.cache, place)
+            _check(place, config, rows)
+        elif not _serves_alone(cfg.data.dir):
+            made = prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
+            if made.strays:
+                _say(f"{len(made.strays)} files have no row in train.csv: {made.strays[0]}, …")
+        else:
+            _check(place, config, rows)
     processes.wait()
     return CachedImages(
         cache=cache.open_cache(place), preprocess=config, max_failures=cfg.data.max_failures
     )
 
 
-def default_place(competition: str, preset: str, config: PreprocessConfig) -> str:
-    """Return a cache's place below the working directory, another for each folder and size."""
-    path = competition if storage.is_remote(competition) else str(Path(competition).resolve())
-    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).name).strip("-")
-    digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-    return f".cache/{name}-{preset}-{config.size[0]}x{config.size[1]}-{digest}"
+def default_place(cfg: DictConfig, config: PreprocessConfig) -> Path:
+    """Return a cache's place beside the run, another for each source and size."""
+    source = cfg.data.dir
+    if not storage.is_remote(source):
+        source = str(Path(source).resolve())
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name).strip("-")
+    digest = hashlib.sha256(source.encode()).hexdigest()[:8]
+    size = "x".join(map(str, config.size))
+    return Path(cfg.out).parent / "cache" / f"{name}-{cfg.data.preset}-{size}-{digest}"
 
 
-def _is_complete(
-    place: Path, config: PreprocessConfig, rows: pd.DataFrame, competition: str
-) -> bool:
-    """Tell whether a cache may be used without its source, as on a machine that lacks it."""
-    if storage.is_remote(competition) or (storage.local(competition) / "train_images").exists():
-        return False  # preparing again is cheap, and sees what changed
+def _serves_alone(competition: str) -> bool:
+    """Tell whether the source's images are elsewhere, so that a cache must do without them."""
+    # Otherwise preparing again is cheap, and sees what changed.
+    return (
+        not storage.is_remote(competition)
+        and not (storage.local(competition) / "train_images").exists()
+    )
+
+
+def _check(place: Path, config: PreprocessConfig, rows: pd.DataFrame) -> None:
+    """Raise DataError where a cache is not of this preprocessing and these images."""
     found = cache.open_cache(place)
     ours = config.as_dict()
     if not cache.same_preprocess(found.preprocess, ours):
@@ -97,4 +112,13 @@ def _is_complete(
             f"{place} is a cache of another preprocessing ({found.preprocess}) than the run's "
             f"({ours})."
         )
-    return set(rows.image_id) <= found.rows.keys() | found.failures.keys()
+    lacking = set(rows.image_id) - found.rows.keys() - found.failures.keys()
+    if lacking:
+        raise DataError(
+            f"{place} lacks {len(lacking)} of the table's images, {min(lacking)} for one, and "
+            "the competition's train_images are not here to make them from."
+        )
+
+
+def _say(what: str) -> None:
+    print(f"train: {what}", file=sys.stderr)

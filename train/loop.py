@@ -10,7 +10,6 @@ every `trainer.save_steps` steps, is gone on from, and the result is the same to
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,13 +23,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from train import metrics, sampling
+from train import metrics, randomness, sampling
+from train.checkpoint import write_tensors
 from train.data import Images, Item
-from train.errors import DataError, TrainError
+from train.errors import ConfigError, DataError, TrainError
 from train.model import Classifier
 from train.optim import Loss, MovingAverage, Schedule, build_optimizer
 from train.processes import Processes
-from train.storage import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +71,11 @@ class Fold:
         self.optimizer = build_optimizer(cfg.optimizer, classifier)
         self.schedule = Schedule(cfg.scheduler, self.optimizer, cfg.trainer.epochs)
         self.loss = Loss(cfg.loss, auxiliary)
+        if cfg.trainer.precision not in PRECISIONS:
+            raise ConfigError(
+                f"trainer.precision is {cfg.trainer.precision!r}, not one of "
+                f"{', '.join(PRECISIONS)}."
+            )
         self.dtype = PRECISIONS[cfg.trainer.precision]
         scaled = self.dtype == torch.float16 and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
@@ -107,7 +111,7 @@ class Fold:
 
     def save(self, path: Path) -> None:
         """Save the whole state; all processes call it, the first writes."""
-        randomness = self.processes.gather(_randomness())
+        draws = self.processes.gather(randomness.state())
         if not self.processes.first:
             return
         state = {
@@ -117,9 +121,9 @@ class Fold:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "progress": vars(self.progress),
-            "randomness": randomness,
+            "randomness": draws,
         }
-        write_atomically(path, lambda file: torch.save(state, file))
+        write_tensors(path, state)
 
     def resume(self, path: Path) -> bool:
         """Go on from a saved state; False where there is none."""
@@ -139,7 +143,7 @@ class Fold:
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
-        _set_randomness(state["randomness"][self.processes.rank])
+        randomness.restore(state["randomness"][self.processes.rank])
         return True
 
 
@@ -295,19 +299,3 @@ def _loader(images: Images, workers: int, batch_sampler: Any) -> DataLoader[Item
 def collate(items: list[Item]) -> Item:
     """Join items to a batch."""
     return Item(*(torch.stack(parts) for parts in zip(*items, strict=True)))
-
-
-def _randomness() -> dict[str, Any]:
-    return {
-        "python": random.getstate(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def _set_randomness(state: Mapping[str, Any]) -> None:
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from inference import metadata
 from train.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -45,33 +46,18 @@ class Classifier(nn.Module):
 
 
 class TableNet(nn.Module):
-    """An image network with a branch for numbers: a missing one (NaN) is zero and flagged."""
+    """An image network with a branch for the numbers of `inference.metadata`."""
 
-    def __init__(self, backbone: nn.Module, columns: int, outputs: int, width: int = 32) -> None:
-        """Join a timm backbone without a head to `columns` numbers."""
+    def __init__(self, backbone: nn.Module, numbers: int, outputs: int, width: int = 32) -> None:
+        """Join a timm backbone without a head to `numbers` numbers."""
         super().__init__()
         self.backbone = backbone
-        self.register_buffer("center", torch.zeros(columns))
-        self.register_buffer("spread", torch.ones(columns))
-        self.table = nn.Sequential(
-            nn.Linear(2 * columns, width), nn.ReLU(), nn.Linear(width, width)
-        )
+        self.table = nn.Sequential(nn.Linear(numbers, width), nn.ReLU(), nn.Linear(width, width))
         self.head = nn.Linear(int(backbone.num_features) + width, outputs)  # type: ignore[arg-type]
 
-    def fit_table(self, table: Tensor) -> None:
-        """Learn from the training part what is usual in each column, float [N, K]."""
-        for column in range(table.shape[1]):
-            known = table[:, column][~table[:, column].isnan()]
-            if len(known):
-                self.center[column] = known.mean()
-                self.spread[column] = known.std(correction=0).clamp(min=1e-3)
-
     def forward(self, pixels: Tensor, table: Tensor) -> Tensor:
-        """Return logits [N, outputs] of normalised images and raw numbers."""
-        unknown = torch.isnan(table)
-        numbers = torch.where(unknown, 0.0, (table - self.center) / self.spread)
-        aside = self.table(torch.cat([numbers, unknown.to(numbers.dtype)], dim=1))
-        return self.head(torch.cat([self.backbone(pixels), aside], dim=1))
+        """Return logits [N, outputs] of normalised images and encoded numbers [N, K]."""
+        return self.head(torch.cat([self.backbone(pixels), self.table(table)], dim=1))
 
 
 def build(
@@ -80,11 +66,13 @@ def build(
     metadata_columns: Sequence[str] = (),
     *,
     pretrained: bool = False,
+    weights: str | None = None,
 ) -> nn.Module:
     """Build the bare network: a timm model, or a TableNet around one.
 
     Without metadata its weights bear timm's own names. `model_kwargs` are timm's, with
-    `num_classes` outputs. Raises ConfigError with the nearest names for an unknown `arch`.
+    `num_classes` outputs; `weights` is a file of pretrained ones, where the hub is out of reach.
+    Raises ConfigError with the nearest names for an unknown `arch`.
     """
     from train.timm_import import timm
 
@@ -98,11 +86,27 @@ def build(
             + (f" Nearest: {', '.join(near)}." if near else "")
         )
     kwargs = dict(model_kwargs)
-    if not metadata_columns:
-        return timm.create_model(arch, pretrained=pretrained, **kwargs)
     outputs = kwargs.pop("num_classes")
-    backbone = timm.create_model(arch, pretrained=pretrained, num_classes=0, **kwargs)
-    return TableNet(backbone, len(metadata_columns), outputs)
+    if pretrained and weights is not None:
+        kwargs["pretrained_cfg_overlay"] = {"file": weights}
+    try:
+        backbone = timm.create_model(
+            arch, pretrained, num_classes=0 if metadata_columns else outputs, **kwargs
+        )
+    except (OSError, RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"timm cannot build {arch}{' with pretrained weights' if pretrained else ''}: "
+            f"{str(error).strip().splitlines()[0]}"
+            + (
+                " Where the hub cannot be reached, give a file of weights (model.weights=FILE) or "
+                "begin from random ones (model.pretrained=false)."
+                if pretrained
+                else ""
+            )
+        ) from error
+    if not metadata_columns:
+        return backbone
+    return TableNet(backbone, metadata.width(metadata_columns), outputs)
 
 
 def restore(checkpoint: Checkpoint) -> Classifier:

@@ -2,7 +2,7 @@
 
 config.yaml                        the resolved settings
 fold0_epoch02_vpfbeta0.504.pt      the best checkpoint of each fold
-fold0.state.pt                     what going on needs
+fold0.state                        what going on needs
 fold0.oof.csv, oof.csv             out-of-fold predictions, one row per image
 metrics.json                       by breast, at natural prevalence, with intervals
 """
@@ -63,7 +63,7 @@ def _claim(cfg: DictConfig, out: Path) -> None:
 
     ours = settings.plain(cfg)
     place = out / "config.yaml"
-    if place.exists():
+    if place.exists() and any(out.glob("fold*")):  # else nothing was learned yet
         theirs = settings.plain(OmegaConf.load(place))  # type: ignore[arg-type]
         old, new = settings.flatten(theirs), settings.flatten(ours)
         differ = [
@@ -76,9 +76,21 @@ def _claim(cfg: DictConfig, out: Path) -> None:
                 f"{out} holds another run; they differ in {', '.join(differ[:5])}. Give this one "
                 "a name (name=…), or delete the other with restart=true."
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and not place.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is no run's folder and not empty. Choose another out= or name=.")
     storage.write(str(place), OmegaConf.to_yaml(OmegaConf.create(ours)).encode())
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise ConfigError for settings that would only be noticed after the first epoch."""
+    choices = {
+        "trainer.monitor": (cfg.trainer.monitor, ("pfbeta", "best_f1", "pr_auc", "roc_auc")),
+        "trainer.aggregation": (cfg.trainer.aggregation, tuple(metrics.AGGREGATIONS)),
+    }
+    for key, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ConfigError(f"{key} is {value!r}, not one of {', '.join(allowed)}.")
+    chosen_folds(cfg)
 
 
 def chosen_folds(cfg: DictConfig) -> list[int]:

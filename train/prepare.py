@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from train import cache, storage, table
-from train.errors import DataError, TrainError
+from train import cache, sheets, storage, table
+from train.errors import DataError, StorageError, TrainError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from inference.pixels.preprocess import PreprocessConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What became of a shard: failures by image id, and how long it took."""
+    """What became of a shard."""
 
     shard: cache.Shard
     failures: dict[str, dict[str, str]]  # image_id → kind, message
-    seconds: float
-    kept: bool = False  # it lay there already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,9 @@ def prepare(
         if say:
             _say_progress(done, len(rows), made, time.monotonic() - begun)
     failures = {name: why for shard in shards for name, why in done[shard.key].failures.items()}
-    _write_index(place, competition, preprocess, shards, failures)
+    _write_index(place, preprocess, shards, failures)
+    if made or not kept:
+        _write_sheets(place, rows)
     return Prepared(
         place=place,
         images=len(rows) - len(failures),
@@ -97,7 +99,6 @@ def make_shard(
     from inference.pixels.loading import load
     from inference.pixels.preprocess import PreprocessConfig
 
-    begun = time.monotonic()
     config = PreprocessConfig.from_dict(preprocess)
     pixels = np.zeros((len(shard.images), *preprocess["size"]), np.uint8)
     failures = {}
@@ -116,7 +117,7 @@ def make_shard(
     storage.write(f"{place}/{shard.array}", content.getvalue())
     report = json.dumps(failures, sort_keys=True, indent=1).encode()
     storage.write(f"{place}/{shard.report}", report)
-    return Done(shard=shard, failures=failures, seconds=time.monotonic() - begun)
+    return Done(shard=shard, failures=failures)
 
 
 def _sample(competition: str, images: Sequence[tuple[str, str]]) -> str:
@@ -148,8 +149,6 @@ def _finished(place: str, shards: Sequence[cache.Shard]) -> dict[str, Done]:
         shard.key: Done(
             shard=shard,
             failures=json.loads(storage.read(f"{place}/{shard.report}")),
-            seconds=0.0,
-            kept=True,
         )
         for shard in shards
         if shard.report in there and shard.array in there
@@ -166,15 +165,7 @@ def _make(
 ) -> Iterator[Done]:
     """Yield shards as they are finished: here, in processes, or on a Dask cluster."""
     if scheduler is not None:
-        from distributed import Client, as_completed
-
-        with Client(scheduler) as client:
-            futures = [
-                client.submit(make_shard, shard, competition, place, preprocess, pure=False)
-                for shard in shards
-            ]
-            for future in as_completed(futures):
-                yield future.result()
+        yield from _make_on_dask(shards, competition, place, preprocess, scheduler)
     elif workers <= 1 or len(shards) <= 1:
         for shard in shards:
             yield make_shard(shard, competition, place, preprocess)
@@ -189,9 +180,40 @@ def _make(
                     yield future.result()
 
 
+def _make_on_dask(
+    shards: Sequence[cache.Shard],
+    competition: str,
+    place: str,
+    preprocess: dict[str, Any],
+    scheduler: str,
+) -> Iterator[Done]:
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(scheduler, timeout=5)
+    except OSError as error:
+        raise StorageError(
+            f"No Dask scheduler answers at {scheduler} ({error}). Start one with `dask scheduler`, "
+            "or leave --scheduler out to work on this machine."
+        ) from error
+    with client:
+        futures = [
+            client.submit(make_shard, shard, competition, place, preprocess, pure=False)
+            for shard in shards
+        ]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _write_sheets(place: str, rows: pd.DataFrame) -> None:
+    """Write contact sheets; of a cache in a bucket there are none."""
+    if not storage.is_remote(place):
+        for name, page in sheets.by_machine(rows, cache.open_cache(storage.local(place))).items():
+            storage.write(f"{place}/sheets/{name}", page)
+
+
 def _write_index(
     place: str,
-    competition: str,
     preprocess: dict[str, Any],
     shards: Sequence[cache.Shard],
     failures: dict[str, dict[str, str]],
@@ -215,7 +237,7 @@ def _write_index(
     storage.write(f"{place}/cache.json", json.dumps(about, indent=1, sort_keys=True).encode())
 
 
-def _strays(competition: str, rows: Any) -> tuple[str, ...]:
+def _strays(competition: str, rows: pd.DataFrame) -> tuple[str, ...]:
     """Return the files of a local competition folder that no row of the table names."""
     if storage.is_remote(competition):
         return ()

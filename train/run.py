@@ -35,6 +35,7 @@ def start(cfg: DictConfig) -> None:
 def train(cfg: DictConfig) -> Path:
     """Train all folds asked for and return the folder with what came of it."""
     from train import folds, outcome, table
+    from train.diary import open_diary
     from train.fold import train_fold
     from train.images import open_images
     from train.processes import Processes
@@ -42,6 +43,7 @@ def train(cfg: DictConfig) -> Path:
     processes = Processes(cfg.trainer.device)
     try:
         # --- what to learn from ---
+        outcome.check(cfg)
         out = outcome.open_folder(cfg, processes)
         rows = table.read(cfg.data.dir)
         images = open_images(cfg, rows, processes)
@@ -49,12 +51,13 @@ def train(cfg: DictConfig) -> Path:
         rows["fold"] = folds.assign(rows, cfg.data.folds, cfg.seed)
 
         # --- learn, fold by fold ---
+        diary = open_diary(cfg, out, processes)
         for fold in outcome.chosen_folds(cfg):
-            train_fold(cfg, fold, rows, images, out, processes)
+            train_fold(cfg, fold, rows, images, out, processes, diary)
 
         # --- what came of it ---
         if processes.first:
-            outcome.conclude(cfg, out)
+            diary.end(outcome.conclude(cfg, out))
         return out
     finally:
         processes.close()

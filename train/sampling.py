@@ -68,7 +68,7 @@ def _balanced(
         raise DataError("Balanced batches need images with and without cancer to train on.")
     positives = max(1, round(batch / (1 + negatives)))
     others = max(1, batch - positives)
-    count = max(1, round(share * len(healthy) / others))
+    count = max(1, int(share * len(healthy) / others))
     ill, well = _round(rng, sick, count * positives), _round(rng, healthy, count * others)
     batches = np.concatenate([ill.reshape(count, -1), well.reshape(count, -1)], axis=1)
     return rng.permuted(batches, axis=1).ravel()

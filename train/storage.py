@@ -7,15 +7,13 @@ bucket's objects are whole by nature.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from train.errors import StorageError
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that takes its place only when it is whole and on the disk.
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file that takes its place only when it is whole and on the disk.
 
     Whatever was there stays if anything fails. Raises StorageError when the disk refuses.
     """
@@ -23,7 +21,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
-            write(file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -49,7 +47,7 @@ def local(place: str | Path) -> Path:
 def write(place: str, content: bytes) -> None:
     """Write a whole file to a path or a URL."""
     if not is_remote(place):
-        write_atomically(local(place), lambda file: file.write(content))
+        write_atomically(local(place), content)
         return
     import fsspec
 
@@ -82,3 +80,12 @@ def names(place: str) -> set[str]:
     except FileNotFoundError:
         return set()
     return {str(name).rstrip("/").rsplit("/", 1)[-1] for name in found}
+
+
+def fetch(url: str, folder: Path) -> None:
+    """Copy the files of a bucket's folder that `folder` lacks."""
+    for name in sorted(names(url) - names(str(folder))):
+        try:
+            write_atomically(folder / name, read(f"{url.rstrip('/')}/{name}"))
+        except (IsADirectoryError, FileNotFoundError):
+            continue  # a folder within: a cache has only its contact sheets there

@@ -1,8 +1,12 @@
-"""A small phantom competition, its cache, and a way to run training as its users do."""
+"""A small phantom competition, ways to run training, and buckets on loopback."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +56,88 @@ def train(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture
+def learn(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """Train in this process, in a folder of its own; return the run's folder."""
+    from hydra import compose, initialize_config_module
+
+    from train.run import train
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*settings: str) -> Path:
+        with initialize_config_module("train.conf", version_base="1.3"):
+            cfg = compose("config", overrides=list(settings))
+        return tmp_path / train(cfg)
+
+    return run
+
+
+def start_server(command: list[str], address: str) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return process
+        except urllib.error.HTTPError:
+            return process
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    process.kill()
+    raise AssertionError(f"{command} does not answer")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A bucket on moto's S3 server."""
+    import fsspec
+
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    server = start_server(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], address
+    )
+    settings = {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("runs-of-ours")
+        yield "s3://runs-of-ours"
+        fsspec.filesystem("s3").clear_instance_cache()
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+def gs():
+    """A bucket on gcp-storage-emulator."""
+    import gcsfs
+
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host", "127.0.0.1"]
+    server = start_server([*command, "--port", str(port), "--in-memory"], address)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", address)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # asks beyond the emulator
+        gcsfs.GCSFileSystem(project="test").mkdir("runs-of-ours")
+        yield "gs://runs-of-ours"
+        gcsfs.GCSFileSystem.clear_instance_cache()
+    server.kill()
+    server.wait()
