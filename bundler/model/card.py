@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from bundler.errors import InputError
-from bundler.model import checkpoint, graph
+from bundler.model import checkpoint, graph, naming
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.options import ModelOptions
@@ -119,7 +119,8 @@ def _fold_rows(folds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     rows = []
     for one in folds:
         parts = [f"{name} {text(one[name])}" for name in ("fold", "epoch") if one[name] is not None]
-        parts += [f"{name} {text(value)}" for name, value in one["metrics"].items()]
+        shown = naming.most_telling(list(one["metrics"]))
+        parts += [f"{name} {text(one['metrics'][name])}" for name in shown]
         parts.append(f"per {one['metrics_per'] or '?'} at prevalence {one['prevalence']:.2%}")
         if one["run_id"]:
             parts.append(f"run {one['run_id'][:12]}")

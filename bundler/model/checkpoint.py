@@ -131,11 +131,11 @@ def _load(path: Path, mapped: bool) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
     except pickle.UnpicklingError as error:
         raise _refused_pickle(path, str(error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except Exception as error:  # bytes that are no pickle raise anything at all
         raise InputError(
-            f"{path} cannot be read as a checkpoint ({_first_line(e)}). It is cut short or "
+            f"{path} cannot be read as a checkpoint ({_first_line(error)}). It is cut short or "
             "damaged: compare its size with the original's and copy it again."
-        ) from e
+        ) from error
 
 
 def _load_safetensors(path: Path) -> Any:

@@ -11,7 +11,17 @@ import numpy as np
 from bundler import bundle
 from bundler.bundle import Built
 from bundler.errors import InputError
-from bundler.model import architecture, card, decision, golden, graph, parity, recipe, selection
+from bundler.model import (
+    architecture,
+    card,
+    decision,
+    golden,
+    graph,
+    parity,
+    recipe,
+    selection,
+    store,
+)
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.network import Folds
@@ -36,12 +46,18 @@ def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> B
 
     `say` is told what was chosen and measured. A dry run chooses and writes nothing.
     """
-    selected = selection.select(options)
-    say(selected.table())
-    if options.dry_run:
-        return None
-    ensembles = group(selected.chosen, options)
-    decided = decision.decide(options, selected.chosen, say)
+    with store.fetched(options) as fetched:
+        selected = selection.select(fetched)
+        say(selected.table())
+        if options.dry_run:
+            return None
+        return _build(selected.chosen, fetched, place, say)
+
+
+def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say: Say) -> Built:
+    """Export what was chosen."""
+    ensembles = group(chosen, options)
+    decided = decision.decide(options, chosen, say)
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-model-") as scratch:
         folder, cases = Path(scratch), golden.Cases()
         models, files = [], []
@@ -92,7 +108,7 @@ def export(
     network = assemble(ensemble, half=False)
     width = architecture.metadata_width(how.metadata_columns)
     count = golden.affordable(network, how.size, width)
-    phantoms = golden.draw(folder, how.preprocess, count)
+    phantoms = golden.draw(how.preprocess, count)
     real = parity.load_real(options.images, how.preprocess)
     said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
     exported = assemble(ensemble, half=True) if options.precision == "fp16" else network

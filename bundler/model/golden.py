@@ -3,6 +3,9 @@
 They are drawn, not photographed: no patient's image leaves the laptop in a bundle.
 """
 
+import functools
+import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,24 +47,18 @@ class Cases:
         return {"dicoms": self.dicoms, "predictions": self.predictions}
 
 
-def draw(folder: Path, preprocess: Mapping[str, Any], count: int) -> npt.NDArray[np.uint8]:
+def draw(preprocess: Mapping[str, Any], count: int) -> npt.NDArray[np.uint8]:
     """Return uint8 [count, H, W]: phantoms as a model gets them, read from DICOM files."""
     config = PreprocessConfig.from_dict(dict(preprocess))
-    images = []
-    for number in range(count):
-        path = folder / "phantom.dcm"
-        _, syntax, photometric = DICOMS[number % len(DICOMS)]
-        _write(path, number, syntax, photometric)
-        images.append(load(path, [config]).inputs[0])
-        path.unlink()
-    return np.stack(images)
+    files = (_dicom(number, *DICOMS[number % len(DICOMS)][1:]) for number in range(count))
+    return np.stack([load(io.BytesIO(file), [config]).inputs[0] for file in files])
 
 
 def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> None:
     """Write the DICOM files and note the hash of the pixels that each model gets from them."""
     configs = [PreprocessConfig.from_dict(dict(how.preprocess)) for how in recipes.values()]
     for number, (name, syntax, photometric) in enumerate(DICOMS):
-        _write(folder / name, 100 + number, syntax, photometric)
+        (folder / name).write_bytes(_dicom(100 + number, syntax, photometric))
         inputs = load(folder / name, configs).inputs
         hashes = [fingerprint(pixels) for pixels in inputs]
         prepared = dict(zip(recipes, hashes, strict=True))
@@ -102,9 +99,14 @@ def affordable(network: Folds, size: Sequence[int], width: int) -> int:
     return int(np.clip(BUDGET // max(counter.get_total_flops(), 1), 1, MOST_IMAGES))
 
 
-def _write(path: Path, seed: int, syntax: str, photometric: str) -> None:
+@functools.cache
+def _dicom(seed: int, syntax: str, photometric: str) -> bytes:
+    """Return a phantom's DICOM file."""
     side = "LR"[seed % 2]
     pixels = phantom.draw(seed, SIZE, laterality=side, contrast=(seed % 4) / 4)
-    phantom.write_dicom(
-        path, pixels, transfer_syntax=syntax, photometric=photometric, laterality=side
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "phantom.dcm"
+        phantom.write_dicom(
+            path, pixels, transfer_syntax=syntax, photometric=photometric, laterality=side
+        )
+        return path.read_bytes()

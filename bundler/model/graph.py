@@ -103,10 +103,11 @@ def write(model: onnx_ir.Model, path: Path, card: Mapping[str, Any]) -> list[Pat
 def read_card(path: Path) -> dict[str, Any]:
     """Return what an ONNX file says of itself; weights are not read."""
     import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, DecodeError) as error:
         raise InputError(f"{path} cannot be read as ONNX: {error}.") from error
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:

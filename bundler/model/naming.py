@@ -5,12 +5,14 @@ The names seen in the field: `model_fold1_epoch49_vacc0.545_vpfbeta0.504.pth`,
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _FOLD = re.compile(r"(?:^|[^a-z])fold[=_-]?(\d+)", re.IGNORECASE)
 _EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[=_-]?(\d+)", re.IGNORECASE)
-_METRIC = re.compile(r"(?:^|[_\- ])([A-Za-z][A-Za-z_]*?\d?)=?(\d*\.\d+)(?=$|[_\- ])")
+_METRIC = re.compile(r"(?:^|[_\- ])([A-Za-z][A-Za-z_]*?(?:(?<=f)1)?)=?(\d*\.\d+)(?=$|[_\- ])")
+MOST_SHOWN = 4
+_TELLING = ("pfbeta", "pf1", "best_f1", "pr_auc", "roc_auc", "auc", "acc", "loss")
 _LOWER_IS_BETTER = ("loss", "error", "mae", "rmse", "brier")
 
 
@@ -42,6 +44,13 @@ def find_metric(metrics: Mapping[str, float], name: str) -> float | None:
         if _bare(key) == _bare(name):
             return value
     return None
+
+
+def most_telling(names: Sequence[str], first: str | None = None) -> list[str]:
+    """Return the few metrics that a table has room for; `first` leads where it is a metric."""
+    wanted = [*([first] if first else []), *_TELLING]
+    known = [name for want in wanted for name in names if _bare(name) == _bare(want)]
+    return list(dict.fromkeys([*known, *names]))[:MOST_SHOWN]
 
 
 def is_lower_better(name: str) -> bool:

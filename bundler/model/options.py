@@ -39,13 +39,20 @@ class ModelOptions:
     oof: tuple[Path, ...] = ()
     images: Path | None = None
     dry_run: bool = False
+    run: str | None = None
+    best: str | None = None
+    store: str = ""
 
 
 def parse(told: Mapping[str, Any], settings: Settings) -> ModelOptions:
     """Return the options of a command line."""
     values = dict(told)
-    if not values["checkpoints"]:
-        raise UsageError("Name a checkpoint, or a folder of them, with --ckpt.")
+    if not (values["checkpoints"] or values["run"] or values["best"]):
+        raise UsageError(
+            "Name a checkpoint or a folder of them with --ckpt, or a tracked run with --run or "
+            "--best."
+        )
+    values["store"] = values["store"] or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}"
     for name in ("mean", "std"):
         values[name] = _numbers(f"--{name}", values[name])
     values["scale"] = SCALES[values["scale"]] if values["scale"] else None

@@ -15,7 +15,6 @@ from bundler.model.options import ModelOptions
 LAST = "last"
 USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
 NO_FOLD = -1
-_SHOWN_METRICS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,12 @@ class Selection:
     found: Sequence[Checkpoint]
     chosen: Sequence[Checkpoint]
     notes: Sequence[str]
+    by: str | None
 
     def table(self) -> str:
         """Return all that was found as a table, the chosen ones marked, and the notes."""
-        names = list(dict.fromkeys(name for one in self.found for name in one.metrics))
-        names = names[:_SHOWN_METRICS]
+        recorded = dict.fromkeys(name for one in self.found for name in one.metrics)
+        names = naming.most_telling(list(recorded), self.by)
         marked = {one.path for one in self.chosen}
         rows = [["", "file", "fold", "epoch", *names, "when (UTC)", "run"]]
         for one in sorted(self.found, key=lambda one: (_fold(one), _age(one), one.path.name)):
@@ -63,7 +63,7 @@ def select(options: ModelOptions) -> Selection:
         listed = ", ".join(str(path) for path in options.checkpoints)
         raise InputError("\n".join([f"No checkpoint{which} lies in {listed}.", *notes]))
     whole = [checkpoint.read(one.path) for one in chosen]
-    return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)))
+    return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by)
 
 
 def best_per_fold(candidates: Sequence[Checkpoint], by: str | None) -> list[Checkpoint]:

@@ -44,7 +44,7 @@ class OutOfFold:
 class Curve:
     """pF1 against the threshold for one aggregation, with a bootstrap band over patients.
 
-    `plateau` is the range of thresholds around the best one that reach 98 % of it.
+    `plateau` is the range of thresholds around the best one that reach 98 % of its pF1.
     """
 
     aggregation: str
@@ -112,7 +112,8 @@ def curve(oof: OutOfFold, aggregation: str) -> Curve:
     labels, values = labels[order], values[order]
     _, patients = np.unique([owners[names[index]] for index in order], return_inverse=True)
     last = np.append(np.diff(values) != 0, True)  # ties are taken together
-    cuts = _between(values, last)
+    distinct = values[last]
+    cuts = _between(distinct)
     scores = _f1(labels, np.ones(len(labels)))[last]
     draws = _bootstrap(labels, patients, last)
     best = _middle_of_best(scores)
@@ -127,7 +128,7 @@ def curve(oof: OutOfFold, aggregation: str) -> Curve:
         pf1=float(scores[best]),
         low=float(low[best]),
         high=float(high[best]),
-        plateau=(float(cuts[final]), float(cuts[first])),
+        plateau=(float(np.append(distinct, 0.0)[final + 1]), float(distinct[first])),
         probabilistic=metrics.pfbeta(labels, values),
         breasts=len(labels),
         positives=int(labels.sum()),
@@ -181,9 +182,8 @@ def _column(rows: Sequence[dict[str, str]], name: str, where: str) -> Floats:
     return values
 
 
-def _between(values: Floats, last: npt.NDArray[np.bool_]) -> Floats:
+def _between(distinct: Floats) -> Floats:
     """Return thresholds half-way to the next lower value, where rounding cannot flip a breast."""
-    distinct = values[last]
     below = np.append(distinct[1:], max(0.0, 2 * distinct[-1] - 1))
     cuts: Floats = (distinct + below) / 2
     return cuts

@@ -1,16 +1,26 @@
-"""One checkpoint → one bundle whose ONNX says what torch said."""
+"""Checkpoints → a bundle whose ONNX says what torch said, and nothing of the machine."""
 
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir
 import pytest
 import torch
 
-from bundler.errors import InputError, UsageError
-from bundler.model import export
+from bundler.errors import CheckError, InputError, UsageError
+from bundler.model import export, graph, parity
 from inference import predict
 from inference.boot import bundle as reader
 from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net, options, save
+
+TRACES = (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"Folds", b"class_hier")
 
 
 @pytest.fixture(scope="module")
@@ -20,48 +30,212 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(checkpoint: Path) -> Path:
-    built = export.build(options(checkpoint), checkpoint.parent / "bundle")
-    assert built.changed
-    return built.bundle.folder
+    return build(checkpoint, out=checkpoint.parent / "bundle")
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("folds")
+    return [save(folder / f"fold{fold}.pt", seed=fold, fold=fold) for fold in range(2)]
+
+
+@pytest.fixture(scope="module")
+def merged(folds: list[Path]) -> Path:
+    return build(*folds, out=folds[0].parent / "bundle")
+
+
+def build(*checkpoints: Path, out: Path, **changes: Any) -> Path:
+    built = export.build(options(*checkpoints, **changes), out)
+    assert built is not None
+    return reader.verify(built.bundle.folder).folder
+
+
+def entry(place: Path) -> dict[str, Any]:
+    (only,) = reader.read(place).details["models"]
+    return dict(only)
+
+
+def words(path: Path) -> bytes:
+    """Return an ONNX file without the numbers of its weights."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")
+    return bytes(model.SerializeToString())
+
+
+def some_images(count: int = 3) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (count, *SIZE), dtype=np.uint8)
+
+
+def expected(images: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return what the bare network says, normalised by hand."""
+    pixels = (torch.from_numpy(images[:, None]).float() * NORMALIZE["scale"] - 0.4) / 0.2
+    with torch.inference_mode():
+        return torch.sigmoid(net(seed=seed)(pixels))[:, 0].numpy()
 
 
 def test_bundle_says_where_the_model_came_from(place: Path) -> None:
-    (entry,) = reader.verify(place).details["models"]
-    assert entry["checkpoints"][0]["name"] == "fold0_epoch02_vpfbeta0.504.pt"
-    assert entry["checkpoints"][0]["epoch"] == 2
-    assert entry["preprocess"]["size"] == list(SIZE)
-    assert entry["threshold"] == 0.5
-    assert entry["parity"]["probability_max"] <= 1e-4
+    said = entry(place)
+    (fold,) = said["checkpoints"]
+    assert fold["name"] == "fold0_epoch02_vpfbeta0.504.pt"
+    assert (fold["fold"], fold["epoch"], fold["metrics"]) == (0, 2, {"pfbeta": 0.504})
+    assert (fold["commit"], fold["dirty"]) == ("0123456789abcdef", False)
+    assert said["preprocess"]["size"] == list(SIZE)
+    assert (said["threshold"], said["aggregation"], said["output"]) == (0.5, "mean", "binary")
+    assert said["parity"]["probability_max"] <= 1e-4
+    card = graph.read_card(place / "model.onnx")
+    assert {"file": "model.onnx", **card} == said  # the ONNX says the same of itself
 
 
 def test_onnx_answers_as_the_network_does(place: Path) -> None:
-    (model,) = predict.load(reader.read(place), "cpu")
-    images = np.random.default_rng(5).integers(0, 256, (3, *SIZE), dtype=np.uint8)
-    pixels = (torch.from_numpy(images[:, None]).float() * NORMALIZE["scale"] - 0.4) / 0.2
-    with torch.inference_mode():
-        expected = torch.sigmoid(net()(pixels))[:, 0].numpy()
-    assert np.ptp(expected) > 1e-3  # three answers, not one
-    np.testing.assert_allclose(model.predict(images), expected, atol=1e-4)
-    np.testing.assert_allclose(model.predict(images[:1]), expected[:1], atol=1e-4)
+    ((model,),) = predict.load(reader.read(place), "cpu")
+    images = some_images()
+    assert np.ptp(expected(images)) > 1e-3  # three answers, not one
+    np.testing.assert_allclose(model.predict(images), expected(images), atol=1e-4)
+    np.testing.assert_allclose(model.predict(images[:1]), expected(images)[:1], atol=1e-4)
 
 
-def test_onnx_tells_nothing_of_the_machine_that_wrote_it(place: Path) -> None:
-    content = (place / "model.onnx").read_bytes()
-    for trace in (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"Folds"):
-        assert trace not in content
+def test_onnx_tells_nothing_of_the_machine_that_wrote_it(place: Path, merged: Path) -> None:
+    for folder in (place, merged):
+        assert [trace for trace in TRACES if trace in words(folder / "model.onnx")] == []
 
 
 def test_equal_input_gives_an_equal_bundle(checkpoint: Path, place: Path, tmp_path: Path) -> None:
-    again = export.build(options(checkpoint), tmp_path / "again")
-    assert again.bundle.id == reader.read(place).id
+    """In another process, with other hash seeds, through the command line."""
+    command = [sys.executable, "-m", "bundler.cli", "model", "--json", "--ckpt", str(checkpoint)]
+    result = subprocess.run(
+        [*command, "--threshold", "0.5", "--out", str(tmp_path / "again")],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "7"},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert said["id"] == reader.read(place).id
+    assert said["changed"] is True
 
 
-def test_a_binary_output_asks_for_a_threshold(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--threshold"):
-        export.build(options(checkpoint, threshold=None), tmp_path / "bundle")
+def test_folds_are_merged_into_their_mean(folds: list[Path], merged: Path) -> None:
+    ((model,),) = predict.load(reader.read(merged), "cpu")
+    images = some_images()
+    each = np.stack([expected(images, seed) for seed in range(len(folds))], axis=1)
+    mean, by_fold = model.session.run(["probability", "folds"], {"image": images[:, None]})
+    np.testing.assert_allclose(by_fold, each, atol=1e-4)
+    np.testing.assert_allclose(mean, each.mean(axis=1), atol=1e-4)
+    assert [one["fold"] for one in entry(merged)["checkpoints"]] == [0, 1]
+
+
+def test_folds_may_stay_apart(folds: list[Path], tmp_path: Path) -> None:
+    other = save(tmp_path / "other.pt", preprocess={"version": 1, "size": [64, 64]})
+    place = build(folds[0], other, out=tmp_path / "bundle", ensemble="separate")
+    (models,) = predict.load(reader.read(place), "cpu")
+    assert [model.name for model in models] == ["model0.onnx", "model1.onnx"]
+    assert [model.preprocess.size for model in models] == [SIZE, (64, 64)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"preprocess": {"version": 1, "size": [64, 64]}}, "preprocess"),
+        ({"arch": "test_resnet.r160_in1k", "model_kwargs": {"num_classes": 1}}, "arch"),
+        ({"normalize": {**NORMALIZE, "mean": 0.5}}, "normalize"),
+    ],
+)
+def test_folds_that_differ_are_not_merged(
+    changes: dict[str, Any], part: str, folds: list[Path], tmp_path: Path
+) -> None:
+    other = save(tmp_path / "other.pt", **changes)
+    with pytest.raises(InputError, match=rf"(?s)they differ in .*{part}.*--ensemble separate"):
+        export.build(options(folds[0], other), tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 
+def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path: Path) -> None:
+    half = build(checkpoint, out=tmp_path / "bundle", precision="fp16")
+    sizes = [(folder / "model.onnx").stat().st_size for folder in (half, place)]
+    assert sizes[0] < 0.6 * sizes[1]  # of a tiny network the graph itself weighs
+    ((model,),) = predict.load(reader.read(half), "cpu")
+    np.testing.assert_allclose(model.predict(some_images()), expected(some_images()), atol=5e-3)
+    assert reader.read(half).details["golden"]["predictions"][0]["tolerance"]["cpu"] == 5e-3
+
+
+def test_int8_is_an_option_where_its_parity_holds(checkpoint: Path, tmp_path: Path) -> None:
+    place = build(checkpoint, out=tmp_path / "bundle", precision="int8")
+    ((model,),) = predict.load(reader.read(place), "cpu")
+    np.testing.assert_allclose(model.predict(some_images()), expected(some_images()), atol=5e-3)
+    assert (place / "model.onnx").stat().st_size < 1e6
+    assert [trace for trace in TRACES if trace in words(place / "model.onnx")] == []
+
+
+def test_large_weights_lie_beside_the_graph(
+    checkpoint: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "EMBEDDED_LIMIT", 1000)
+    large = build(checkpoint, out=tmp_path / "bundle")
+    assert {"model.onnx", "model.onnx.data"} <= {file.name for file in reader.read(large).files}
+    assert (large / "model.onnx").stat().st_size < (large / "model.onnx.data").stat().st_size
+    ((model,),) = predict.load(reader.read(large), "cpu")
+    np.testing.assert_allclose(model.predict(some_images()), expected(some_images()), atol=1e-4)
+
+
+# --- what is refused; nothing is written then ---
+
+
+def refuse(error: type[Exception], message: str, place: Path, *paths: Path, **changes: Any) -> None:
+    with pytest.raises(error, match=message):
+        export.build(options(*paths, **changes), place)
+    assert not place.exists()
+
+
+def test_an_export_that_answers_otherwise_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that was broken on its way: its last bias is not the checkpoint's."""
+    whole: Callable[..., Any] = graph.export
+
+    def broken(*arguments: Any) -> Any:
+        model = whole(*arguments)
+        bias = next(value for name, value in model.graph.initializers.items() if "fc.bias" in name)
+        bias.const_value = onnx_ir.tensor(bias.const_value.numpy() + np.float32(0.5))
+        return model
+
+    monkeypatch.setattr(graph, "export", broken)
+    message = r"fp32 is off by \S+ in probability .* at most 1e-04 is allowed\. Nothing was written"
+    refuse(CheckError, message, tmp_path / "bundle", checkpoint)
+
+
+def test_nan_is_no_parity() -> None:
+    numbers = np.array([0.1, 0.2]), np.array([[0.1], [0.2]])
+    found = parity.compare(numbers, (np.array([0.1, np.nan]), numbers[1]), real=0, tolerance=1e-4)
+    with pytest.raises(CheckError):
+        parity.check(found, "fp32")
+    good = parity.compare(numbers, numbers, real=0, tolerance=1e-4)
+    parity.check(good, "fp32")
+    assert good.rank_agreement == 1.0
+    turned = parity.compare(numbers, (numbers[0][::-1], numbers[1]), real=0, tolerance=1e-4)
+    assert turned.rank_agreement == 0.0
+
+
+def test_a_binary_output_asks_for_a_threshold(checkpoint: Path, tmp_path: Path) -> None:
+    refuse(UsageError, "--threshold", tmp_path / "bundle", checkpoint, threshold=None)
+    refuse(UsageError, "between 0 and 1", tmp_path / "bundle", checkpoint, threshold=1.5)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.pt cannot be read: No such file"):
-        export.build(options(tmp_path / "none.pt"), tmp_path / "bundle")
+    message = r"none\.pt cannot be read: No such file"
+    refuse(InputError, message, tmp_path / "bundle", tmp_path / "none.pt")
+
+
+def test_a_dry_run_writes_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    dry = replace(options(checkpoint), dry_run=True)
+    assert export.build(dry, tmp_path / "bundle", said.append) is None
+    assert not (tmp_path / "bundle").exists()
+    assert "fold0_epoch02_vpfbeta0.504.pt" in said[0]
+
+
+def test_images_that_are_none_are_named(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    message = "holds no DICOM file"
+    refuse(InputError, message, tmp_path / "bundle", checkpoint, images=tmp_path / "images")

@@ -1,0 +1,186 @@
+"""`python -m benchmarks model`: the exported ONNX against the network it came from.
+
+Per architecture, with random weights on the CPU at batch 1: ONNX Runtime, and OpenVINO where it
+is installed, against torch eager, in turns within one run, so that a busy machine slows all of
+them; the median of the rounds' ratios. Beside it the time of the export, the size of fp16 over
+fp32, and the largest difference in probability from torch in both.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ARCHITECTURES = (
+    *("tf_efficientnetv2_s", "efficientnet_b0", "efficientnet_b4", "convnext_tiny"),
+    *("convnext_small", "seresnext50_32x4d", "resnet50", "nextvit_small", "vit_small_patch16_224"),
+)
+FIXED_SIZE = ("vit",)  # these have to be told the size of their images
+TARGET, FLOOR = 1.8, 1.1  # times torch eager: the geometric mean, and each
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print the figures; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks model", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("architectures", nargs="*", default=ARCHITECTURES, metavar="MODEL")
+    parser.add_argument("--size", nargs=2, type=int, default=(512, 512), metavar=("H", "W"))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args(arguments)
+    rows = []
+    for arch in options.architectures:
+        rows.append(measure(arch, tuple(options.size), options.rounds, options.threads))
+        if not options.as_json:
+            print(text(rows[-1]), flush=True)
+    said = summarise(rows)
+    print(json.dumps(said, indent=2) if options.as_json else closing(said))
+    return 0 if said["onnxruntime_geometric_mean"] >= TARGET and said["slowest"] >= FLOOR else 1
+
+
+def measure(arch: str, size: tuple[int, int], rounds: int, threads: int) -> dict[str, Any]:
+    """Export one architecture in both precisions and time what can run it."""
+    import torch
+
+    torch.set_num_threads(threads)
+    image = np.random.default_rng(0).integers(0, 256, (1, *size), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        network, whole, seconds = export(arch, size, Path(folder), half=False)
+        _, half, _ = export(arch, size, Path(folder), half=True)
+        runners = {"torch": lambda: run_torch(network, image), **_runtimes(whole, image, threads)}
+        times = take_turns(runners, rounds)
+        sizes = [path.stat().st_size for path in (whole, half)]
+        parity = {
+            name: largest_difference(network, path, size)
+            for name, path in (("fp32", whole), ("fp16", half))
+        }
+    ratios = {
+        name: statistics.median(t / own for t, own in zip(times["torch"], taken, strict=True))
+        for name, taken in times.items()
+        if name != "torch"
+    }
+    return {
+        "arch": arch,
+        "torch_ms": 1000 * statistics.median(times["torch"]),
+        "times_torch": ratios,
+        "export_seconds": seconds,
+        "fp16_size": sizes[1] / sizes[0],
+        "parity": parity,
+    }
+
+
+def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[Any, Path, float]:
+    """Return the network in float32, its ONNX file and the seconds that the export took."""
+    import torch
+
+    from bundler.model import graph
+    from bundler.model.network import Folds
+    from train import model
+
+    torch.manual_seed(0)
+    kwargs: dict[str, Any] = {"num_classes": 1, "in_chans": 3}
+    if arch.startswith(FIXED_SIZE):
+        kwargs["img_size"] = size
+    normalize = {"mean": 0.449, "std": 0.226, "scale": 1 / 255}
+    network = Folds([model.build(arch, kwargs)], normalize=normalize, channels=3, half=half).eval()
+    path = folder / f"{arch}-{'fp16' if half else 'fp32'}.onnx"
+    start = time.perf_counter()
+    exported = graph.export(network, size, 0, arch)
+    graph.strip(exported)
+    graph.write(exported, path, {})
+    return network, path, time.perf_counter() - start
+
+
+def _runtimes(
+    path: Path, image: npt.NDArray[np.uint8], threads: int
+) -> dict[str, Callable[[], object]]:
+    """Return what runs an ONNX file: ONNX Runtime, and OpenVINO where it is installed."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    runners: dict[str, Callable[[], object]] = {
+        "onnxruntime": lambda: session.run(["probability"], {"image": image[:, None]})
+    }
+    try:
+        import openvino
+    except ImportError:
+        return runners
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    runners["openvino"] = lambda: compiled({"image": image[:, None]})["probability"]
+    return runners
+
+
+def run_torch(network: Any, image: npt.NDArray[np.uint8]) -> object:
+    """Run a network eagerly."""
+    import torch
+
+    with torch.inference_mode():
+        return network(torch.from_numpy(image[:, None]))
+
+
+def take_turns(runners: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each runner's rounds, run in turns, after two that do not count."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for number in range(rounds + 2):
+        for name, run in runners.items():
+            start = time.perf_counter()
+            run()
+            if number >= 2:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def largest_difference(network: Any, path: Path, size: tuple[int, int]) -> float:
+    """Return the largest difference in probability between torch and an ONNX file."""
+    from bundler.model import parity
+
+    images = parity.random_images(size)
+    expected = parity.answer_torch(network.float(), images, None)
+    found = parity.answer_onnx(path, images, None)
+    return float(np.abs(expected[0] - found[0]).max())
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures with their geometric means."""
+    said: dict[str, Any] = {"rows": list(rows)}
+    for name in rows[0]["times_torch"]:
+        logs = [math.log(row["times_torch"][name]) for row in rows]
+        said[f"{name}_geometric_mean"] = math.exp(statistics.fmean(logs))
+    said["slowest"] = min(row["times_torch"]["onnxruntime"] for row in rows)
+    said["largest_fp16_size"] = max(row["fp16_size"] for row in rows)
+    return said
+
+
+def text(row: dict[str, Any]) -> str:
+    """Return one architecture's figures as a line."""
+    ratios = "  ".join(f"{name} {ratio:.2f}×" for name, ratio in row["times_torch"].items())
+    return (
+        f"{row['arch']:24} torch {row['torch_ms']:7.1f} ms  {ratios}  "
+        f"export {row['export_seconds']:.1f} s  fp16 {row['fp16_size']:.3f} of fp32  "
+        f"off by {row['parity']['fp32']:.0e} (fp16 {row['parity']['fp16']:.0e})"
+    )
+
+
+def closing(said: dict[str, Any]) -> str:
+    """Return the geometric means beside their targets."""
+    means = "  ".join(
+        f"{name.removesuffix('_geometric_mean')} {value:.2f}×"
+        for name, value in said.items()
+        if name.endswith("_geometric_mean")
+    )
+    return (
+        f"geometric mean          {means} (target {TARGET}×); slowest {said['slowest']:.2f}× "
+        f"(target {FLOOR}×); fp16 at most {said['largest_fp16_size']:.3f} of fp32 (target 0.51)"
+    )

@@ -1,0 +1,115 @@
+"""Checkpoints in an MLflow store: those of one run, or of the run that was best."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from bundler.errors import InputError, NetworkError, UsageError
+from bundler.model import naming
+from bundler.model.checkpoint import SUFFIXES
+from bundler.model.options import ModelOptions
+
+_MOST_RUNS = 1000
+_MOST_DEEP = 3  # folders of artifacts below a run that are looked through
+
+
+@contextmanager
+def fetched(options: ModelOptions) -> Iterator[ModelOptions]:
+    """Yield the options with a run's checkpoints among the files, where a run was asked for."""
+    if options.run is None and options.best is None:
+        yield options
+        return
+    try:
+        from train import tracking
+    except ImportError as error:
+        raise UsageError(
+            "--run and --best need MLflow: pip install 'rsna-bundle[train]'."
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-run-") as folder, tracking.quietly():
+        try:
+            run, client = _find(tracking, options)
+            _download(client, run, Path(folder))
+        except _store_errors() as error:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise NetworkError(
+                f"The MLflow store {options.store} cannot be used: {first[:300]} Name it with "
+                "--store, as `sqlite:///path/mlflow.db` or `https://…`."
+            ) from error
+        yield replace(options, checkpoints=(*options.checkpoints, Path(folder)))
+
+
+def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
+    """Return the run that was asked for, and the store's client."""
+    database = urlparse(options.store)
+    if database.scheme == "sqlite" and not Path(database.path[1:]).is_file():
+        raise InputError(
+            f"There is no MLflow store {options.store}. Name it with --store, or train with "
+            "tracking first."
+        )
+    client = tracking.open_client(options.store)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    runs = list(client.search_runs(experiments, max_results=_MOST_RUNS)) if experiments else []
+    if options.run is not None:
+        for run in runs:
+            if options.run in (run.info.run_id, run.data.tags.get(tracking.TAG)):
+                return run, client
+        raise InputError(f"{options.store} knows no run {options.run} (of {len(runs)}).")
+    scored = [(score, run) for run in runs if (score := _score(run, str(options.best))) is not None]
+    if not scored:
+        names = sorted({_bare(name) for run in runs for name in run.data.metrics})
+        raise UsageError(
+            f"No run in {options.store} records {options.best}; they record "
+            f"{', '.join(names[:12]) or 'nothing'}."
+        )
+    choose = min if naming.is_lower_better(str(options.best)) else max
+    return choose(scored, key=lambda pair: (pair[0], pair[1].info.run_id))[1], client
+
+
+def _score(run: Any, metric: str) -> float | None:
+    """Return a run's metric, the mean of its folds where they have one each."""
+    metrics = dict(run.data.metrics)
+    whole = naming.find_metric(metrics, metric)
+    if whole is not None:
+        return whole
+    folds = [value for name, value in metrics.items() if _bare(name) == metric]
+    return sum(folds) / len(folds) if folds else None
+
+
+def _bare(name: str) -> str:
+    """Return the name of a metric without its fold: fold0/pfbeta is pfbeta."""
+    fold, slash, bare = name.partition("/")
+    return bare if slash and fold.startswith("fold") else name
+
+
+def _download(client: Any, run: Any, folder: Path) -> None:
+    """Copy a run's checkpoints into a folder."""
+    pending, found = [(None, 0)], []
+    while pending:
+        place, depth = pending.pop()
+        for entry in client.list_artifacts(run.info.run_id, place):
+            if entry.is_dir and depth < _MOST_DEEP:
+                pending.append((entry.path, depth + 1))
+            elif Path(entry.path).suffix in SUFFIXES:
+                found.append(entry.path)
+    for path in found:
+        copy = Path(client.download_artifacts(run.info.run_id, path, str(folder)))
+        if copy.parent != folder:
+            copy.rename(folder / copy.name)
+    if not found:
+        raise InputError(
+            f"The run {run.info.run_id} holds no checkpoint (artifacts are looked for in "
+            f"{run.info.artifact_uri}). A database that was copied loses its artifacts: name the "
+            "checkpoints with --ckpt."
+        )
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, RequestException, SQLAlchemyError, OSError

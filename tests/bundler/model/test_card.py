@@ -1,0 +1,105 @@
+"""What a model says of itself, on the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bundler.cli import cli
+from bundler.errors import InputError
+from bundler.model import card, export
+from inference.boot import bundle as reader
+from inference.errors import BundleError
+from tests.bundler.model.checkpoints import options, save
+from tests.bundler.model.test_thresholds import drawn, write
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose checkpoint was validated on half positives, with its out-of-fold rows."""
+    folder = tmp_path_factory.mktemp("card")
+    path = save(folder / "fold0_epoch02_vpfbeta0.504.pt", prevalence=0.5, dirty=True)
+    oof = write(folder / "oof.csv", drawn())
+    built = export.build(options(path, oof=(oof,), threshold=None), folder / "bundle")
+    assert built is not None
+    return built.bundle.folder
+
+
+def show(path: Path, *more: str) -> str:
+    result = CliRunner().invoke(cli, ["model", "show", str(path), *more], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_shows_where_a_model_comes_from(place: Path) -> None:
+    for path in (place, place / "model.onnx"):
+        text = show(path)
+        assert "test_resnet, fp32, 1 channel" in text
+        assert "fold0_epoch02_vpfbeta0.504.pt" in text
+        assert "fold 0, epoch 2, pfbeta 0.504, per breast at prevalence 50.00%" in text
+        assert "commit 0123456789ab (dirty)" in text
+        assert "out of fold, mean  pF1 0." in text
+        assert "out of fold, max   pF1 0." in text
+        assert "plateau" in text
+
+
+def test_an_unnatural_prevalence_is_a_warning_in_red(place: Path) -> None:
+    (only,) = card.read(place)
+    (red,) = [line for line in card.render(only).splitlines() if card.RED in line]
+    assert "validated at a prevalence of 50.00%; naturally it is 2 %" in red
+    assert card.RED not in show(place)  # no colours where nobody sees them
+    natural: dict[str, Any] = {**only["checkpoints"][0], "prevalence": 0.0206}
+    assert not any(card.RED in line for line in card.warnings({**only, "checkpoints": [natural]}))
+
+
+def test_unknown_measures_are_said_to_be_unknown(place: Path) -> None:
+    (only,) = card.read(place)
+    stranger = {**only["checkpoints"][0], "metrics_per": None}
+    said = "".join(card.warnings({**only, "checkpoints": [stranger]}))
+    assert "does not say whether its metrics are per breast or per image" in said
+
+
+def test_the_threshold_is_the_best_out_of_fold(place: Path) -> None:
+    bundle = reader.verify(place)
+    (said,) = bundle.details["models"]
+    (mean, highest) = said["out_of_fold"]["curves"]
+    assert said["threshold"] == mean["threshold"]
+    assert said["out_of_fold"]["pf1_at_threshold"] == pytest.approx(mean["pf1"], abs=1e-3)
+    assert highest["aggregation"] == "max"
+    assert "threshold.png" in {file.name for file in bundle.files}
+
+
+def test_json_is_the_card(place: Path) -> None:
+    assert json.loads(show(place / "model.onnx", "--json"))["models"] == card.read(place)
+
+
+def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "html.onnx").write_text("<html></html>")
+    with pytest.raises(InputError, match=r"html\.onnx cannot be read as ONNX"):
+        card.read(tmp_path / "html.onnx")
+    with pytest.raises(InputError, match="There is no"):
+        card.read(tmp_path / "none.onnx")
+    with pytest.raises(BundleError, match="cannot be read"):
+        card.read(tmp_path)
+
+
+def test_the_out_of_fold_rows_beside_a_checkpoint_are_used_if_they_are_its_own(
+    tmp_path: Path,
+) -> None:
+    from bundler.model import checkpoint, decision, thresholds
+
+    oof = write(tmp_path / "fold0.oof.csv", drawn())
+    own = thresholds.curve(thresholds.read([oof]), "mean").probabilistic
+    said: list[str] = []
+    for pfbeta, used in ((own, True), (own + 0.05, False)):
+        path = save(tmp_path / "fold0.pt", metrics={"pfbeta": pfbeta})
+        chosen = [checkpoint.read(path)]
+        decided = decision.decide(options(path, threshold=0.3), chosen, said.append)
+        assert (len(decided.curves) == 2) is used
+        assert decided.threshold == 0.3
+    assert len(said) == 1
+    assert "it is not this checkpoint's" in said[0]
+    assert click.unstyle(said[0]) == said[0]

@@ -1,0 +1,184 @@
+"""Reading what others saved, and refusing what is no checkpoint."""
+
+import argparse
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bundler.errors import InputError
+from bundler.model import architecture, checkpoint
+from tests.bundler.model.checkpoints import ARCH, net, save
+
+State = dict[str, torch.Tensor]
+
+
+def prefixed(prefix: str) -> Callable[[State], Any]:
+    return lambda state: {prefix + key: value for key, value in state.items()}
+
+
+def lightning(state: State) -> Any:
+    return {
+        "epoch": 7,
+        "global_step": 1200,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": {**prefixed("model.")(state), "criterion.pos_weight": torch.tensor([7.0])},
+        "hyper_parameters": {"model_name": ARCH, "lr": 1e-4},
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+    }
+
+
+def averaged(state: State) -> Any:
+    zeros = {key: torch.zeros_like(value) for key, value in state.items()}
+    ema = {"n_averaged": torch.tensor(9), **prefixed("module.")(state)}
+    return {"model": zeros, "ema": ema, "metrics": {"auc": np.float64(0.7)}, "fold": 3}
+
+
+SHAPES: dict[str, Callable[[State], Any]] = {
+    "plain": lambda state: state,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state, "optimizer": {"state": {}, "param_groups": []}},
+    "model_state_dict": lambda state: {"model_state_dict": state},
+    "ema before model": averaged,
+    "DataParallel": prefixed("module."),
+    "torch.compile": prefixed("_orig_mod."),
+    "both": prefixed("module._orig_mod."),
+    "nested": prefixed("backbone."),
+    "Lightning": lightning,
+    "timm's": lambda state: {
+        "arch": ARCH,
+        "state_dict": state,
+        "args": argparse.Namespace(lr=1e-3, model=ARCH),
+    },
+    "half precision": lambda state: {key: value.half() for key, value in state.items()},
+}
+
+
+def load(path: Path) -> State:
+    """Read a file and return the weights of the network that it fills."""
+    found = checkpoint.read(path)
+    kwargs = {"num_classes": 1, "in_chans": 1}
+    return architecture.build(found, ARCH, kwargs, ()).state_dict()
+
+
+def assert_same(found: Mapping[str, torch.Tensor], tolerance: float = 0.0) -> None:
+    for key, value in net().state_dict().items():
+        torch.testing.assert_close(found[key], value, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fills_the_network_whatever_the_weights_are_wrapped_in(shape: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.pth"
+    torch.save(SHAPES[shape](net().state_dict()), path)
+    assert_same(load(path), 1e-2 if shape == "half precision" else 0.0)
+
+
+def test_reads_safetensors(tmp_path: Path) -> None:
+    state = {key: value.contiguous() for key, value in net().state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    assert_same(load(tmp_path / "model.safetensors"))
+
+
+def test_reads_the_old_file_format(tmp_path: Path) -> None:
+    torch.save(net().state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert_same(load(tmp_path / "old.pth"))
+
+
+def test_reads_the_ema_weights_of_our_own(tmp_path: Path) -> None:
+    ema = net(seed=1).state_dict()
+    found = checkpoint.read(save(tmp_path / "a.pt", ema=ema))
+    assert found.ours
+    assert found.source == "ema"
+    torch.testing.assert_close(found.state["fc.weight"], ema["fc.weight"])
+
+
+def test_reads_what_the_file_says(tmp_path: Path) -> None:
+    torch.save(lightning(net().state_dict()), tmp_path / "epoch=9-val_loss=0.5.ckpt")
+    found = checkpoint.read(tmp_path / "epoch=9-val_loss=0.5.ckpt")
+    assert (found.arch, found.epoch, found.fold) == (ARCH, 7, None)  # the file before its name
+    assert found.metrics == {"val_loss": 0.5}
+    torch.save(averaged(net().state_dict()), tmp_path / "fold0.pth")
+    found = checkpoint.read(tmp_path / "fold0.pth")
+    assert (found.fold, found.source, found.metrics) == (3, "ema", {"auc": 0.7})
+
+
+# --- what is no checkpoint ---
+
+
+class Evil:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.target,))
+
+
+def html(path: Path) -> None:
+    path.write_text("<!DOCTYPE html><html><title>Sign in</title></html>")
+
+
+def cut(share: float) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        torch.save(net().state_dict(), path)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * share)])
+
+    return write
+
+
+BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "empty": (lambda path: path.touch(), "is empty"),
+    "html": (html, "is a web page"),
+    "git-lfs": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "lfs"),
+    "cut in half": (cut(0.5), "cut short"),
+    "cut at the end": (cut(0.999), "cut short"),
+    "noise": (lambda path: path.write_bytes(bytes(range(256)) * 40), "cannot be read"),
+    "text": (lambda path: path.write_text("epoch 49, very good\n"), "cannot be read"),
+    "a whole module": (lambda path: torch.save(net(), path), "it was not run"),
+    "optimizer only": (
+        lambda path: torch.save({"optimizer": {"state": {}, "param_groups": []}}, path),
+        "the optimizer's state and no weights",
+    ),
+    "no weights": (lambda path: torch.save({"epoch": 1}, path), r"no weights .* \(keys: epoch\)"),
+    "a list": (lambda path: torch.save([torch.zeros(3)], path), "holds a list, no weights"),
+    "format 1, incomplete": (
+        lambda path: torch.save({"format": 1, "arch": "resnet50", "model": {}}, path),
+        "lacks model_kwargs",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_refuses(what: str, tmp_path: Path) -> None:
+    write, message = BAD[what]
+    write(tmp_path / "bad.pth")
+    for mapped in (False, True):
+        with pytest.raises(InputError, match=message):
+            checkpoint.read(tmp_path / "bad.pth", mapped=mapped)
+
+
+@pytest.mark.parametrize("protocol", ["torch", "pickle"])
+def test_runs_no_code_of_a_pickle(protocol: str, tmp_path: Path) -> None:
+    content = {"state_dict": net().state_dict(), "extra": Evil(tmp_path / "owned")}
+    path = tmp_path / "evil.pth"
+    if protocol == "torch":
+        torch.save(content, path)
+    else:
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(InputError, match=r"torch\.save\(\{'state_dict'"):
+        checkpoint.read(path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_cut_safetensors_are_refused(tmp_path: Path) -> None:
+    state = {key: value.contiguous() for key, value in net().state_dict().items()}
+    path = tmp_path / "model.safetensors"
+    save_file(state, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="safetensors"):
+        checkpoint.read(path)

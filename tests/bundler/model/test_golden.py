@@ -1,0 +1,138 @@
+"""Golden cases catch another decoder, another preprocessing and another runtime."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bundler.model import export, golden
+from inference import predict
+from inference.boot import bundle as reader
+from inference.boot.bundle import Bundle
+from inference.errors import BundleError
+from inference.golden import fingerprint, replay
+from inference.pixels.loading import load
+from inference.pixels.preprocess import PreprocessConfig
+from inference.predict import Model
+from tests.bundler.model.checkpoints import SIZE, options, save
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("golden")
+    built = export.build(options(save(folder / "a.pt")), folder / "bundle")
+    assert built is not None
+    return reader.verify(built.bundle.folder)
+
+
+@pytest.fixture(scope="module")
+def models(bundle: Bundle) -> list[Model]:
+    return predict.load(bundle, "cpu")[0]
+
+
+class Perturbed(Model):
+    """A model whose runtime is a little off."""
+
+    off = 0.0
+
+    def predict(self, images: Any, metadata: Any = None) -> Any:
+        return super().predict(images, metadata) + np.float32(self.off)
+
+
+def perturb(models: Sequence[Model], off: float) -> list[Model]:
+    made = [Perturbed(**vars(model)) for model in models]
+    Perturbed.off = off
+    return list(made)
+
+
+def changed(bundle: Bundle, change: Callable[[dict[str, Any]], object]) -> Bundle:
+    """Return the bundle with golden cases that were recorded otherwise."""
+    details = json.loads(json.dumps(bundle.details))
+    change(details["golden"])
+    return replace(bundle, details=details)
+
+
+def test_the_same_numbers_pass(bundle: Bundle, models: list[Model]) -> None:
+    cases = bundle.details["golden"]
+    assert [case["file"] for case in cases["dicoms"]] == [name for name, _, _ in golden.DICOMS]
+    (case,) = cases["predictions"]
+    assert len(case["probabilities"]) == golden.MOST_IMAGES
+    assert np.ptp(case["probabilities"]) > 1e-3
+    replay(bundle, models)
+
+
+def test_the_phantoms_are_read_by_both_decoders(bundle: Bundle) -> None:
+    config = PreprocessConfig(size=SIZE)
+    syntaxes = {load(bundle.folder / n, [config]).transfer_syntax for n, _, _ in golden.DICOMS}
+    assert syntaxes == {syntax for _, syntax, _ in golden.DICOMS}
+
+
+@pytest.mark.parametrize("off", [2e-4, -2e-4, float("nan")])
+def test_another_runtime_is_caught(off: float, bundle: Bundle, models: list[Model]) -> None:
+    with pytest.raises(
+        BundleError, match=r"answers otherwise than at home: off by .* \(0\.0001 is"
+    ):
+        replay(bundle, perturb(models, off))
+
+
+def test_another_provider_may_be_a_little_off(bundle: Bundle, models: list[Model]) -> None:
+    class Elsewhere(Perturbed):
+        @property
+        def providers(self) -> list[str]:
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    Perturbed.off = 4e-3
+    replay(bundle, [Elsewhere(**vars(model)) for model in models])
+    Perturbed.off = 6e-3
+    with pytest.raises(BundleError, match=r"0\.005 is allowed on CUDAExecutionProvider"):
+        replay(bundle, [Elsewhere(**vars(model)) for model in models])
+
+
+def test_another_preprocessing_is_caught(bundle: Bundle, models: list[Model]) -> None:
+    other = [replace(m, preprocess=PreprocessConfig(size=SIZE, crop="none")) for m in models]
+    with pytest.raises(BundleError, match=r"golden-jpeg2000\.dcm, prepared for model\.onnx, has"):
+        replay(bundle, other)
+
+
+def test_another_decoder_is_caught(bundle: Bundle, models: list[Model]) -> None:
+    """One that had one value of one image off by one, when the bundle was made."""
+    path = bundle.folder / "golden-jpeg-lossless.dcm"
+    pixels = load(path, [models[0].preprocess]).inputs[0].copy()
+    own = bundle.details["golden"]["dicoms"][1]["prepared"]["model.onnx"]
+    assert fingerprint(pixels) == own
+    pixels[40, 20] ^= 1
+    prepared = {"model.onnx": fingerprint(pixels)}
+    other = changed(bundle, lambda cases: cases["dicoms"][1].update(prepared=prepared))
+    with pytest.raises(BundleError, match=r"golden-jpeg-lossless\.dcm.*decoded by imagecodecs"):
+        replay(other, models)
+
+
+def test_an_unreadable_phantom_is_a_missing_decoder(
+    bundle: Bundle, models: list[Model], tmp_path: Path
+) -> None:
+    for file in bundle.files:
+        (tmp_path / file.name).write_bytes((bundle.folder / file.name).read_bytes())
+    cut = tmp_path / "golden-jpeg2000.dcm"
+    cut.write_bytes(cut.read_bytes()[:2000])
+    with pytest.raises(BundleError, match=r"golden-jpeg2000\.dcm cannot be read here"):
+        replay(replace(bundle, folder=tmp_path), models)
+
+
+def test_a_bundle_without_cases_is_refused(bundle: Bundle, models: list[Model]) -> None:
+    with pytest.raises(BundleError, match="carries no golden cases"):
+        replay(replace(bundle, details={"models": []}), models)
+
+
+def test_large_networks_get_fewer_images() -> None:
+    from bundler.model.network import Folds
+    from tests.bundler.model.checkpoints import NORMALIZE, net
+
+    folds = Folds([net()], normalize=NORMALIZE, channels=1)
+    counts = [golden.affordable(folds, size, 0) for size in ((96, 64), (1024, 512), (4096, 2048))]
+    assert counts[0] == golden.MOST_IMAGES
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 1

@@ -1,0 +1,107 @@
+"""Choosing among a folder's checkpoints, and saying what lies beside the chosen one."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bundler.errors import InputError, UsageError
+from bundler.model import selection
+from bundler.model.selection import Selection
+from tests.bundler.model.checkpoints import net, options, save
+
+# The wrong checkpoint that was once submitted: epoch 9, while epoch 49 lay beside it.
+NAMES = (
+    "model_fold0_epoch9_vacc0.910_vpfbeta0.412.pth",
+    "model_fold0_epoch49_vacc0.545_vpfbeta0.504.pth",
+    "model_fold1_epoch30_vacc0.800_vpfbeta0.480.pth",
+    "model_fold1_epoch49_vacc0.545_vpfbeta0.450.pth",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("seed")
+    state = net().state_dict()
+    for name in NAMES:
+        torch.save(state, place / name)
+    return place
+
+
+def select(*paths: Path, **changes: Any) -> Selection:
+    return selection.select(options(*paths, **changes))
+
+
+def names(selected: Selection) -> list[str]:
+    return [one.path.name for one in selected.chosen]
+
+
+def test_takes_the_best_of_each_fold(folder: Path) -> None:
+    assert names(select(folder)) == [NAMES[1], NAMES[2]]  # all record pfbeta: by that
+    assert names(select(folder, by="vpfbeta")) == [NAMES[1], NAMES[2]]
+    assert names(select(folder, by="vacc")) == [NAMES[0], NAMES[2]]
+    assert names(select(folder, by="last")) == [NAMES[1], NAMES[3]]
+    assert names(select(folder, folds=(1,))) == [NAMES[2]]
+
+
+def test_prints_all_of_them_and_marks_the_chosen(folder: Path) -> None:
+    table = select(folder).table().splitlines()
+    assert table[0].split() == ["file", "fold", "epoch", "vpfbeta", "vacc", "when", "(UTC)", "run"]
+    assert [line[0] for line in table[1:5]] == [" ", "→", "→", " "]
+    assert "0.504" in table[2]
+
+
+def test_says_that_a_better_and_later_one_lies_beside(folder: Path) -> None:
+    notes = select(folder / NAMES[0]).notes
+    assert len(notes) == 2
+    assert f"{NAMES[1]} of the same run has a better pfbeta (0.504) than {NAMES[0]}" in notes[0]
+    assert f"{NAMES[1]} of the same run is later (epoch 49)" in notes[1]
+    assert select(folder / NAMES[1]).notes == []
+    assert len(select(folder, by="last").notes) == 1  # fold 1's best is not its last
+
+
+def test_an_unknown_metric_is_asked_about(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"records auc.* they record vacc, vpfbeta"):
+        select(folder, by="auc")
+    for name in ("a.pth", "b.pth"):
+        shutil.copy(folder / NAMES[0], tmp_path / name)
+    with pytest.raises(UsageError, match=r"no metric, neither inside nor in their names.* --by"):
+        select(tmp_path)
+    (tmp_path / "b.pth").unlink()
+    assert names(select(tmp_path)) == ["a.pth"]  # nothing to choose
+
+
+def test_runs_are_told_apart(tmp_path: Path) -> None:
+    chosen = save(tmp_path / "a.pt", run_id="one", epoch=3)
+    save(tmp_path / "b.pt", run_id="two", epoch=9, metrics={"pfbeta": 0.9})
+    assert select(chosen).notes == []
+    save(tmp_path / "c.pt", run_id="one", epoch=9, metrics={"pfbeta": 0.9})
+    assert len(select(chosen).notes) == 2
+
+
+def test_what_is_no_checkpoint_is_left_out_and_named(folder: Path, tmp_path: Path) -> None:
+    for name in NAMES[:2]:
+        shutil.copy(folder / name, tmp_path / name)
+    (tmp_path / "broken.pth").write_bytes(b"PK\x03\x04 no zip")
+    (tmp_path / "fold0.state").write_bytes(b"what a training resumes from")
+    selected = select(tmp_path)
+    assert names(selected) == [NAMES[1]]
+    assert "left out: " in selected.table()
+    assert "broken.pth cannot be read" in selected.table()
+    assert ".state" not in selected.table()
+
+
+def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No checkpoint lies in"):
+        select(tmp_path)
+    with pytest.raises(InputError, match="No checkpoint of fold 7 lies in"):
+        select(folder, folds=(7,))
+
+
+def test_losses_are_chosen_low(folder: Path, tmp_path: Path) -> None:
+    for name in ("epoch=1-val_loss=0.5.ckpt", "epoch=2-val_loss=0.3.ckpt"):
+        shutil.copy(folder / NAMES[0], tmp_path / name)
+    shutil.copy(folder / NAMES[0], tmp_path / "epoch=3-val_loss=0.9.ckpt")
+    assert names(select(tmp_path, by="loss")) == ["epoch=2-val_loss=0.3.ckpt"]

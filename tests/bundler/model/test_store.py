@@ -1,0 +1,77 @@
+"""Checkpoints out of a real MLflow store, as the training tracks them."""
+
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import InputError, NetworkError, UsageError
+from bundler.model import selection, store
+from bundler.model.options import ModelOptions
+from tests.bundler.model.checkpoints import save
+from train import tracking
+from train.tracking import Tracker
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store of two runs: the better one has two folds."""
+    runs = tmp_path_factory.mktemp("runs")
+    uri = tracking.default_uri(runs)
+    for name, scores in (("good", [0.5, 0.4]), ("bad", [0.2])):
+        (runs / name).mkdir()
+        tracker = Tracker(runs / name, uri, "rsna-breast", name)
+        for fold, score in enumerate(scores):
+            tracker.metrics({f"fold{fold}/pfbeta": score, f"fold{fold}/loss": 1 - score}, 3)
+            path = runs / name / f"fold{fold}_epoch03_vpfbeta{score:.3f}.pt"
+            save(path, fold=fold, epoch=3, run_id=tracker.run_id, metrics={"pfbeta": score})
+            tracker.artifact(path, "checkpoints")
+        tracker.end()
+        assert tracker.send()
+        (runs / f"{name}.id").write_text(tracker.run_id)
+    return uri
+
+
+def run_id(uri: str, name: str) -> str:
+    return (Path(uri.removeprefix("sqlite:///")).parent / f"{name}.id").read_text()
+
+
+def chosen(options: ModelOptions) -> list[str]:
+    with store.fetched(options) as fetched:
+        return [one.path.name for one in selection.select(fetched).chosen]
+
+
+GOOD = ["fold0_epoch03_vpfbeta0.500.pt", "fold1_epoch03_vpfbeta0.400.pt"]
+BAD = ["fold0_epoch03_vpfbeta0.200.pt"]
+
+
+def test_the_best_run_by_a_metric(uri: str) -> None:
+    assert chosen(ModelOptions(checkpoints=(), store=uri, best="pfbeta")) == GOOD
+    assert chosen(ModelOptions(checkpoints=(), store=uri, best="loss")) == GOOD  # the lowest
+
+
+def test_a_run_by_its_id(uri: str) -> None:
+    options = ModelOptions(checkpoints=(), store=uri, run=run_id(uri, "bad"))
+    assert chosen(options) == BAD
+
+
+def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"knows no run nobody \(of 2\)"):
+        chosen(ModelOptions(checkpoints=(), store=uri, run="nobody"))
+    with pytest.raises(UsageError, match=r"records auc; they record loss, pfbeta"):
+        chosen(ModelOptions(checkpoints=(), store=uri, best="auc"))
+    missing = f"sqlite:///{tmp_path / 'none.db'}"
+    with pytest.raises(InputError, match="There is no MLflow store"):
+        chosen(ModelOptions(checkpoints=(), store=missing, best="pfbeta"))
+    with pytest.raises(NetworkError, match="cannot be used"):
+        chosen(ModelOptions(checkpoints=(), store="http://127.0.0.1:9", best="pfbeta"))
+
+
+def test_lost_artifacts_are_named(uri: str, tmp_path: Path) -> None:
+    """As after a copy of the database alone."""
+    runs = Path(uri.removeprefix("sqlite:///")).parent
+    (runs / "artifacts").rename(tmp_path / "elsewhere")
+    try:
+        with pytest.raises(InputError, match="copied loses its artifacts"):
+            chosen(ModelOptions(checkpoints=(), store=uri, best="pfbeta"))
+    finally:
+        (tmp_path / "elsewhere").rename(runs / "artifacts")
