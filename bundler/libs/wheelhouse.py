@@ -40,6 +40,7 @@ from bundler.target import Target
 from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
 
+CAPTURE = "run what `rsna-bundle target capture --script` prints in a notebook to have its own"
 STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
@@ -53,6 +54,7 @@ class Wheelhouse:
     path: Path  # of the lock
     proof: Proof
     changes: tuple[str, ...] = ()  # from the lock that was there
+    estimate: bool = False  # the target is one
 
     def summary(self) -> str:
         """Return some lines for people."""
@@ -62,6 +64,8 @@ class Wheelhouse:
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
         moved = [f"lock: {line}" for line in self.changes]
+        if self.estimate:
+            notes.append(f"note: {self.lock.target} is an estimate; {CAPTURE}")
         return "\n  ".join([head, *moved, *self.proof.lines(), *notes])
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,6 +73,7 @@ class Wheelhouse:
         built = self.built.as_dict() if self.built else {"changed": False}
         return built | {
             "target": self.lock.target,
+            "estimate": self.estimate,
             "lock": str(self.path),
             "packages": {pin.name: pin.version for pin in self.lock.pins},
             "provided": {item.name: item.version for item in self.lock.provided},
@@ -81,6 +86,10 @@ class Wheelhouse:
 def build(options: LibsOptions) -> Wheelhouse:
     """Write the libs bundle, resolving only where an input has changed. Raises BundlerError."""
     machine = target.load(options.target, options.requirements.parent)
+    return replace(_build(options, machine), estimate=machine.estimate)
+
+
+def _build(options: LibsOptions, machine: Target) -> Wheelhouse:
     asked = requirements.read(options.requirements)
     inputs = digest_inputs(asked, machine, options)
     lock = locks.read(options.lock)

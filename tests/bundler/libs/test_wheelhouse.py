@@ -553,3 +553,21 @@ def test_folder_of_links_needs_no_index(libs: Libs, folder: Path) -> None:
         finally:
             del os.environ["PIP_NO_INDEX"]
         assert made.lock.pins[0].sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_uvs_cache_answers_without_a_network_and_says_so(
+    libs: Libs, registry: Registry, folder: Path
+) -> None:
+    libs("pydicom", "numpy")
+    registry.close()
+    (folder / "wheelhouse.lock").unlink()
+
+    made = libs("pydicom")
+
+    assert [pin.version for pin in made.lock.pins] == ["3.0.2"]
+    assert any("No network" in note for note in made.lock.notes)
+
+
+def test_estimate_is_called_one(libs: Libs, registry: Registry) -> None:
+    assert "is an estimate" in libs("pydicom", target=make_target(estimate=True)).summary()
+    assert "is an estimate" not in libs("pydicom", target=make_target()).summary()
