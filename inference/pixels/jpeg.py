@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from inference.pixels.limits import MAX_STREAM_HEADER_BYTES
+
 SOF_MARKERS = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7)
 BASELINE, EXTENDED, LOSSLESS, JPEG_LS = 0xC0, 0xC1, 0xC3, 0xF7
 
@@ -21,8 +23,8 @@ def read_frame_header(data: memoryview | bytes) -> FrameHeader | None:
     """Walk the marker segments up to the frame header; None where there is none."""
     if bytes(data[:2]) != b"\xff\xd8":
         return None
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    position, end = 2, min(len(data), MAX_STREAM_HEADER_BYTES)
+    while position + 4 <= end and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1

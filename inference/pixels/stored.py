@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from inference.pixels import decoders, jpeg, jpeg2000, resolution_view
+from inference.pixels import decoders, jpeg, jpeg2000, limits, resolution_view
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import ImageError
 from inference.pixels.frame import Frame
@@ -106,7 +106,7 @@ class PixelData:
     @cached_property
     def _codestream(self) -> Codestream:
         """Parse the main header; refuse what would cost a decoder more than its pixels do."""
-        for length in (4096, 1 << 20):
+        for length in (4096, limits.MAX_STREAM_HEADER_BYTES):
             stream = jpeg2000.read_main_header(self.frame.head(length))
             if stream is not None:
                 break
@@ -115,11 +115,24 @@ class PixelData:
         if stream.components != 1:
             raise self._contradiction(f"has {stream.components} components")
         self._check_shape(stream.shape, stream.precision)
-        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
-        packets = sum(stream.precinct_counts()) * stream.layers
-        if max(packets, stream.tiles) > self.frame.size:
-            raise self._contradiction(f"claims {packets} packets in {self.frame.size} bytes")
+        self._check_cost(stream)
         return stream
+
+    def _check_cost(self, stream: Codestream) -> None:
+        """Refuse a stream that would have a decoder keep far more records than its image needs."""
+        precincts = sum(stream.precinct_counts())
+        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
+        if precincts * stream.layers > self.frame.size:
+            raise self._contradiction("claims more packets than it has bytes")
+        for what, count, most in (
+            ("tiles", stream.tiles, limits.MAX_TILES),
+            ("precincts", precincts, limits.MAX_PRECINCTS),
+            ("code-blocks", stream.code_blocks(), limits.MAX_CODE_BLOCKS),
+        ):
+            if count > most:
+                raise ImageError(
+                    "too-large", f"{self.frame.source.name}: {count} {what}; {most} are read."
+                )
 
     def _check_shape(self, shape: tuple[int, int], precision: int) -> None:
         declared = (self.header.rows, self.header.columns)
