@@ -69,7 +69,7 @@ class Codestream:
         rows, columns = self.reduced_shape(reduction)
         ppx, ppy = (max(sizes) for sizes in zip(*self.precincts, strict=True))
         width, height = 1 << min(self.xcb, ppx), 1 << min(self.ycb, ppy)
-        return -(-rows // height) * -(-columns // width)
+        return int(-(-rows // height) * -(-columns // width))
 
     def precinct_counts(self) -> list[int]:
         """Return the number of precincts at each resolution of the image, lowest first (B-16).
