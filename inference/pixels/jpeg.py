@@ -19,6 +19,23 @@ class FrameHeader:
     components: int
 
 
+# Longest of the runs of zero bits in a JPEG-LS scan: a code word's unary part is limited to 64
+# bits and its remainder to 16 (ISO/IEC 14495-1 A.5.3). CharLS takes a minute to refuse others.
+IMPOSSIBLE_ZEROS = bytes(16)
+
+
+def is_complete(data: memoryview | bytes) -> bool:
+    """Say whether EOI ends the stream, padded or not; libjpeg makes up what is cut off, silently."""
+    return b"\xff\xd9" in bytes(data[-16:])
+
+
+def is_plausible_scan(data: memoryview | bytes) -> bool:
+    """Say whether a JPEG-LS scan holds no run of zeros that no code allows."""
+    stream = bytes(data).rstrip(b"\0")
+    scan = stream.find(b"\xff\xda")
+    return scan >= 0 and stream.find(IMPOSSIBLE_ZEROS, scan) < 0
+
+
 def read_frame_header(data: memoryview | bytes) -> FrameHeader | None:
     """Walk the marker segments up to the frame header; None where there is none."""
     if bytes(data[:2]) != b"\xff\xd8":

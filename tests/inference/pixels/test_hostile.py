@@ -166,6 +166,36 @@ def test_garbage_in_the_fragments(tmp_path: Path) -> None:
         assert kind(path) == "corrupt"
 
 
+@pytest.mark.parametrize(
+    ("syntax", "bits", "expected"),
+    [
+        (JPEG_2000, 12, "corrupt"),
+        (LOSSLESS, 12, "truncated"),
+        ("1.2.840.10008.1.2.4.80", 12, "truncated"),
+        (RLE, 12, "corrupt"),
+        ("1.2.840.10008.1.2.4.50", 8, "truncated"),
+        ("1.2.840.10008.1.2.4.51", 12, "truncated"),
+    ],
+)
+def test_a_stream_cut_in_a_file_that_is_whole(
+    tmp_path: Path, syntax: str, bits: int, expected: str
+) -> None:
+    """What a decoder makes of half a stream must not pass for an image."""
+    pixels = dicoms.draw(300, 200, bits).astype("u1" if bits == 8 else "u2")
+    stream = dicoms.encode(pixels, syntax, bits)
+    for length in (len(stream) // 2, len(stream) - 40, len(stream) - 4):
+        path = dicoms.write(tmp_path / "a.dcm", pixels, syntax, bits, stream[:length])
+        assert kind(path) == expected
+
+
+def test_zeros_that_charls_takes_a_minute_to_refuse(tmp_path: Path) -> None:
+    pixels = dicoms.draw(300, 200)
+    stream = dicoms.encode(pixels, "1.2.840.10008.1.2.4.80", 12)
+    zeros = stream[:5000] + bytes(4096) + stream[9096:]
+    path = dicoms.write(tmp_path / "a.dcm", pixels, "1.2.840.10008.1.2.4.80", stream=zeros)
+    assert kind(path) == "corrupt"
+
+
 def test_a_stream_whose_end_is_garbage_is_read_from_its_head(wavelet: Path) -> None:
     """A smaller image does not need the end, and cannot tell that it is damaged."""
     data = bytearray(wavelet.read_bytes())
