@@ -500,7 +500,8 @@ def test_what_a_killed_run_left_is_used(libs: Libs, registry: Registry, tmp_path
     libs("pydicom")
 
     assert registry.asked(f"/files/{name} ") == [f"/files/{name} bytes=100-"]
-    assert [path.name for path in place.iterdir()] == [name]
+    assert not list(place.glob("*.part"))
+    assert (place / name).read_bytes() == content
 
 
 def test_wrong_left_over_is_thrown_away(libs: Libs, registry: Registry, tmp_path: Path) -> None:
