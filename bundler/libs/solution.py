@@ -194,10 +194,19 @@ def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
     behind = [
         pin.name
         for pin, version in zip(known.values(), newest, strict=True)
-        if version is not None and version > Version(pin.version)
+        if version is not None
+        and version > Version(pin.version)
+        and _allows(problem, pin.name, version)
     ]
     added = [_add(problem, links, name, known[name].version) for name in behind]
     return any(added)
+
+
+def _allows(problem: Problem, name: str, version: Version) -> bool:
+    """Say whether the requirements file and the rules leave room for a release."""
+    limits = [*problem.asked.named(name), *map(Requirement, rules.constraints(problem.target))]
+    mine = [need for need in limits if canonicalize_name(need.name) == name]
+    return all(need.specifier.contains(version, prereleases=True) for need in mine)
 
 
 def _add(problem: Problem, links: _Links, name: str, chosen: str | None) -> bool:
