@@ -63,6 +63,12 @@ def test_an_unknown_key_is_answered_with_the_nearest(train, small):
     assert "Traceback" not in done.stderr
 
 
+def test_without_a_folder_it_says_what_is_missing(train):
+    done = train("experiment=demo", code=2)
+    assert "data.dir=VALUE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_experiment_composes():
     from hydra import compose, initialize_config_module
 
