@@ -175,3 +175,6 @@ def test_mlflows_page_shows_runs_metrics_and_pictures(learn, small, tmp_path):
         assert "model.arch" in overview
         pictures = page(f"{one}/artifacts/pictures/fold0_history.png")
         assert "fold0_history.png" in pictures
+        asked = f"path=pictures/fold0_history.png&run_uuid={run.info.run_id}"
+        with urllib.request.urlopen(f"{address}/get-artifact?{asked}") as answer:
+            assert answer.read() == (out / "fold0_history.png").read_bytes()
