@@ -80,6 +80,11 @@ def test_every_experiment_composes():
             assert settings.plain(cfg)["name"] == path.stem
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked_for(learn, small):
+    out = learn(*small, "trainer.keep=last", "trainer.epochs=3", "optimizer.lr=0")
+    assert [path.name[:13] for path in out.glob("fold0_*.pt")] == ["fold0_epoch02"]
+
+
 def test_equal_seeds_train_equal_weights(learn, small):
     first = learn(*small, "trainer.epochs=1", "name=first")
     second = learn(*small, "trainer.epochs=1", "name=second")
@@ -110,6 +115,7 @@ def test_all_folds_together_predict_every_image_once(learn, small, competition):
         ("model.metadata=[biopsy]", "hidden test"),
         ("trainer.precision=fp8", "fp32, bf16, fp16"),
         ("trainer.monitor=accuracy", "pfbeta"),
+        ("trainer.keep=all", "best, last"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(learn, small, setting, match):
