@@ -63,7 +63,8 @@ def save(path: Path, *, seed: int = 0, **changes: Any) -> Path:
         "dirty": False,
         "config": {},
     } | changes
-    values.setdefault("model", net(values["arch"], seed, **values["model_kwargs"]).state_dict())
+    if "model" not in values:
+        values["model"] = net(values["arch"], seed, **values["model_kwargs"]).state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(path, checkpoint.Checkpoint(**values))
     return path
