@@ -101,7 +101,7 @@ def loader(folder: Path) -> dict[str, object]:
     kwargs = {"num_classes": 1, "in_chans": 1}
     net = model.build(cfg.model.arch, kwargs)
     run = loop.Fold(cfg, 0, model.Classifier(net, cfg.model.normalize, 1), [], processes)
-    load = loop._loader(images, cfg.data.workers, batch_sampler=epochs)
+    load = data.loader(images, epochs, cfg.data.workers)
 
     rates: dict[str, list[float]] = {"loader": [], "model": [], "training": [], "busy": []}
     for _ in range(3):
@@ -112,7 +112,7 @@ def loader(folder: Path) -> dict[str, object]:
         rates["loader"].append(seen / (time.monotonic() - begun))
         begun = time.monotonic()
         for _ in range(5):
-            loop._step(run, [item])
+            loop.take_step(run, [item])
         rates["model"].append(5 * len(item.row) / (time.monotonic() - begun))
         epochs.begin(batches)
         told = loop.train_epoch(run, load, len(batches), folder / "state")

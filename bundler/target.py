@@ -4,6 +4,7 @@ A target is a JSON file: two are shipped (see `bundler/targets`), `rsna-bundle t
 writes one inside a notebook, and `host` is the interpreter that runs this.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -77,6 +78,11 @@ class Target:
     def packages(self) -> dict[str, Distribution]:
         """Return what is installed, by normalised name."""
         return {package.name: package for package in self.installed}
+
+    def without(self, names: Container[str]) -> "Target":
+        """Return the target as if it lacked some packages."""
+        left = tuple(package for package in self.installed if package.name not in names)
+        return dataclasses.replace(self, installed=left)
 
     @functools.cached_property
     def platforms(self) -> list[str]:

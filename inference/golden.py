@@ -34,9 +34,9 @@ def replay(bundle: Bundle, models: Sequence[Model]) -> None:
             "its numbers are the same here. Export it again with this version of rsna-bundle."
         )
     for case in golden["dicoms"]:
-        _replay_pixels(_place(bundle, case["file"]), case["prepared"], models)
+        _replay_pixels(bundle.path(case["file"]), case["prepared"], models)
     for case in golden["predictions"]:
-        _replay_predictions(_place(bundle, case["images"]), case, models)
+        _replay_predictions(bundle.path(case["images"]), case, models)
 
 
 def fingerprint(pixels: npt.NDArray[np.uint8]) -> str:
@@ -84,10 +84,3 @@ def _replay_predictions(path: Path, case: Mapping[str, Any], models: Sequence[Mo
             "onnxruntime that the model was exported with into wheelhouse.txt, or say "
             "--device cpu."
         )
-
-
-def _place(bundle: Bundle, name: str) -> Path:
-    for file in bundle.files:
-        if file.name == name:
-            return bundle.folder / file.shipped
-    raise BundleError(f"The model bundle in {bundle.folder} lists no file {name}; export it again.")

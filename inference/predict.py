@@ -64,18 +64,11 @@ def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:
 
     `device`: `cuda` stops where there is none, `cpu` uses none, `auto` takes what there is.
     """
-    files = [_file(bundle, entry["file"]) for entry in bundle.details["models"]]
+    files = dict.fromkeys(bundle.path(entry["file"]) for entry in bundle.details["models"])
     return [
         [open_model(path, device, threads, providers) for path in files]
         for providers in choose_providers(device)
     ]
-
-
-def _file(bundle: Bundle, name: str) -> Path:
-    for file in bundle.files:
-        if file.name == name:
-            return bundle.folder / file.shipped
-    raise BundleError(f"The model bundle in {bundle.folder} lists no file {name}; export it again.")
 
 
 def open_model(

@@ -31,8 +31,9 @@ def banner(
     lines = [
         f"code   {code.id[:12]}  commit {str(code.details.get('commit'))[:12]}{dirty}",
         *(
-            f"model  {chosen['model'].id[:12]}  {describe(entry)}"
+            f"model  {chosen['model'].id[:12]}  {entry['arch']}  {describe(checkpoint)}"
             for entry in chosen["model"].details["models"]
+            for checkpoint in entry["checkpoints"]
         ),
         f"libs   {libs.id[:12]}  {len(libs.details['lock'])} wheels for Python "
         f"{libs.details['target']['python']}: {_pins(libs)}",
@@ -44,12 +45,8 @@ def banner(
     return "\n".join(lines)
 
 
-def describe(entry: Mapping[str, Any]) -> str:
-    """Return one line about a model: its checkpoint, fold, epoch and metrics."""
-    return f"{entry['arch']}  " + "; ".join(map(_describe_fold, entry["checkpoints"]))
-
-
-def _describe_fold(checkpoint: Mapping[str, Any]) -> str:
+def describe(checkpoint: Mapping[str, Any]) -> str:
+    """Return one line about a checkpoint: its name, fold, epoch and metrics."""
     parts = [str(checkpoint["name"])]
     for key in ("fold", "epoch"):
         if checkpoint.get(key) is not None:

@@ -67,7 +67,7 @@ def run(options: Options) -> None:
     install.activate(install.install(chosen["libs"], options.scratch))
     installed = time.monotonic() - start
     # From here on what was installed may be imported.
-    from inference import pipeline, predict, report, submission, workers
+    from inference import golden, pipeline, predict, report, submission, workers
     from inference.deadline import Deadline
 
     competition = submission.find_competition(options.input, options.competition)
@@ -76,6 +76,7 @@ def run(options: Options) -> None:
     with workers.Workers(options.workers or workers.default_count()) as decoding:
         replicas = predict.load(chosen["model"], options.device)
         models = replicas[0]
+        golden.replay(chosen["model"], models)
         print(report.banner(chosen, replicas, images), flush=True)
         outcome = pipeline.run(
             images,

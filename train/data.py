@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from inference import metadata
 from train.augmentation import Transform
@@ -39,6 +39,10 @@ class Item(NamedTuple):
     table: Tensor  # float32 [K]
     auxiliary: Tensor  # int64 [A]
     row: Tensor  # int64 []: of the part's table
+
+    def to(self, device: torch.device) -> Item:
+        """Return the item on a device; a copy from pinned memory is not waited for."""
+        return Item(*(part.to(device, non_blocking=True) for part in self))
 
 
 def auxiliary_classes(columns: Sequence[str]) -> list[int]:
@@ -110,3 +114,22 @@ class Images(Dataset[Item]):
         return Item(
             image, self.targets[row], self.table[row], self.auxiliary[row], torch.tensor(row)
         )
+
+
+def loader(images: Images, batches: Iterable[list[Any]], workers: int) -> DataLoader[Item]:
+    """Return what yields the batches, loaded by so many processes (0: by this one)."""
+    return DataLoader(
+        images,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=join,
+        # One of its own: a loader must not draw from the stream that dropout draws from.
+        generator=torch.Generator(),
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+    )
+
+
+def join(items: Sequence[Item]) -> Item:
+    """Join items to a batch."""
+    return Item(*(torch.stack(parts) for parts in zip(*items, strict=True)))

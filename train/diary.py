@@ -37,8 +37,8 @@ class Diary:
         self.tracker.tags({"git.commit": str(code.commit), "git.dirty": str(code.dirty)})
         self.tracker.artifact(self.out / "config.yaml")
 
-    def begin(self, fold: int) -> None:
-        """Begin a fold."""
+    def begin(self) -> None:
+        """Try to send what was kept back before the next fold begins."""
         if self.tracker is not None:
             self.tracker.send()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,61 +34,20 @@ def train_fold(
     diary: Diary,
 ) -> None:
     """Train a fold, or what is left of it; write its checkpoint and out-of-fold rows."""
-    predictions = out / f"fold{fold}.oof.csv"
+    predictions, state = out / f"fold{fold}.oof.csv", out / f"fold{fold}.state"
     if predictions.exists():
         return
-    diary.begin(fold)
+    diary.begin()
     randomness.seed(cfg.seed + 1000 * fold + processes.rank)
     if cfg.trainer.threads:
         torch.set_num_threads(cfg.trainer.threads)
+
     training = rows[rows.fold != fold].reset_index(drop=True)
     validation = rows[rows.fold == fold].reset_index(drop=True)
     _check_parts(fold, training, validation)
-
-    auxiliary = list(cfg.model.auxiliary)
-    classes = data.auxiliary_classes(auxiliary)
-    kwargs = _model_kwargs(cfg, 1 + sum(classes))
-    columns = list(cfg.model.metadata)
-    data.check_metadata(columns)
-    parts = {"metadata_columns": columns, "auxiliary": auxiliary}
-    augment = Augmentation(**settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)})
-    train = data.Images(training, images.cache, augment=augment.build(), **parts)
-    valid = data.Images(validation, images.cache, **parts)
-
-    state = out / f"fold{fold}.state"
-    fresh = cfg.model.pretrained and not state.exists()
-    net = model.build(cfg.model.arch, kwargs, columns, pretrained=fresh, weights=cfg.model.weights)
-    classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
-    run = loop.Fold(cfg, fold, classifier, classes, processes)
-    run.resume(state)
-
-    code = revision.current()
-
-    def keep(run: loop.Fold, row: dict[str, float]) -> None:
-        if not processes.first:
-            return
-        made = Checkpoint(
-            model=run.weights,
-            ema=run.average and run.average.weights,
-            arch=cfg.model.arch,
-            model_kwargs=kwargs,
-            preprocess=images.preprocess.as_dict(),
-            normalize=settings.plain(cfg.model.normalize),
-            metadata_columns=columns,
-            fold=fold,
-            epoch=run.progress.epoch,
-            metrics=row,
-            prevalence=row["prevalence"],
-            run_id=diary.run_id,
-            commit=code.commit,
-            dirty=code.dirty,
-            config=settings.plain(cfg),
-        )
-        name = checkpoint.file_name(made, cfg.trainer.monitor)
-        checkpoint.save(out / name, made)
-        for older in out.glob(f"fold{fold}_epoch*.pt"):
-            if older.name != name:
-                older.unlink()
+    train, valid = _items(cfg, training, validation, images)
+    run = _begin(cfg, fold, state, processes)
+    keeper = Keeper(cfg, images, out, diary.run_id)
 
     def report(row: dict[str, float], epoch: int) -> None:
         if processes.first:
@@ -95,9 +55,79 @@ def train_fold(
             diary.epoch(fold, row, epoch)
 
     diary.show(fold, train)
-    loop.fit(run, train, valid, validation, state, keep, report)
+    loop.fit(run, train, valid, validation, state, keeper.keep, report)
     _predict_best(run, out, valid, validation, predictions)
     diary.finish(fold, run.progress.history, outcome.best_checkpoint(out, fold))
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Keeps the best checkpoint of a fold in the run's folder, and no other."""
+
+    cfg: DictConfig
+    images: CachedImages
+    out: Path
+    run_id: str | None
+
+    def keep(self, run: loop.Fold, row: dict[str, float]) -> None:
+        """Save the run as its fold's best; what was the best goes when this is on the disk."""
+        if not run.processes.first:
+            return
+        made = self.checkpoint(run, row)
+        name = checkpoint.file_name(made, self.cfg.trainer.monitor)
+        checkpoint.save(self.out / name, made)
+        for older in self.out.glob(f"fold{run.fold}_epoch*.pt"):
+            if older.name != name:
+                older.unlink()
+
+    def checkpoint(self, run: loop.Fold, row: dict[str, float]) -> Checkpoint:
+        """Return what a checkpoint says of the run as it is now."""
+        cfg, code = self.cfg, revision.current()
+        return Checkpoint(
+            model=run.weights,
+            ema=run.average and run.average.weights,
+            arch=cfg.model.arch,
+            model_kwargs=_model_kwargs(cfg),
+            preprocess=self.images.preprocess.as_dict(),
+            normalize=settings.plain(cfg.model.normalize),
+            metadata_columns=list(cfg.model.metadata),
+            fold=run.fold,
+            epoch=run.progress.epoch,
+            metrics=row,
+            prevalence=row["prevalence"],
+            run_id=self.run_id,
+            commit=code.commit,
+            dirty=code.dirty,
+            config=settings.plain(cfg),
+        )
+
+
+def _items(
+    cfg: DictConfig, training: pd.DataFrame, validation: pd.DataFrame, images: CachedImages
+) -> tuple[data.Images, data.Images]:
+    """Return the items of both parts; only the training part's are augmented."""
+    told = {"metadata_columns": list(cfg.model.metadata), "auxiliary": list(cfg.model.auxiliary)}
+    data.check_metadata(told["metadata_columns"])
+    wishes = settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)}
+    augment = Augmentation(**wishes).build()
+    train = data.Images(training, images.cache, augment=augment, **told)
+    return train, data.Images(validation, images.cache, **told)
+
+
+def _begin(cfg: DictConfig, fold: int, state: Path, processes: Processes) -> loop.Fold:
+    """Build the network and what trains it, as new or as it was saved."""
+    net = model.build(
+        cfg.model.arch,
+        _model_kwargs(cfg),
+        list(cfg.model.metadata),
+        pretrained=cfg.model.pretrained and not state.exists(),
+        weights=cfg.model.weights,
+    )
+    classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
+    classes = data.auxiliary_classes(list(cfg.model.auxiliary))
+    run = loop.Fold(cfg, fold, classifier, classes, processes)
+    run.resume(state)
+    return run
 
 
 def _predict_best(
@@ -128,7 +158,9 @@ def _check_parts(fold: int, training: pd.DataFrame, validation: pd.DataFrame) ->
         raise DataError(f"Fold {fold} shares {len(shared)} patients between its parts.")
 
 
-def _model_kwargs(cfg: DictConfig, outputs: int) -> dict[str, Any]:
+def _model_kwargs(cfg: DictConfig) -> dict[str, Any]:
+    """Return timm's arguments: an output for cancer, then the auxiliary targets' classes."""
+    outputs = 1 + sum(data.auxiliary_classes(list(cfg.model.auxiliary)))
     kwargs = {"num_classes": outputs, "in_chans": int(cfg.model.in_chans)}
     for name in ("drop_rate", "drop_path_rate"):
         if cfg.model[name]:

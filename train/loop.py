@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from train import metrics, randomness, sampling
+from train import data, metrics, randomness, sampling
 from train.checkpoint import write_tensors
 from train.data import Images, Item
 from train.errors import ConfigError, DataError, TrainError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from omegaconf import DictConfig
 
+_LOOK = 16  # steps between looks at the loss
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -82,6 +83,7 @@ class Fold:
         decay = cfg.trainer.ema
         self.average = MovingAverage(classifier.net, decay) if decay else None
         self.progress = Progress()
+        self.losses = torch.zeros((), dtype=torch.float64, device=self.device)
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
@@ -107,10 +109,25 @@ class Fold:
             self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
         )
 
+    def settle(self) -> None:
+        """Add up the losses of the last steps; TrainError where they are no number.
+
+        Not after each step: a GPU would have to stop for it.
+        """
+        self.progress.loss += float(self.losses)
+        self.losses.zero_()
+        if not math.isfinite(self.progress.loss):
+            raise TrainError(
+                f"The loss is {self.progress.loss} in epoch {self.progress.epoch}, by step "
+                f"{self.progress.step}, of fold {self.fold}. Lower optimizer.lr, set trainer.clip, "
+                "or train in fp32 or bf16."
+            )
+
     # --- what resuming needs ---------------------------------------------------------------
 
     def save(self, path: Path) -> None:
         """Save the whole state; all processes call it, the first writes."""
+        self.settle()
         draws = self.processes.gather(randomness.state())
         if not self.processes.first:
             return
@@ -158,12 +175,12 @@ def fit(
 ) -> None:
     """Train a fold to its last epoch.
 
-    `breasts` are the validation part's rows; `keep` is called when the monitored metric is the
-    best so far, `report` with each epoch's metrics.
+    `breasts` are the validation part's rows; `keep` is called when the monitored metric is at
+    its best, `report` after each epoch.
     """
     cfg, progress = run.cfg, run.progress
     epochs = sampling.Epochs(run.processes.rank, run.processes.count)
-    loader = _loader(train, cfg.data.workers, batch_sampler=epochs)
+    loader = data.loader(train, epochs, cfg.data.workers)
     while progress.epoch < cfg.trainer.epochs:
         batches = sampling.plan(
             train.targets.numpy().astype(np.int64),
@@ -192,6 +209,7 @@ def train_epoch(run: Fold, loader: DataLoader[Item], batches: int, state: Path) 
     cfg, progress = run.cfg, run.progress
     steps = math.ceil(batches / cfg.trainer.accumulate)
     images, waited = 0, 0.0
+    rate = run.schedule.rate(progress.epoch)
     begun = asked = time.monotonic()
     run.step_model.train()
     pending: list[Item] = []
@@ -203,36 +221,33 @@ def train_epoch(run: Fold, loader: DataLoader[Item], batches: int, state: Path) 
         images += len(item.row)
         if len(pending) == cfg.trainer.accumulate or not left:
             rate = run.schedule.step(progress.epoch + progress.step / steps)
-            progress.loss += _step(run, pending)
+            take_step(run, pending)
             pending = []
             progress.step += 1
+            if progress.step % _LOOK == 0:
+                run.settle()
             if cfg.trainer.save_steps and progress.step % cfg.trainer.save_steps == 0:
                 run.save(state)
         asked = time.monotonic()
+    run.settle()
     seconds = time.monotonic() - begun
     return {
         "train_loss": progress.loss / max(progress.step, 1),
-        "lr": rate if images else run.schedule.rate(progress.epoch),
+        "lr": rate,
         "images_per_s": run.processes.count * images / max(seconds, 1e-9),
         "busy": 1 - waited / max(seconds, 1e-9),
         "seconds": seconds,
     }
 
 
-def _step(run: Fold, items: list[Item]) -> float:
-    """Take one optimizer step over some batches; return their mean loss."""
-    total = 0.0
+def take_step(run: Fold, items: list[Item]) -> None:
+    """Take one optimizer step over some batches."""
     for item in items:
-        item = Item(*(part.to(run.device, non_blocking=True) for part in item))
+        item = item.to(run.device)
         with run.autocast():
             loss = run.loss(run.step_model(*_inputs(run, item)), item) / len(items)
         run.scaler.scale(loss).backward()
-        total += float(loss.detach())
-    if not math.isfinite(total):
-        raise TrainError(
-            f"The loss is {total} in epoch {run.progress.epoch}, step {run.progress.step} of fold "
-            f"{run.fold}. Lower optimizer.lr, set trainer.clip, or train in fp32 or bf16."
-        )
+        run.losses += loss.detach()
     run.scaler.unscale_(run.optimizer)
     if run.cfg.trainer.clip:
         nn.utils.clip_grad_norm_(run.classifier.parameters(), run.cfg.trainer.clip)
@@ -241,7 +256,6 @@ def _step(run: Fold, items: list[Item]) -> float:
     run.optimizer.zero_grad(set_to_none=True)
     if run.average is not None:
         run.average.update(run.classifier.net)
-    return total
 
 
 @torch.inference_mode()
@@ -252,8 +266,9 @@ def predict(run: Fold, images: Images) -> NDArray[np.float64]:
     size = 2 * run.cfg.trainer.batch
     batches = [list(mine[start : start + size]) for start in range(0, len(mine), size)]
     parts = []
-    for item in _loader(images, run.cfg.data.workers, batch_sampler=batches):
-        item = Item(*(part.to(run.device, non_blocking=True) for part in item))
+    run.processes.share_buffers(run.classifier)
+    for batch in data.loader(images, batches, run.cfg.data.workers):
+        item = batch.to(run.device)
         with run.autocast():
             parts.append((item.row.cpu(), run.classifier(*_inputs(run, item)).float().cpu()))
     found = [pair for shares in run.processes.gather(parts) for pair in shares]
@@ -281,21 +296,3 @@ def measure(
 
 def _inputs(run: Fold, item: Item) -> tuple[Tensor, ...]:
     return (item.image, item.table) if run.cfg.model.metadata else (item.image,)
-
-
-def _loader(images: Images, workers: int, batch_sampler: Any) -> DataLoader[Item]:
-    # A generator of its own: a loader must not draw from the stream that dropout draws from.
-    return DataLoader(
-        images,
-        batch_sampler=batch_sampler,
-        num_workers=workers,
-        collate_fn=collate,
-        generator=torch.Generator(),
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=workers > 0,
-    )
-
-
-def collate(items: list[Item]) -> Item:
-    """Join items to a batch."""
-    return Item(*(torch.stack(parts) for parts in zip(*items, strict=True)))

@@ -54,6 +54,12 @@ class Processes:
         distributed.all_gather_object(found, mine)
         return found
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give all processes the first one's running statistics."""
+        if self.count > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.count > 1:

@@ -99,9 +99,10 @@ def _conflicts(problem: Problem) -> list[str]:
     if not found:
         return []
     ways = (
-        "Ways out: ask for a release that accepts the image's version; or bring your own with "
-        "--no-delta (it hides the image's version from the runner, and what the image compiled "
-        "against it may break); or choose an image that has it."
+        "Ways out: ask for a release that accepts the image's version; or bring your own: name the "
+        f"package in {who} and end its line with `# replace` (the runner then sees yours, and what "
+        "the image built against its own may break); or bring everything with --no-delta; or use "
+        "an image that has it."
     )
     return [*(f"{line}." for line in dict.fromkeys(found)), ways]
 

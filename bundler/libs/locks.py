@@ -73,7 +73,7 @@ def _table(values: dict[str, Any]) -> str:
             lines.append(f"{key} = [\n{items}]\n")
         elif value not in (None, []):
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(lines)
+    return "".join(lines).replace("\x7f", "\\u007f")  # the one character that only TOML refuses
 
 
 def read(path: Path) -> Lock | None:

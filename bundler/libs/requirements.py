@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from bundler.errors import InputError
 from bundler.libs.sources import Sources
 
+REPLACE = re.compile(r"#\s*replace\s*$", re.IGNORECASE)
 COMMENT = re.compile(r"(^|\s)#.*$")
 INCLUDE = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-c"}
 INDEX = {
@@ -38,12 +39,13 @@ class Requirements:
     wanted: tuple[Requirement, ...]
     constraints: tuple[Requirement, ...]
     sources: Sources
+    replaced: frozenset[str] = frozenset()  # brought even where the image has them: `# replace`
 
     def lines(self) -> list[str]:
         """Return the content in one order and spelling: what a resolution depends on."""
         wanted = [write(requirement) for requirement in self.wanted]
         constraints = [f"-c {write(requirement)}" for requirement in self.constraints]
-        return sorted(wanted) + sorted(constraints)
+        return [*sorted(wanted), *sorted(constraints), *(f"# {n}" for n in sorted(self.replaced))]
 
     def named(self, name: str) -> list[Requirement]:
         """Return the requirements of a package that the user wrote."""
@@ -61,6 +63,7 @@ def read(path: Path) -> Requirements:
     """Read a requirements file and what it includes. Raises InputError with file and line."""
     wanted: list[Requirement] = []
     constraints: list[Requirement] = []
+    replaced: set[str] = set()
     places: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
     for entry in _entries(path, "-r", 0):
         if entry.option:
@@ -68,6 +71,8 @@ def read(path: Path) -> Requirements:
         else:
             found = constraints if entry.kind == "-c" else wanted
             found.append(_parse(entry))
+            if entry.replaces:
+                replaced.add(canonicalize_name(found[-1].name))
     if not wanted:
         raise InputError(f"{path} asks for nothing: write one requirement on each line.")
     sources = Sources(
@@ -76,7 +81,11 @@ def read(path: Path) -> Requirements:
         links=tuple(places["links"]),
     )
     return Requirements(
-        path=path, wanted=tuple(wanted), constraints=tuple(constraints), sources=sources
+        path=path,
+        wanted=tuple(wanted),
+        constraints=tuple(constraints),
+        sources=sources,
+        replaced=frozenset(replaced),
     )
 
 
@@ -87,6 +96,7 @@ class _Entry:
     line: int
     kind: str  # -r or -c
     option: str = ""
+    replaces: bool = False
 
     @property
     def where(self) -> str:
@@ -103,16 +113,19 @@ def _entries(path: Path, kind: str, depth: int) -> Iterator[_Entry]:
             f"{path} cannot be read ({error}). Name the requirements with --requirements, or "
             "write what the notebook's image lacks there, one requirement on each line."
         ) from error
-    for line, content in _logical_lines(text):
-        entry = _Entry(text=content, path=path, line=line, kind=kind)
+    for line, content, replaces in _logical_lines(text):
+        entry = _Entry(text=content, path=path, line=line, kind=kind, replaces=replaces)
         if content.startswith("-"):
             yield from _option(entry, depth)
         else:
             yield entry
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (number of its first line, content) without comments, continued lines joined."""
+def _logical_lines(text: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield (number of its first line, content without its comment, whether that is `# replace`).
+
+    Continued lines are joined.
+    """
     pending, first = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         first = first or number
@@ -121,10 +134,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             continue
         content = COMMENT.sub("", pending + line).strip()
         if content:
-            yield first, content
+            yield first, content, bool(REPLACE.search(line))
         pending, first = "", 0
     if pending.strip():
-        yield first, pending.strip()
+        yield first, pending.strip(), False
 
 
 def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:

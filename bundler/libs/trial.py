@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> None:
 
 def why_not(modules: list[str]) -> str | None:
     """Return why modules cannot be imported, in a process of their own, or None."""
+    if not modules:
+        return "it holds no module"
     command = [sys.executable, "-W", "ignore", "-c", IMPORT, *modules]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)

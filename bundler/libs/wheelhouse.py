@@ -1,25 +1,20 @@
 """wheelhouse.txt → lock → wheels → bundle: the flow of `rsna-bundle libs`."""
 
-import shutil
-import tarfile
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bundler import atomic, bundle, target
 from bundler.bundle import Built
-from bundler.errors import BundlerError, CheckError
+from bundler.errors import CheckError
 from bundler.libs import (
     advisories,
-    cache,
     closure,
     downloads,
     effects,
     locks,
+    parcels,
     proof,
     requirements,
     sbom,
@@ -37,11 +32,8 @@ from bundler.libs.solution import Problem, solve
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
-from inference.boot import bundle as reader
-from inference.boot.install import WHEELS_ARCHIVE
 
-STALE = 6 * 3600  # seconds; no run takes as long
-MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
+CAPTURE = "run what `rsna-bundle target capture --script` prints in a notebook to have its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +45,7 @@ class Wheelhouse:
     path: Path  # of the lock
     proof: Proof
     changes: tuple[str, ...] = ()  # from the lock that was there
+    estimate: bool = False  # the target is one
 
     def summary(self) -> str:
         """Return some lines for people."""
@@ -62,6 +55,8 @@ class Wheelhouse:
         head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
         moved = [f"lock: {line}" for line in self.changes]
+        if self.estimate:
+            notes.append(f"note: {self.lock.target} is an estimate; {CAPTURE}")
         return "\n  ".join([head, *moved, *self.proof.lines(), *notes])
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,6 +64,7 @@ class Wheelhouse:
         built = self.built.as_dict() if self.built else {"changed": False}
         return built | {
             "target": self.lock.target,
+            "estimate": self.estimate,
             "lock": str(self.path),
             "packages": {pin.name: pin.version for pin in self.lock.pins},
             "provided": {item.name: item.version for item in self.lock.provided},
@@ -81,6 +77,10 @@ class Wheelhouse:
 def build(options: LibsOptions) -> Wheelhouse:
     """Write the libs bundle, resolving only where an input has changed. Raises BundlerError."""
     machine = target.load(options.target, options.requirements.parent)
+    return replace(_build(options, machine), estimate=machine.estimate)
+
+
+def _build(options: LibsOptions, machine: Target) -> Wheelhouse:
     asked = requirements.read(options.requirements)
     inputs = digest_inputs(asked, machine, options)
     lock = locks.read(options.lock)
@@ -103,46 +103,15 @@ def build(options: LibsOptions) -> Wheelhouse:
     if same := stamps.unchanged(options.out, lock.text(), options.proof):
         moved = write_lock(lock, options.lock)
         return Wheelhouse(built=same[0], lock=lock, path=options.lock, proof=same[1], changes=moved)
-    with candidate(options.out) as place:
-        with parcel(files, sbom.write(lock, found)) as parcelled:
+    with parcels.candidate(options.out) as place:
+        with parcels.parcel(files, sbom.write(lock, found)) as parcelled:
             made = bundle.write(place, "libs", parcelled, details(lock, machine))
-        check_hashes(made, lock)
+        parcels.check_hashes(made, lock)
         tried = prove(made, machine, found, places, options)
-        built = put_in_place(made, options.out)
+        built = parcels.put_in_place(made, options.out)
     moved = write_lock(lock, options.lock)
     stamps.record(built, lock.text(), tried)
     return Wheelhouse(built=built, lock=lock, path=options.lock, proof=tried, changes=moved)
-
-
-@contextmanager
-def candidate(out: Path) -> Iterator[Path]:
-    """Yield a place beside `out` for a bundle that is yet to be tried."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
-        if time.time() - left.stat().st_mtime > STALE:
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        yield Path(folder) / out.name
-
-
-def check_hashes(made: Built, lock: Lock) -> None:
-    """Check that what was bundled is what was locked. Raises BundlerError."""
-    held = [part for file in made.bundle.files for part in (file, *file.members)]
-    digests = {file.sha256 for file in held}
-    for pin in (*lock.pins, *lock.build):
-        if pin.sha256 not in digests:
-            raise BundlerError(
-                f"{pin.file} in the cache ({cache.wheel(pin.sha256, pin.file)}) is not the file "
-                "that was locked. Delete it, and run `rsna-bundle libs` again."
-            )
-
-
-def put_in_place(made: Built, out: Path) -> Built:
-    """Move a bundle that was tried to its place, unless the same lies there already."""
-    if bundle.is_whole(out, made.bundle.id):
-        return replace(made, bundle=reader.read(out), changed=False)
-    atomic.replace_folder(made.bundle.folder, out)
-    return replace(made, bundle=reader.read(out))
 
 
 def prove(
@@ -151,8 +120,7 @@ def prove(
     """Install and import the bundle, where that can be done here."""
     if not options.proof:
         return Proof(skipped=proof.NO_PROOF)
-    known = machine if options.delta else replace(machine, installed=())
-    return proof.prove(made.bundle.folder, known, found, places)
+    return proof.prove(made.bundle.folder, machine, found, places)
 
 
 def audit(lock: Lock, options: LibsOptions) -> None:
@@ -203,7 +171,7 @@ def resolve(
     """Resolve anew; what an old lock pinned for the same target is kept unless it is upgraded."""
     problem = Problem(
         asked=asked,
-        target=machine,
+        target=machine.without(asked.replaced),
         sources=places,
         resolver=options.resolver,
         delta=options.delta,
@@ -258,7 +226,7 @@ def examine(
     for_build = {pin.file for pin in lock.build}
     own = [wheel for wheel in found if wheel.path.name not in for_build]
     stand_ins = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not is_wheel(pin)]
-    known = machine if options.delta else replace(machine, installed=())
+    known = machine.without(asked.replaced if options.delta else machine.packages)
     reached = closure.examine(known, asked.wanted, [*own, *stand_ins], asked.path.name)
     closure.check(reached)
     return replace(
@@ -294,25 +262,6 @@ def remarks(
 def is_wheel(pin: Pin) -> bool:
     """Say whether a pin's file is a wheel; the rest are sdists that travel."""
     return pin.file.endswith(".whl")
-
-
-@contextmanager
-def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
-    """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
-        bill_path = Path(folder) / sbom.NAME
-        bill_path.write_text(bill, encoding="utf-8")
-        if len(files) <= MOST_WHEELS:
-            yield {**files, sbom.NAME: bill_path}
-            return
-        archive = Path(folder) / WHEELS_ARCHIVE
-        with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, path in sorted(files.items()):
-                entry = tarfile.TarInfo(name)
-                entry.size = path.stat().st_size
-                with path.open("rb") as stream:
-                    tar.addfile(entry, stream)
-        yield {WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}
 
 
 def details(lock: Lock, machine: Target) -> dict[str, Any]:

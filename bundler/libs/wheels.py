@@ -2,6 +2,7 @@
 
 import csv
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,8 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler.errors import InputError
+
+ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,34 @@ class Wheel:
 
     @cached_property
     def modules(self) -> tuple[str, ...]:
-        """Return the names that can be imported from the wheel, without private ones."""
-        found = set()
-        for member in self.members:
-            parts = PurePosixPath(member).parts
-            if len(parts) > 2 and parts[0].endswith(".data") and parts[1] in ("purelib", "platlib"):
-                parts = parts[2:]
-            stem = parts[0].split(".")[0]
-            is_module = len(parts) == 1 and parts[0].endswith((".py", ".so", ".pyd"))
-            is_package = len(parts) == 2 and parts[1].startswith("__init__.")
-            if (is_module or is_package) and stem.isidentifier() and not stem.startswith("_"):
-                found.add(stem)
-        return tuple(sorted(found))
+        """Return what can be imported: the topmost packages and modules, of namespaces, too.
+
+        Private ones and tests count where there is nothing else.
+        """
+        homes = {home for home in map(_home, self.members) if home}
+        packages = {home for home, is_package in homes if is_package}
+        top = {
+            home
+            for home, is_package in homes
+            if (is_package or len(home) == 1)
+            and not any(home[:depth] in packages for depth in range(1, len(home)))
+        }
+        public = {home for home in top if not home[-1].startswith("_") and home[0] not in ASIDE}
+        return tuple(sorted(".".join(home) for home in public or top))
+
+
+def _home(member: str) -> tuple[tuple[str, ...], bool] | None:
+    """Return a member's dotted name in parts and whether it is a package; None for other files."""
+    parts = PurePosixPath(member).parts
+    if parts[0].endswith(".data"):
+        parts = parts[2:] if parts[1:2] in (("purelib",), ("platlib",)) else ()
+    if not parts or not parts[-1].endswith((".py", ".so", ".pyd")):
+        return None
+    stem = parts[-1].split(".")[0]
+    home = parts[:-1] if stem == "__init__" else (*parts[:-1], stem)
+    if not home or not all(part.isidentifier() for part in home):
+        return None
+    return home, stem == "__init__"
 
 
 def read(path: Path) -> Wheel:
@@ -71,7 +90,7 @@ def read(path: Path) -> Wheel:
             folder = _dist_info(path, members)
             metadata = archive.read(f"{folder}/METADATA").decode("utf-8", errors="replace")
             record = archive.read(f"{folder}/RECORD").decode("utf-8", errors="replace")
-    except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise _refused(path, f"it cannot be read as a wheel: {error}") from error
     wheel = _checked(path, metadata, members)
     _check_record(path, record, members, folder)
@@ -83,6 +102,8 @@ def _dist_info(path: Path, members: tuple[str, ...]) -> str:
     found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
     if len(found) != 1:
         raise _refused(path, f"it has {len(found)} .dist-info folders")
+    if canonicalize_name(found[0].split("-")[0]) != parse_wheel_filename(path.name)[0]:
+        raise _refused(path, f"its metadata lie in {found[0]}")
     return found[0]
 
 

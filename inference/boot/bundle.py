@@ -54,6 +54,13 @@ class Bundle:
     files: tuple[File, ...]
     details: dict[str, Any]
 
+    def path(self, name: str) -> Path:
+        """Return where the file of this true name lies (it is verified elsewhere)."""
+        for file in self.files:
+            if file.name == name:
+                return self.folder / file.shipped
+        raise BundleError(f"The {self.kind} bundle in {self.folder} has no {name}; build it again.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:

@@ -25,6 +25,11 @@ def estimate(image: DicomImage) -> tuple[int, int]:
 
 def _largest(pixels: np.ndarray, sign: int, span: int) -> int:
     """Return the largest of `sign` × pixels that is no overshoot."""
+    first = int(pixels.argmax() if sign > 0 else pixels.argmin())
+    row, column = divmod(first, pixels.shape[1])
+    corner = pixels[row : row + 2, column : column + 2]
+    if corner.size == 4 and np.ptp(corner) == 0:  # air, most often
+        return sign * int(corner[0, 0])
     agreed = _agreed(pixels, sign)
     beyond = np.argwhere(pixels > agreed) if sign > 0 else np.argwhere(pixels < -agreed)
     if not len(beyond):

@@ -1,6 +1,7 @@
 """The part of a DICOM file before its pixel data: what is needed to read and interpret them."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,13 +143,15 @@ def _read_elements(source: Source, start: int, implicit: bool, little: bool) -> 
     source.seek(start)
     stop = cast("Callable[..., bool]", lambda tag, vr, length: tag >= 0x7FE00000)
     try:
-        return read_dataset(
-            source,  # type: ignore[arg-type]
-            implicit,
-            little,
-            stop_when=stop,
-            specific_tags=list(TAGS.values()),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd character sets and the like
+            return read_dataset(
+                source,  # type: ignore[arg-type]
+                implicit,
+                little,
+                stop_when=stop,
+                specific_tags=list(TAGS.values()),
+            )
     except ImageError:
         raise
     except Exception as error:  # on damaged files pydicom raises almost anything

@@ -42,9 +42,9 @@ def test_predicts_each_image_by_its_own_pixels(
         images, [[model]], workers, batch_size=4, progress=lambda now: seen.append(now.done)
     )
     for index, image in enumerate(images):
-        # The left half is bright over `share` of the whole width; share 0 is a blank image.
+        # Bright over `share` of the width; the edge may be blurred by a column, 1/16 of the half.
         expected = min(1.0, 2 * shares[image.image_id])
-        assert outcome.probabilities[index] == pytest.approx(expected, abs=0.04)
+        assert outcome.probabilities[index] == pytest.approx(expected, abs=0.07)
     assert outcome.done == outcome.total == 17
     assert sum(outcome.transfer_syntaxes.values()) == 17
     assert set(outcome.seconds) >= {"read", "decode", "prepare", "predict"}

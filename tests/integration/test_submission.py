@@ -89,7 +89,7 @@ def test_submission_predicts_what_the_laptop_predicts(
 
 def test_builds_twice_with_one_id(demonstrated: Demo, tmp_path: Path) -> None:
     manifest = json.loads((demonstrated.out / "model" / "bundle.json").read_text())
-    name = manifest["models"][0]["checkpoint"]["name"]
+    name = manifest["models"][0]["checkpoints"][0]["name"]
     demo.build_bundles(tmp_path, demonstrated.out / "runs" / name)
     for kind in ("libs", "model", "code"):
         again = json.loads((tmp_path / kind / "bundle.json").read_text())

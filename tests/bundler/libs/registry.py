@@ -25,6 +25,12 @@ class Registry:
         self.release = threading.Event()
         self.as_html = False
         self.url = ""
+        self.server: ThreadingHTTPServer
+
+    def close(self) -> None:
+        """Stop answering."""
+        self.server.shutdown()
+        self.server.server_close()
 
     def add(
         self, file: tuple[str, bytes], *, yanked: str | None = None, python: str | None = None
@@ -169,12 +175,12 @@ def serving() -> Iterator[Registry]:
     handler = type("Handler", (_Handler,), {"registry": registry})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    registry.server = server
     registry.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield registry
     finally:
-        server.shutdown()
+        registry.close()
         thread.join()
-        server.server_close()

@@ -55,6 +55,18 @@ def test_wheels_are_installed_and_imported(libs: Libs, registry: Registry, folde
     assert again.proof == made.proof
 
 
+def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> None:
+    registry.add(wheel("present", "1.0"))
+    registry.add(wheel("present", "2.0", body="assert True\n"))
+    registry.add(wheel("fine", "1.0", ["present>=2"], body="import present\n"))
+    image = like_host({"present": "1.0"})
+
+    made = libs("fine", "present  # replace", target=image, proof=True)
+
+    assert made.proof.imported == ("fine", "present")
+    assert made.built.bundle.details["shadowed"] == ["present 1.0 → 2.0"]
+
+
 def test_sdist_that_travels_is_built_offline(libs: Libs, registry: Registry) -> None:
     registry.add(wheel("tinybuild", "1.0"))
     registry.add(

@@ -37,6 +37,14 @@ def test_pips_syntax_is_read(tmp_path: Path) -> None:
     assert found.sources.links == (str(tmp_path / "wheels"),)
 
 
+def test_line_that_replaces_is_an_input(tmp_path: Path) -> None:
+    plain, replacing = read(tmp_path, "numpy\n"), read(tmp_path, "NumPy  # replace\n")
+
+    assert replacing.replaced == {"numpy"}
+    assert plain.replaced == frozenset()
+    assert plain.lines() != replacing.lines()
+
+
 def test_order_and_comments_do_not_change_the_lines(tmp_path: Path) -> None:
     assert read(tmp_path, "a\nb # x\n").lines() == read(tmp_path, "# y\nB\n\na\n").lines()
 

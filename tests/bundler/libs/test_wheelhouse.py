@@ -102,6 +102,21 @@ def test_no_delta_says_what_it_hides_and_breaks(libs: Libs, registry: Registry) 
     assert "the image's torch 2.11.0+cu128 needs numpy>=2; the bundle would bring 1.26.4" in notes
 
 
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_one_package_replaces_the_images(libs: Libs, registry: Registry, resolver: str) -> None:
+    made = libs(
+        "albumentations==1.3.0",
+        "numpy<2  # replace",
+        target=make_target(installed=IMAGE),
+        resolver=resolver,
+    )
+
+    assert [pin.name for pin in made.lock.pins] == ["albumentations", "numpy"]
+    assert [item.name for item in made.lock.provided] == ["tqdm"]
+    assert made.built.bundle.details["shadowed"] == ["numpy 2.1.3 → 1.26.4"]
+    assert any("the image's torch" in note for note in made.lock.notes)
+
+
 def test_nothing_is_asked_or_written_when_nothing_changed(
     libs: Libs, registry: Registry, folder: Path
 ) -> None:
@@ -245,8 +260,7 @@ def test_constraints_and_includes_hold(libs: Libs, registry: Registry, folder: P
 # --- sdists ---
 
 
-@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
-@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize(("suffix", "resolver"), [(".zip", "pip-tools"), (".tar.gz", "uv")])
 def test_pure_sdist_becomes_a_wheel(
     libs: Libs, registry: Registry, suffix: str, resolver: str
 ) -> None:
@@ -553,3 +567,21 @@ def test_folder_of_links_needs_no_index(libs: Libs, folder: Path) -> None:
         finally:
             del os.environ["PIP_NO_INDEX"]
         assert made.lock.pins[0].sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_uvs_cache_answers_without_a_network_and_says_so(
+    libs: Libs, registry: Registry, folder: Path
+) -> None:
+    libs("pydicom", "numpy")
+    registry.close()
+    (folder / "wheelhouse.lock").unlink()
+
+    made = libs("pydicom")
+
+    assert [pin.version for pin in made.lock.pins] == ["3.0.2"]
+    assert any("No network" in note for note in made.lock.notes)
+
+
+def test_estimate_is_called_one(libs: Libs, registry: Registry) -> None:
+    assert "is an estimate" in libs("pydicom", target=make_target(estimate=True)).summary()
+    assert "is an estimate" not in libs("pydicom", target=make_target()).summary()

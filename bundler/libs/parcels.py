@@ -1,0 +1,71 @@
+"""Files → bundle: how a wheelhouse travels, and how it takes its place."""
+
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bundler import atomic, bundle
+from bundler.bundle import Built
+from bundler.errors import BundlerError
+from bundler.libs import cache, sbom
+from bundler.libs.locks import Lock
+from inference.boot import bundle as reader
+from inference.boot.install import WHEELS_ARCHIVE
+
+STALE = 6 * 3600  # seconds; no run takes as long
+MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
+
+
+@contextmanager
+def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
+    """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
+        bill_path = Path(folder) / sbom.NAME
+        bill_path.write_text(bill, encoding="utf-8")
+        if len(files) <= MOST_WHEELS:
+            yield {**files, sbom.NAME: bill_path}
+            return
+        archive = Path(folder) / WHEELS_ARCHIVE
+        with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, path in sorted(files.items()):
+                entry = tarfile.TarInfo(name)
+                entry.size = path.stat().st_size
+                with path.open("rb") as stream:
+                    tar.addfile(entry, stream)
+        yield {WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}
+
+
+@contextmanager
+def candidate(out: Path) -> Iterator[Path]:
+    """Yield a place beside `out` for a bundle that is yet to be tried."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
+        if time.time() - left.stat().st_mtime > STALE:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        yield Path(folder) / out.name
+
+
+def check_hashes(made: Built, lock: Lock) -> None:
+    """Check that what was bundled is what was locked. Raises BundlerError."""
+    held = [part for file in made.bundle.files for part in (file, *file.members)]
+    digests = {file.sha256 for file in held}
+    for pin in (*lock.pins, *lock.build):
+        if pin.sha256 not in digests:
+            raise BundlerError(
+                f"{pin.file} in the cache ({cache.wheel(pin.sha256, pin.file)}) is not the file "
+                "that was locked. Delete it, and run `rsna-bundle libs` again."
+            )
+
+
+def put_in_place(made: Built, out: Path) -> Built:
+    """Move a bundle that was tried to its place, unless the same lies there already."""
+    if bundle.is_whole(out, made.bundle.id):
+        return replace(made, bundle=reader.read(out), changed=False)
+    atomic.replace_folder(made.bundle.folder, out)
+    return replace(made, bundle=reader.read(out))

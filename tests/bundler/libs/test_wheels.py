@@ -1,0 +1,152 @@
+"""Reading wheels and locks: what is in them, and what is wrong with them."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.errors import InputError
+from bundler.libs import locks, wheels
+from bundler.libs.locks import Lock, Provided
+from bundler.libs.resolution import Pin
+from tests.bundler.libs.packages import wheel
+
+
+def written(folder: Path, file: tuple[str, bytes], name: str | None = None) -> Path:
+    path = folder / (name or file[0])
+    path.write_bytes(file[1])
+    return path
+
+
+def test_metadata_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path, wheel("Some_Thing", "1.0", ["numpy>=2", 'x; extra == "e"']))
+
+    found = wheels.read(path)
+
+    assert (found.name, found.version) == ("some-thing", "1.0")
+    assert [str(need) for need in found.requires] == ["numpy>=2", 'x; extra == "e"']
+    assert found.modules == ("Some_Thing",)
+
+
+def test_folded_fields_and_descriptions_are_told_apart() -> None:
+    text = "Name: x\nLicense: one\n        two\nRequires-Dist: a\nRequires-Dist: b\n\nName: y\n"
+
+    found = wheels.Wheel(Path("x.whl"), "x", "1", text, ())
+
+    assert found.headers == {"name": ["x"], "license": ["one\ntwo"], "requires-dist": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("members", "modules"),
+    [
+        (["six.py"], ("six",)),
+        (["a/__init__.py", "a/b/__init__.py", "a/c.py", "tests/__init__.py"], ("a",)),
+        (["google/auth/__init__.py", "google/auth/x.py"], ("google.auth",)),
+        (["_cffi.abi3.so", "_pkg/__init__.py"], ("_cffi", "_pkg")),
+        (["cv2/__init__.py", "cv2.cpython-313-x86_64-linux-gnu.so"], ("cv2",)),
+        (["x-1.data/purelib/p/__init__.py", "x-1.data/scripts/run.py"], ("p",)),
+        (["nvidia/cublas/lib/libcublas.so.12", "x/data.json"], ()),
+    ],
+)
+def test_what_can_be_imported(members: list[str], modules: tuple[str, ...]) -> None:
+    assert wheels.Wheel(Path("x.whl"), "x", "1", "", tuple(members)).modules == modules
+
+
+def test_wheels_that_disagree_with_themselves_are_refused(tmp_path: Path) -> None:
+    good = wheel("odd", "1.0")
+    cases = {
+        "does not list": wheel("odd", "1.0", record_lacks="odd/__init__.py"),
+        "metadata say 'other 1.0'": wheel("odd", "1.0", metadata_name="other"),
+        "cannot be read as a wheel": ("odd-1.0-py3-none-any.whl", good[1][:100]),
+        "lie in odd-1.0.dist-info": ("even-1.0-py3-none-any.whl", good[1]),
+        "metadata say 'odd 1.0'": ("odd-2.0-py3-none-any.whl", good[1]),
+        "0 .dist-info folders": ("odd-1.0-py3-none-any.whl", b"PK\5\6" + bytes(18)),
+    }
+    for said, file in cases.items():
+        with pytest.raises(InputError) as caught:
+            wheels.read(written(tmp_path, file))
+        assert said in str(caught.value)
+
+
+def test_member_that_record_lists_must_be_there(tmp_path: Path) -> None:
+    path = written(tmp_path, wheel("odd", "1.0", files={"odd/gone.py": "a = 1\n"}))
+    with zipfile.ZipFile(path) as source:
+        kept = {name: source.read(name) for name in source.namelist() if name != "odd/gone.py"}
+    with zipfile.ZipFile(path, "w") as target:
+        for name, content in kept.items():
+            target.writestr(name, content)
+
+    with pytest.raises(InputError, match=r"lacks odd/gone\.py of its RECORD"):
+        wheels.read(path)
+
+
+@given(content=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "odd-1.0-py3-none-any.whl"
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        wheels.read(path)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(note=st.lists(TEXT, max_size=3), via=st.lists(TEXT, max_size=3), name=TEXT)
+def test_lock_is_read_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, note: list[str], via: list[str], name: str
+) -> None:
+    pin = Pin(name=name, version="1", file="f", sha256="0", bytes=3, via=tuple(via))
+    lock = Lock(
+        target=name,
+        target_digest="d",
+        python="3.13.1",
+        inputs="i",
+        resolver="uv",
+        pins=(pin,),
+        provided=(Provided(name=name, version="2", via=tuple(via)),),
+        build=(pin,),
+        notes=tuple(note),
+    )
+    path = tmp_path_factory.mktemp("lock") / "wheelhouse.lock"
+    path.write_text(lock.text(), encoding="utf-8", newline="")
+
+    assert locks.read(path) == lock
+
+
+@pytest.mark.parametrize("text", ["[", "format = 2", "format = 1", "format = 1\npackage = 3"])
+def test_broken_lock_says_how_to_mend_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "wheelhouse.lock").write_text(text)
+
+    with pytest.raises(InputError, match="Restore it from git"):
+        locks.read(tmp_path / "wheelhouse.lock")
+
+
+def test_changes_are_listed_target_first() -> None:
+    def lock(python: str, **versions: str) -> Lock:
+        pins = tuple(
+            Pin(name=name, version=version, file=f"{name}-{version}.whl", sha256=version)
+            for name, version in versions.items()
+        )
+        provided = (Provided(name="gone", version="5"),)
+        return Lock(
+            target="image",
+            target_digest=python,
+            python=python,
+            inputs="",
+            resolver="uv",
+            pins=pins,
+            provided=provided,
+        )
+
+    old = lock("3.12.1", same="1", moved="1", gone="1")
+    new = lock("3.13.1", same="1", moved="2", new="1")
+
+    assert locks.changes(None, new) == []
+    assert locks.changes(old, old) == []
+    first, *rest = locks.changes(old, new)
+    assert "Python 3.12.1 → 3.13.1" in first
+    assert rest == ["- gone 1: the image has 5", "moved 1 → 2", "+ new 1"]
