@@ -91,13 +91,26 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     if arch.startswith(FIXED_SIZE):
         kwargs["img_size"] = size
     normalize = {"mean": 0.449, "std": 0.226, "scale": 1 / 255}
-    network = Folds([model.build(arch, kwargs)], normalize=normalize, channels=3, half=half).eval()
+    net = settle(model.build(arch, kwargs), size)
+    network = Folds([net], normalize=normalize, channels=3, half=half).eval()
     path = folder / f"{arch}-{'fp16' if half else 'fp32'}.onnx"
     start = time.perf_counter()
     exported = graph.export(network, size, 0, arch)
     graph.strip(exported)
     graph.write(exported, path, {})
     return network, path, time.perf_counter() - start
+
+
+def settle(net: Any, size: tuple[int, int]) -> Any:
+    """Let a network's batch norms see some images, so that its answers are not all the same."""
+    import torch
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over what was seen
+    with torch.no_grad():
+        net.train()(torch.randn(4, 3, *size))
+    return net.eval()
 
 
 def _runtimes(

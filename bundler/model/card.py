@@ -86,9 +86,11 @@ def render(card: Mapping[str, Any]) -> str:
         *_curve_rows(card["out_of_fold"]),
         [
             "parity",
-            f"{parity['probability_max']:.0e} in probability, {parity['logit_max']:.0e} in logits "
-            f"at most, ranks {parity['rank_agreement']:.3f}, over {parity['images']} images "
-            f"({parity['real']} real); {parity['tolerance']:.0e} is allowed",
+            f"{parity['probability_max']:.0e} in probability at most (mean "
+            f"{parity['probability_mean']:.0e}), {parity['logit_max']:.0e} in logits (mean "
+            f"{parity['logit_mean']:.0e}), ranks {parity['rank_agreement']:.3f}, over "
+            f"{parity['images']} images ({parity['real']} real); "
+            f"{parity['tolerance']:.0e} is allowed",
         ],
     ]
     return "\n".join([*align(rows), *warnings(card)])

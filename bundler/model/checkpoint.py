@@ -6,6 +6,7 @@ safetensors. Always `weights_only`: a pickle that needs more is refused.
 
 import argparse
 import hashlib
+import math
 import pickle
 import re
 from collections.abc import Mapping
@@ -28,6 +29,16 @@ STATE_KEYS = (
     "module",
 )
 _ARCH_KEYS = ("arch", "architecture", "model_name", "timm_model", "backbone", "encoder")
+# What this project's own format holds, by type.
+_NUMBER, _MAYBE = (int, float), type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("model_kwargs", "preprocess", "normalize", "metrics"), (Mapping,)),
+    **dict.fromkeys(("fold", "epoch"), (int, _MAYBE)),
+    **dict.fromkeys(("run_id", "commit"), (str, _MAYBE)),
+    "arch": (str,),
+    "prevalence": (*_NUMBER, _MAYBE),
+    "dirty": (bool, _MAYBE),
+}
 _HEAD = 512  # bytes looked at to tell what a file really is
 _WAY_OUT = (
     "Load it where it was trained, in an environment you trust, and save the weights alone: "
@@ -102,14 +113,24 @@ def _read_ours(path: Path, content: Mapping[str, Any]) -> Checkpoint:
             f"{FORMAT}; write it with train.checkpoint.save."
         )
     source = "model" if content.get("ema") is None else "ema"
+    columns = content.get("metadata_columns") or []
+    wrong = [name for name, kinds in _KINDS.items() if not isinstance(content[name], kinds)]
+    wrong += [] if _is_state(content[source]) else [source]
+    wrong += [] if all(isinstance(name, str) for name in columns) else ["metadata_columns"]
+    if wrong:
+        raise InputError(
+            f"The checkpoint {path} holds something else than it should as {', '.join(wrong)}; "
+            "write it with train.checkpoint.save."
+        )
     return Checkpoint(
         path=path,
-        state=content[source],
+        state=_tensors(content[source]),
         ours=True,
         source=source,
         when=path.stat().st_mtime,
-        metadata_columns=tuple(content.get("metadata_columns") or ()),
-        **{name: content[name] for name in (*own, *more)},
+        metrics=_find_metrics(content),
+        metadata_columns=tuple(columns),
+        **{name: content[name] for name in (*own, *more) if name != "metrics"},
     )
 
 
@@ -250,7 +271,7 @@ def _find_metrics(said: Mapping[str, Any]) -> dict[str, float]:
     if not isinstance(metrics, Mapping):
         return {}
     pairs = ((str(key), _float(value)) for key, value in metrics.items())
-    return {key: value for key, value in pairs if value is not None}
+    return {key: value for key, value in pairs if value is not None and math.isfinite(value)}
 
 
 def _float(value: Any) -> float | None:

@@ -14,6 +14,7 @@ from bundler.errors import InputError
 from bundler.model import (
     architecture,
     card,
+    checkpoint,
     decision,
     golden,
     graph,
@@ -74,6 +75,7 @@ def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say
 
 def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ensemble]:
     """Return what becomes one file each: all folds merged, or each apart."""
+    _check_apart(checkpoints)
     resolved = [recipe.resolve(one, options) for one in checkpoints]
     recipes, prevalences = zip(*resolved, strict=True)
     if options.ensemble == "merge":
@@ -86,6 +88,18 @@ def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ense
             zip(checkpoints, recipes, prevalences, strict=True)
         )
     ]
+
+
+def _check_apart(checkpoints: Sequence[Checkpoint]) -> None:
+    """Refuse a checkpoint that is named twice, or lies there under two names."""
+    known: dict[str, Checkpoint] = {}
+    for one in checkpoints:
+        other = known.setdefault(checkpoint.digest(one.path), one)
+        if other is not one:
+            raise InputError(
+                f"{one.path} and {other.path} are the same checkpoint: it would count twice in "
+                "the mean. Leave one out."
+            )
 
 
 def _check_alike(checkpoints: Sequence[Checkpoint], recipes: Sequence[Recipe]) -> None:

@@ -50,7 +50,7 @@ class Cases:
 def draw(preprocess: Mapping[str, Any], count: int) -> npt.NDArray[np.uint8]:
     """Return uint8 [count, H, W]: phantoms as a model gets them, read from DICOM files."""
     config = PreprocessConfig.from_dict(dict(preprocess))
-    files = (_dicom(number, *DICOMS[number % len(DICOMS)][1:]) for number in range(count))
+    files = (draw_dicom(number, *DICOMS[number % len(DICOMS)][1:]) for number in range(count))
     return np.stack([load(io.BytesIO(file), [config]).inputs[0] for file in files])
 
 
@@ -58,7 +58,7 @@ def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> N
     """Write the DICOM files and note the hash of the pixels that each model gets from them."""
     configs = [PreprocessConfig.from_dict(dict(how.preprocess)) for how in recipes.values()]
     for number, (name, syntax, photometric) in enumerate(DICOMS):
-        (folder / name).write_bytes(_dicom(100 + number, syntax, photometric))
+        (folder / name).write_bytes(draw_dicom(100 + number, syntax, photometric))
         inputs = load(folder / name, configs).inputs
         hashes = [fingerprint(pixels) for pixels in inputs]
         prepared = dict(zip(recipes, hashes, strict=True))
@@ -100,7 +100,7 @@ def affordable(network: Folds, size: Sequence[int], width: int) -> int:
 
 
 @functools.cache
-def _dicom(seed: int, syntax: str, photometric: str) -> bytes:
+def draw_dicom(seed: int, syntax: str, photometric: str) -> bytes:
     """Return a phantom's DICOM file."""
     side = "LR"[seed % 2]
     pixels = phantom.draw(seed, SIZE, laterality=side, contrast=(seed % 4) / 4)

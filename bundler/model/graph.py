@@ -130,6 +130,8 @@ def _quiet() -> Iterator[None]:
             # torch 2.13's exporter trips over deprecations of its own.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            # Both inputs share one batch: that its name is used once is right.
+            warnings.filterwarnings("ignore", message="# The axis name")
             yield
     finally:
         logger.setLevel(level)

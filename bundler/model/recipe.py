@@ -1,5 +1,6 @@
 """The recipe: how weights become a prediction. What is not known is asked for, never assumed."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -149,7 +150,8 @@ def _check_normalize(
     values: dict[str, Any] = {"scale": float(normalize["scale"])}
     for name in ("mean", "std"):
         numbers = _numbers(normalize[name])
-        if len(numbers) not in (1, channels) or (name == "std" and min(numbers) <= 0):
+        fits = len(numbers) in (1, channels) and all(map(math.isfinite, numbers))
+        if not fits or (name == "std" and min(numbers) <= 0):
             raise UsageError(
                 f"The {name} {_show(normalize[name])} of {checkpoint.path} must be one number "
                 f"or one for each of {channels} channels" + (", above 0." if name == "std" else ".")

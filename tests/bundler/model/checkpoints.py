@@ -1,5 +1,6 @@
 """Small checkpoints, in this project's format and in the formats of others."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,18 @@ TOLD: dict[str, Any] = {
 }
 
 
-def net(arch: str = ARCH, seed: int = 0, **kwargs: Any) -> torch.nn.Module:
-    """Return a network with weights by seed, its batch norms as if they had seen images."""
+def net(
+    arch: str = ARCH, seed: int = 0, metadata_columns: Sequence[str] = (), **kwargs: Any
+) -> torch.nn.Module:
+    """Return a network with weights by seed, as if it had been trained a while.
+
+    Its batch norms have seen images, and the layer scales of ConvNeXt do not silence its blocks.
+    """
     torch.manual_seed(seed)
-    made = model.build(arch, {"num_classes": 1, "in_chans": 1, **kwargs})
+    made = model.build(arch, {"num_classes": 1, "in_chans": 1, **kwargs}, metadata_columns)
+    for name, parameter in made.named_parameters():
+        if name.endswith("gamma"):
+            torch.nn.init.constant_(parameter, 0.3)
     for name, value in made.named_buffers():
         if name.endswith("running_mean"):
             value.normal_(0, 0.1)
@@ -54,7 +63,8 @@ def save(path: Path, *, seed: int = 0, **changes: Any) -> Path:
         "dirty": False,
         "config": {},
     } | changes
-    values.setdefault("model", net(values["arch"], seed, **values["model_kwargs"]).state_dict())
+    if "model" not in values:
+        values["model"] = net(values["arch"], seed, **values["model_kwargs"]).state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(path, checkpoint.Checkpoint(**values))
     return path

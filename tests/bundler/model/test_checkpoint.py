@@ -1,6 +1,7 @@
 """Reading what others saved, and refusing what is no checkpoint."""
 
 import argparse
+import contextlib
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from bundler.errors import InputError
@@ -151,6 +154,45 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         "lacks model_kwargs",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", 5),
+        ("model", {"weight": "none"}),
+        ("arch", None),
+        ("metrics", "good"),
+        ("fold", "first"),
+        ("normalize", [0.5, 0.5]),
+        ("prevalence", "natural"),
+        ("metadata_columns", [1]),
+    ],
+)
+def test_our_own_format_is_checked_by_type(name: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"something else than it should as {name}"):
+        checkpoint.read(save(tmp_path / "a.pt", **{"model": net().state_dict(), name: value}))
+
+
+def test_undefined_metrics_are_left_out(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.pt", metrics={"pfbeta": 0.5, "roc_auc": float("nan"), "note": "x"})
+    assert checkpoint.read(path).metrics == {"pfbeta": 0.5}
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_bytes_are_read_or_refused(data: st.DataObject, tmp_path: Path) -> None:
+    """Never an error of ours, and never another one: a small checkpoint, damaged."""
+    path = tmp_path / "damaged.pth"
+    torch.save({"state_dict": {"fc.weight": torch.zeros(2, 2)}, "epoch": 3}, path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    with contextlib.suppress(InputError):
+        checkpoint.read(path)
 
 
 @pytest.mark.parametrize("what", BAD)

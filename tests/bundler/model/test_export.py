@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bundler.errors import CheckError, InputError, UsageError
-from bundler.model import export, graph, parity
+from bundler.model import export, golden, graph, parity
 from inference import predict
 from inference.boot import bundle as reader
 from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net, options, save
@@ -152,7 +152,11 @@ def test_folds_that_differ_are_not_merged(
 
 
 def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path: Path) -> None:
-    half = build(checkpoint, out=tmp_path / "bundle", precision="fp16")
+    for name, syntax, photometric in golden.DICOMS:
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(golden.draw_dicom(7, syntax, photometric))
+    half = build(checkpoint, out=tmp_path / "bundle", precision="fp16", images=tmp_path / "images")
+    assert entry(half)["parity"]["real"] == 2
     sizes = [(folder / "model.onnx").stat().st_size for folder in (half, place)]
     assert sizes[0] < 0.6 * sizes[1]  # of a tiny network the graph itself weighs
     ((model,),) = predict.load(reader.read(half), "cpu")
@@ -225,6 +229,12 @@ def test_a_binary_output_asks_for_a_threshold(checkpoint: Path, tmp_path: Path) 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     message = r"none\.pt cannot be read: No such file"
     refuse(InputError, message, tmp_path / "bundle", tmp_path / "none.pt")
+
+
+def test_a_checkpoint_named_twice_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.pt"
+    copy.write_bytes(checkpoint.read_bytes())
+    refuse(InputError, "are the same checkpoint", tmp_path / "bundle", checkpoint, copy)
 
 
 def test_a_dry_run_writes_nothing(checkpoint: Path, tmp_path: Path) -> None:

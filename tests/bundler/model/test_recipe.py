@@ -94,7 +94,13 @@ def test_softmax_wants_two_outputs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("mean", (0.1, 0.2)), ("std", (0.0,)), ("prevalence", 1.5), ("preset", "best")],
+    [
+        ("mean", (0.1, 0.2)),
+        ("mean", (float("nan"),)),
+        ("std", (0.0,)),
+        ("prevalence", 1.5),
+        ("preset", "best"),
+    ],
 )
 def test_what_makes_no_sense_is_refused(name: str, value: Any, bare: Path) -> None:
     with pytest.raises(UsageError, match=name):
