@@ -63,7 +63,7 @@ class Client:
 
     def call(self, what: str, function: Callable[[], T], *, attempts: int | None = None) -> T:
         """Return what a call answers; transient failures are tried again. Raises KaggleError."""
-        with _muffled(), _time_limits():
+        with quietly():
             return retried(what, function, self.say, attempts)
 
     def ask(self, what: str, function: Callable[[Any], T], *, attempts: int | None = None) -> T:
@@ -78,7 +78,7 @@ class Client:
 
 def connect(say: Say = lambda text: None) -> Client:
     """Sign in by any of the client's ways. Raises CredentialsError, KaggleError."""
-    with _muffled(), _time_limits():
+    with quietly():
         return retried("sign in", lambda: _sign_in(say), say)
 
 
@@ -244,6 +244,13 @@ def clock_warning(response: Any) -> str:
 
 
 # --- surroundings ---
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Let the client neither print results nor wait forever."""
+    with _muffled(), _time_limits():
+        yield
 
 
 @contextlib.contextmanager
