@@ -45,7 +45,9 @@ def publish(settings: Settings, dist: Path, kinds: Sequence[str], say: Say) -> P
     return Publication(datasets=tuple(publish_all(client, settings, folders)))
 
 
-def publish_all(client: Client, settings: Settings, folders: dict[str, Path]) -> Iterator[Published]:
+def publish_all(
+    client: Client, settings: Settings, folders: dict[str, Path]
+) -> Iterator[Published]:
     """Publish folders by their kind, in order."""
     places = refs(client, settings, tuple(folders))
     for kind, folder in folders.items():
@@ -56,8 +58,6 @@ def check(folders: dict[str, Path]) -> None:
     """Raise for a folder that holds no bundle of its kind, before anything is sent."""
     for kind, folder in folders.items():
         if not (folder / reader.MANIFEST).is_file():
-            raise InputError(
-                f"{folder} holds no bundle. Build it with `rsna-bundle {kind}` first."
-            )
+            raise InputError(f"{folder} holds no bundle. Build it with `rsna-bundle {kind}` first.")
         if (found := reader.read(folder).kind) != kind:
             raise InputError(f"{folder} holds a {found} bundle, not a {kind} bundle.")

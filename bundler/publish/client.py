@@ -148,9 +148,7 @@ def _api_class() -> Any:
 # --- failures ---
 
 
-def retried(
-    what: str, function: Callable[[], T], say: Say, attempts: int | None = None
-) -> T:
+def retried(what: str, function: Callable[[], T], say: Say, attempts: int | None = None) -> T:
     """Call until it works, or fails for good: KaggleError says why, and what to do."""
     from requests.exceptions import RequestException
 
@@ -268,10 +266,10 @@ def _time_limits() -> Iterator[None]:
 
     original = HTTPAdapter.send
 
-    def send(self: Any, request: Any, *args: Any, timeout: Any = None, **rest: Any) -> Any:
-        return original(self, request, *args, timeout=timeout or (CONNECT, SILENCE), **rest)
+    def send(self: Any, request: Any, *, timeout: Any = None, **rest: Any) -> Any:
+        return original(self, request, timeout=timeout or (CONNECT, SILENCE), **rest)
 
-    HTTPAdapter.send = send  # type: ignore[method-assign, assignment]
+    HTTPAdapter.send = send  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """A code competition: may one submit, submit a notebook's version once, wait for its score."""
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,9 +79,8 @@ def submit(client: Client, slug: str, version: Version, message: str) -> int:
     of a few a day.
     """
     before = {entry.ref for entry in submissions(client, slug)}
-    send = lambda: client.api.competition_submit_code(  # noqa: E731
-        FILE, message, slug, str(version.ref), version.number, quiet=True
-    )
+    words = (FILE, message, slug, str(version.ref), version.number)
+    send = functools.partial(client.api.competition_submit_code, *words, quiet=True)
     for _ in range(3):
         try:
             answer = client.call(f"submit {version.ref}", send, attempts=1)

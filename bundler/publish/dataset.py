@@ -6,6 +6,7 @@ and every file is listed with its size (or, where an upload was unpacked, each o
 """
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -124,13 +125,9 @@ def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
     files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
     client.say(f"{bundle.kind} {bundle.id[:12]}: sending {files} files, {size / 1e6:.1f} MB")
     with _staged(bundle, ref) as folder, _upload_state(folder.parent / "state"):
-        quiet = not client.verbose
-        if exists:
-            send = lambda: client.api.dataset_create_version(  # noqa: E731 - one of two
-                str(folder), notes(bundle), quiet=quiet
-            )
-        else:
-            send = lambda: client.api.dataset_create_new(str(folder), quiet=quiet)  # noqa: E731
+        words = (str(folder), notes(bundle)) if exists else (str(folder),)
+        make = client.api.dataset_create_version if exists else client.api.dataset_create_new
+        send = functools.partial(make, *words, quiet=not client.verbose)
         answer = client.call(f"make a version of {ref}", send)
     if (answer.status or "").lower() != "ok":
         raise KaggleError(
@@ -247,10 +244,8 @@ def sizes(client: Client, ref: Ref) -> dict[str, int]:
     found: dict[str, int] = {}
     token = None
     while True:
-        page = client.call(
-            f"list the files of {ref}",
-            lambda token=token: client.api.dataset_list_files(str(ref), token, PAGE),
-        )
+        look = functools.partial(client.api.dataset_list_files, str(ref), token, PAGE)
+        page = client.call(f"list the files of {ref}", look)
         if page.error_message:
             raise KaggleError(f"Kaggle cannot list the files of {ref}: {page.error_message}")
         found |= {str(file.name): int(file.total_bytes) for file in page.files}

@@ -4,6 +4,7 @@ The client exits with 0 when a push is refused, and turns the internet on where 
 nothing; so a push counts only when the text that Kaggle holds is the one that was sent.
 """
 
+import functools
 import json
 import re
 import time
@@ -278,7 +279,8 @@ def fetch(client: Client, version: Version, place: Path, pattern: str = "") -> l
             raise InputError(f"{version.ref} has an output with an unsafe name: {name!r}.")
         target = place / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        client.call(f"fetch {name} of {version.ref}", lambda u=url, t=target: _download(u, t))
+        get = functools.partial(_download, url, target)
+        client.call(f"fetch {name} of {version.ref}", get)
         found.append(target)
     return found
 
@@ -293,7 +295,7 @@ def read_output(client: Client, ref: Ref, name: str) -> bytes | None:
         raise
     if name not in listed:
         return None
-    return client.call(f"fetch {name} of {ref}", lambda: _get_url(listed[name]).content)
+    return client.call(f"fetch {name} of {ref}", lambda: bytes(_get_url(listed[name]).content))
 
 
 def _outputs(client: Client, ref: Ref) -> Iterator[tuple[str, str]]:

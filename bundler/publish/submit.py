@@ -1,5 +1,6 @@
 """From a commit to a score: build, rehearse, publish, push, wait, submit, wait, write down."""
 
+import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,9 +146,7 @@ def build(settings: Settings, options: SubmitOptions, say: Say) -> None:
             f"There is no model bundle in {model}. Build it first: `rsna-bundle model --ckpt PATH`."
         )
     say(libs.build(_libs_options(settings)).summary())
-    built = snapshot.build(
-        settings.root, settings.dist / "code", allow_dirty=options.allow_dirty
-    )
+    built = snapshot.build(settings.root, settings.dist / "code", allow_dirty=options.allow_dirty)
     say(built.summary())
 
 
@@ -195,13 +194,11 @@ def rehearsed(settings: Settings) -> None:
     if run is None:
         raise CheckError("This version cannot rehearse; submit with --no-rehearse.")
     from bundler.notebook import submission
-    from bundler.rehearse.options import RehearseOptions
 
-    submission.write(
-        settings.dist, settings.dist / "notebook", submission.runner_options(settings)
-    )
+    options = importlib.import_module("bundler.rehearse.options").RehearseOptions
+    submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
     out = settings.dist / "rehearsal"
-    result = run(RehearseOptions(settings=settings, dist=settings.dist, out=out, quiet=True))
+    result = run(options(settings=settings, dist=settings.dist, out=out, quiet=True))
     if not result.passed:
         raise CheckError(f"The rehearsal failed; nothing was sent. Its report lies in {out}.")
 

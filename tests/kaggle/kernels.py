@@ -99,7 +99,9 @@ class Kernels:
         """Return a notebook's versions."""
         runs = self.all.get(f"{owner}/{slug}")
         if not runs:
-            raise Refused(403, "Permission 'kernels.get' was denied")  # so says Kaggle of absent ones
+            raise Refused(
+                403, "Permission 'kernels.get' was denied"
+            )  # so says Kaggle of absent ones
         return runs
 
     def latest(self, body: dict[str, Any]) -> Run:

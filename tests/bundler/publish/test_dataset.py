@@ -3,13 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from bundler.errors import InputError, UsageError
-from bundler.publish import bundles, dataset, slugs
-from bundler.publish.client import KaggleError, connect
-from bundler.settings import Datasets, Settings
-from inference.boot import bundle as reader
+from bundler.publish import bundles, dataset
+from bundler.settings import Settings
 from tests.kaggle.server import USER, Kaggle
 
 MakeBundle = Callable[..., Path]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.errors import CheckError, UsageError
-from bundler.publish import bundles, kernel, push, status
+from bundler.errors import CheckError
+from bundler.publish import bundles, push, status
 from bundler.publish.bundles import KINDS
 from bundler.settings import Settings
 from tests.kaggle.server import COMPETITION, USER, Kaggle
