@@ -25,7 +25,7 @@ IMPOSSIBLE_ZEROS = bytes(16)
 
 
 def is_complete(data: memoryview | bytes) -> bool:
-    """Say whether EOI ends the stream, padded or not; libjpeg makes up what is cut off, silently."""
+    """Say whether EOI ends the stream, padded or not; libjpeg silently makes up what is cut."""
     return b"\xff\xd9" in bytes(data[-16:])
 
 
