@@ -120,7 +120,8 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
     """Resolve; where a newer release exists only as an sdist, build it and resolve again."""
     for _ in range(ROUNDS):
         try:
-            pins, offline = _resolve(problem, links)
+            with _asked_ahead(problem):
+                pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
             if not _add_sdists(problem, links, _wheelless(error.said, problem)):
                 if links.refused:
@@ -132,6 +133,22 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
         if offline or not _add_newer(problem, links, brought):
             return pins, offline
     return pins, offline
+
+
+@contextmanager
+def _asked_ahead(problem: Problem) -> Iterator[None]:
+    """Ask for the newest releases while the resolver works: the answers are kept for later."""
+
+    def ask(name: str) -> None:
+        with contextlib.suppress(NetworkError):  # who needs the answer asks again, and says so
+            releases.newest(problem.sources, name)
+
+    names = {canonicalize_name(need.name) for need in problem.asked.wanted}
+    provided = problem.target.packages if problem.delta else {}
+    with ThreadPoolExecutor(8) as pool:
+        for name in sorted(names - provided.keys()):
+            pool.submit(ask, name)
+        yield
 
 
 def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
