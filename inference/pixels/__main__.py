@@ -1,21 +1,25 @@
-"""`python -m inference.pixels --decoders`: which decoder reads which transfer syntax here."""
+"""`python -m inference.pixels --decoders`: which decoder reads which transfer syntax here, and why.
+
+The first that is installed is used; a spare one is where those above it are not.
+"""
 
 import argparse
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from inference.pixels.decoders import DECODERS, SUPPORTED, UNCOMPRESSED, find_decoders
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of decoders."""
     parser = argparse.ArgumentParser(prog="python -m inference.pixels", description=__doc__)
     parser.add_argument("--decoders", action="store_true", required=True, help="print the table")
-    parser.parse_args()
+    parser.parse_args(arguments)
     print_decoders()
 
 
 def print_decoders() -> None:
-    """Print, for each transfer syntax, the decoders in the order in which they are tried."""
+    """Print, for each transfer syntax, the decoders in the order of preference."""
     from pydicom.uid import UID
 
     for syntax in sorted(SUPPORTED, key=lambda uid: [int(part) for part in uid.split(".")]):
@@ -26,8 +30,8 @@ def print_decoders() -> None:
         for row in DECODERS:
             if syntax not in row.syntaxes:
                 continue
-            state = "used" if available[:1] == [row] else "next" if row in available else "missing"
-            print(f"    {state:<10} {row.name}: {_installed(row.distribution)}")
+            state = "used" if available[:1] == [row] else "spare" if row in available else "missing"
+            print(f"    {state:<10} {row.name} ({_installed(row.distribution)}): {row.why}")
 
 
 def _installed(distribution: str) -> str:

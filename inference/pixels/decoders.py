@@ -1,7 +1,9 @@
 """Which decoder for which transfer syntax: one row each, the fastest first.
 
-A decoder takes the bytes of one frame, whose own header was checked against the data set
-(`inference.pixels.stored`), and returns rows × columns as the stream holds them.
+The first row that is installed decodes, and no other after it: where it refuses a stream, a laxer
+one would guess. GDCM and libjpeg are not among them: slower, and the latter GPL. A decoder takes
+the bytes of one frame, whose own header was held against the data set (`inference.pixels.stored`),
+and returns rows × columns as the stream holds them.
 """
 
 from collections.abc import Callable
@@ -62,6 +64,7 @@ class Decoder:
     module: str
     syntaxes: frozenset[str]
     decode: Callable[[Bytes, Layout], np.ndarray]
+    why: str
     codec: str = ""  # the flag in imagecodecs that says whether the codec was built in
     reduce: Callable[[Bytes, Layout, int], np.ndarray] | None = None
 
@@ -164,6 +167,7 @@ DECODERS = (
         module="imagecodecs",
         syntaxes=RLE,
         decode=_decode_rle,
+        why="the only one here",
         codec="DICOMRLE",
     ),
     Decoder(
@@ -172,6 +176,7 @@ DECODERS = (
         module="imagecodecs",
         syntaxes=JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS,
         decode=_decode_jpeg8,
+        why="the fastest: half of dicomsdl's time, a fifth of libjpeg's",
         codec="JPEG8",
     ),
     Decoder(
@@ -180,6 +185,7 @@ DECODERS = (
         module="imagecodecs",
         syntaxes=JPEG_LS,
         decode=_decode_jpegls,
+        why="the only one here",
         codec="JPEGLS",
     ),
     Decoder(
@@ -188,6 +194,7 @@ DECODERS = (
         module="imagecodecs",
         syntaxes=WAVELET,
         decode=_decode_jpeg2k,
+        why="OpenJPEG like the others, in the package that JPEG Lossless needs",
         codec="JPEG2K",
     ),
     Decoder(
@@ -196,6 +203,7 @@ DECODERS = (
         module="openjpeg",
         syntaxes=WAVELET,
         decode=_decode_openjpeg,
+        why="OpenJPEG, as fast",
     ),
     Decoder(
         name="pillow (OpenJPEG)",
@@ -203,6 +211,7 @@ DECODERS = (
         module="PIL",
         syntaxes=WAVELET,
         decode=_decode_pillow,
+        why="OpenJPEG, after a detour; reduces by itself where no view is possible",
         reduce=_reduce_pillow,
     ),
     Decoder(
@@ -211,5 +220,6 @@ DECODERS = (
         module="dicomsdl",
         syntaxes=JPEG_LOSSLESS,
         decode=partial(_decode_dicomsdl, syntax=JPEG_LOSSLESS_SV1),
+        why="twice the time of jpeg8",
     ),
 )

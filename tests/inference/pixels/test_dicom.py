@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
+from inference.pixels import __main__ as table
 from inference.pixels import decoders, dicom, stored
 from inference.pixels.errors import ImageError
 from inference.pixels.header import Window
@@ -288,7 +289,16 @@ def test_each_decoder_alone(
             assert np.array_equal(alone.pixels, pixels)
 
 
-def test_the_table_of_decoders_names_what_is_missing(
+def test_the_table_of_decoders_says_which_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    table.main(["--decoders"])
+    printed = capsys.readouterr().out
+    for uid in decoders.SUPPORTED:
+        assert f"{uid}  {UID(uid).name}" in printed
+    assert printed.count("    used") == len(decoders.SUPPORTED)
+    assert "spare      dicomsdl (dicomsdl " in printed
+
+
+def test_a_decoder_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = dicoms.write(tmp_path / "a.dcm", dicoms.draw(20, 10), dicoms.JPEG_LOSSLESS_SV1)
