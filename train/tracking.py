@@ -214,8 +214,12 @@ class Tracker:
             return
         self._known.add(_identity(event))
         try:
-            with (self.out / SPOOL).open("a") as spool:
-                spool.write(json.dumps(vars(event)) + "\n")
+            with (self.out / SPOOL).open("ab+") as spool:
+                if spool.tell():
+                    spool.seek(-1, os.SEEK_END)
+                    if spool.read() != b"\n":
+                        spool.write(b"\n")  # after a line that a kill cut short
+                spool.write(json.dumps(vars(event)).encode() + b"\n")
         except OSError as error:
             raise StorageError(f"{self.out / SPOOL} could not be written: {error}.") from error
 

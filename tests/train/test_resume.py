@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from train import checkpoint
-from train.errors import ConfigError
+from train.errors import ConfigError, StorageError
 
 ROOT = Path(__file__).resolve().parents[2]
 STOCHASTIC = [
@@ -94,3 +95,19 @@ def test_two_processes_train_together(train, small, tmp_path):
     found, oof = outcome(tmp_path / "runs" / "demo")
     assert found.epoch in (0, 1)
     assert oof.count("\n") > 20
+
+
+def test_a_disk_that_fills_up_stops_the_training_and_spares_the_checkpoint(learn, small):
+    # The kernel refuses to write beyond this: a checkpoint fits, the state with Adam's does not.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"fold0\.state could not be written"):
+            learn(*small)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    out = Path("runs/demo")
+    assert checkpoint.load(next(out.glob("fold0_epoch00_*.pt"))).epoch == 0
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    learn(*small)
+    assert (out / "oof.csv").exists()

@@ -106,14 +106,16 @@ def test_an_epoch_told_twice_is_tracked_once(tmp_path, store):
         assert tracker.send()
     with (tmp_path / tracking.SPOOL).open("a") as spool:
         spool.write('{"kind": "metr')  # cut short by a kill
-    assert Tracker(tmp_path, uri, "rsna-breast", "run").send()
+    tracker = Tracker(tmp_path, uri, "rsna-breast", "run")
+    tracker.metrics({"loss": 0.25}, step=4)
+    assert tracker.send()
     # The state was lost: everything is sent again, and nothing is there twice.
     state = (tmp_path / tracking.SENT).read_text()
-    (tmp_path / tracking.SENT).write_text(state.replace('"sent": 3', '"sent": 0'))
+    (tmp_path / tracking.SENT).write_text(state.replace('"sent": 4', '"sent": 0'))
     assert tracking.reopen(tmp_path).state["sent"] == 0
     assert tracking.reopen(tmp_path).send()
     run, histories, _ = arrived(uri, tracker.run_id)
-    assert histories == {"loss": [(3, 0.5)]}
+    assert histories == {"loss": [(3, 0.5), (4, 0.25)]}
     assert run.data.params == {"seed": "0"}
 
 
