@@ -164,12 +164,25 @@ def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path
     assert reader.read(half).details["golden"]["predictions"][0]["tolerance"]["cpu"] == 5e-3
 
 
-def test_int8_is_an_option_where_its_parity_holds(checkpoint: Path, tmp_path: Path) -> None:
-    place = build(checkpoint, out=tmp_path / "bundle", precision="int8")
-    ((model,),) = predict.load(reader.read(place), "cpu")
-    np.testing.assert_allclose(model.predict(some_images()), expected(some_images()), atol=5e-3)
-    assert (place / "model.onnx").stat().st_size < 1e6
+def with_head(path: Path, factor: float) -> Path:
+    """Write a checkpoint whose last layer is larger or smaller by a factor."""
+    state = net().state_dict()
+    state["fc.weight"] *= factor
+    return save(path, model=state)
+
+
+def test_int8_is_an_option_where_its_parity_holds(tmp_path: Path) -> None:
+    calm = with_head(tmp_path / "calm.pt", 0.1)
+    place = build(calm, out=tmp_path / "bundle", precision="int8")
+    assert 0 < entry(place)["parity"]["probability_max"] <= 5e-3
+    assert (place / "model.onnx").stat().st_size < 1e6  # 1.5 MB in float32
     assert [trace for trace in TRACES if trace in words(place / "model.onnx")] == []
+
+
+def test_int8_is_refused_where_its_parity_does_not_hold(tmp_path: Path) -> None:
+    loud = with_head(tmp_path / "loud.pt", 10)
+    message = r"int8 is off by \S+ in probability .* Export with --precision fp32"
+    refuse(CheckError, message, tmp_path / "bundle", loud, precision="int8")
 
 
 def test_large_weights_lie_beside_the_graph(
