@@ -36,6 +36,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=7, help="of each quick command")
     parser.add_argument("--cold", action="store_true", help="also download everything, twice")
     options = parser.parse_args(argv)
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        del os.environ[name]  # the registry alone, however this machine is set up
+    os.environ["PIP_CONFIG_FILE"] = os.devnull
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-benchmark-") as name:
         folder = Path(name)
         path = folder / "wheelhouse.txt"

@@ -52,17 +52,25 @@ class Built:
         }
 
 
-def write(place: Path, kind: str, files: Mapping[str, Path], details: Mapping[str, Any]) -> Built:
+def write(
+    place: Path,
+    kind: str,
+    files: Mapping[str, Path],
+    details: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Built:
     """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
 
-    The files are copied. A bundle of the same id that lies there already is left alone.
+    The files are copied. A bundle of the same id that lies there already is left alone. `known`
+    holds the content (`sha256`, `members`) of files that need not be read to be described.
     """
     if len(files) >= MOST_FILES:
         raise BundlerError(
             f"A {kind} bundle of {len(files)} files is more than Kaggle takes ({MOST_FILES} at "
             "the top level, the manifest among them)."
         )
-    entries = [describe(name, path) for name, path in sorted(files.items())]
+    known = known or {}
+    entries = [describe(name, path, known.get(name)) for name, path in sorted(files.items())]
     manifest: dict[str, Any] = {"format": FORMAT, "kind": kind, "files": entries, **details}
     manifest["id"] = reader.content_id(manifest)
     manifest["tool"] = inference.__version__
@@ -96,25 +104,27 @@ def shipped_name(name: str) -> str:
     return name + SHIPPED_SUFFIX if name.lower().endswith(UNPACKED) else name
 
 
-def describe(name: str, path: Path) -> dict[str, Any]:
+def describe(name: str, path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return a file's entry in the manifest."""
     entry: dict[str, Any] = {"name": name, "shipped": shipped_name(name)}
     entry["bytes"] = path.stat().st_size
+    if known:
+        return {**entry, **known}
     with path.open("rb") as stream:
-        return entry | _content(name, stream)
+        return entry | content(name, stream)
 
 
-def _content(name: str, stream: IO[bytes]) -> dict[str, Any]:
+def content(name: str, stream: IO[bytes]) -> dict[str, Any]:
     """Return the digest of a file and, where it is an archive, of its members in turn."""
     digest = hashlib.sha256()
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
-    content: dict[str, Any] = {"sha256": digest.hexdigest()}
+    found: dict[str, Any] = {"sha256": digest.hexdigest()}
     if name.endswith((*ZIPS, *TARS)):
         stream.seek(0)
         members = sorted(_members(name, stream), key=lambda member: str(member["name"]))
-        content["members"] = members
-    return content
+        found["members"] = members
+    return found
 
 
 def _members(name: str, stream: IO[bytes]) -> Iterator[dict[str, Any]]:
@@ -123,12 +133,12 @@ def _members(name: str, stream: IO[bytes]) -> Iterator[dict[str, Any]]:
             for info in archive.infolist():
                 if not info.is_dir():
                     with archive.open(info) as member:
-                        yield {"name": info.filename, **_content(info.filename, member)}
+                        yield {"name": info.filename, **content(info.filename, member)}
     else:
         with tarfile.open(fileobj=stream) as tar:
             for entry in tar:
-                if entry.isfile() and (content := tar.extractfile(entry)):
-                    yield {"name": entry.name, **_content(entry.name, content)}
+                if entry.isfile() and (inner := tar.extractfile(entry)):
+                    yield {"name": entry.name, **content(entry.name, inner)}
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:

@@ -30,6 +30,7 @@ class Settings:
     owner: str | None = None
     competition: str = "rsna-breast-cancer-detection"
     datasets: Datasets = field(default_factory=Datasets)
+    notebook: str = "rsna-bundle-submission"
     target: str = "kaggle-gpu-2026-10"
     hidden_images: int = 32000
     time_limit_hours: float = 9.0

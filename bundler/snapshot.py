@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import inference
-from bundler import bundle, process
+from bundler import bundle, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
 
@@ -37,6 +37,7 @@ def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = Fal
             "Commit or stash the changes, or bundle them as they are with --allow-dirty."
         )
     files = _tree(root, _dirty_tree(root) if changed else commit)
+    secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
     runner = _add_runner(files)
     details = {
         "commit": commit,

@@ -95,8 +95,11 @@ class Target:
         return [{"AMD64": "win_amd64", "ARM64": "win_arm64", "x86": "win32"}[self.machine]]
 
     @property
-    def _newest_platform(self) -> str:
-        return next((name for name in self.platforms if "linux_" not in name[:6]), self.machine)
+    def platform(self) -> str:
+        """Return the best platform tag that an index's wheels have."""
+        return next(
+            (name for name in self.platforms if not name.startswith("linux_")), self.machine
+        )
 
     @functools.cached_property
     def tags(self) -> list[Tag]:
@@ -161,7 +164,7 @@ class Target:
         kind = "an estimate" if self.estimate else "captured"
         memory = f", {self.memory_bytes / 2**30:.0f} GiB" if self.memory_bytes else ""
         gpus = f"; {', '.join(self.gpus)}" if self.gpus else ""
-        tags = f"{self._newest_platform}, {len(self.tags)} tags"
+        tags = f"{self.platform}, {len(self.tags)} tags"
         return "\n".join(
             [
                 f"{self.name} ({kind}) {self.digest[:12]}",

@@ -62,7 +62,7 @@ def train_fold(
 
 @dataclass(frozen=True)
 class Keeper:
-    """Keeps the best checkpoint of a fold in the run's folder, and no other."""
+    """Keeps one checkpoint of a fold in the run's folder: the best, or the last."""
 
     cfg: DictConfig
     images: CachedImages
@@ -70,7 +70,7 @@ class Keeper:
     run_id: str | None
 
     def keep(self, run: loop.Fold, row: dict[str, float]) -> None:
-        """Save the run as its fold's best; what was the best goes when this is on the disk."""
+        """Save the run as its fold's; what was kept before goes when this is on the disk."""
         if not run.processes.first:
             return
         made = self.checkpoint(run, row)

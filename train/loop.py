@@ -176,7 +176,7 @@ def fit(
     """Train a fold to its last epoch.
 
     `breasts` are the validation part's rows; `keep` is called when the monitored metric is at
-    its best, `report` after each epoch.
+    its best (or always, as `trainer.keep` says), `report` after each epoch.
     """
     cfg, progress = run.cfg, run.progress
     epochs = sampling.Epochs(run.processes.rank, run.processes.count)
@@ -197,7 +197,7 @@ def fit(
         run.schedule.end_epoch(row["loss"])
         progress.history.append(row)
         report(row, progress.epoch)
-        if row[cfg.trainer.monitor] > progress.best:
+        if cfg.trainer.keep == "last" or row[cfg.trainer.monitor] > progress.best:
             progress.best, progress.best_epoch = row[cfg.trainer.monitor], progress.epoch
             keep(run, row)
         progress.epoch, progress.step, progress.loss = progress.epoch + 1, 0, 0.0

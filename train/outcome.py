@@ -85,6 +85,7 @@ def check(cfg: DictConfig) -> None:
     """Raise ConfigError for settings that would only be noticed after the first epoch."""
     choices = {
         "trainer.monitor": (cfg.trainer.monitor, ("pfbeta", "best_f1", "pr_auc", "roc_auc")),
+        "trainer.keep": (cfg.trainer.keep, ("best", "last")),
         "trainer.aggregation": (cfg.trainer.aggregation, tuple(metrics.AGGREGATIONS)),
     }
     for key, (value, allowed) in choices.items():

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from train.errors import ConfigError
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -14,8 +16,15 @@ if TYPE_CHECKING:
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Return the resolved configuration in plain types."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    try:
+        found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "a setting"
+        raise ConfigError(
+            f"{key} has no value: {str(error).splitlines()[0]} Give it as {key}=VALUE."
+        ) from error
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 

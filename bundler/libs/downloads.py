@@ -41,18 +41,25 @@ def fetch(pins: Iterable[Pin], sources: Sources, *, quiet: bool = False) -> dict
 def cached(pin: Pin) -> Path | None:
     """Return a pin's file from the cache, where it is there and as it should be."""
     path = cache.wheel(pin.sha256, pin.file)
-    mark = path.with_name(f"{path.name}.verified")
     try:
-        if _state(path) == mark.read_text():
+        if _state(path) == _mark_of(path).read_text():
             return path  # nobody has touched it since it was hashed
     except FileNotFoundError:
         if not path.is_file():
             return None
     if digest(path) == pin.sha256:
-        mark.write_text(_state(path))
+        _mark(path)
         return path
     path.unlink()
     return None
+
+
+def _mark(path: Path) -> None:
+    _mark_of(path).write_text(_state(path))
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.verified")
 
 
 def _state(path: Path) -> str:
@@ -86,9 +93,9 @@ def _fetch(pin: Pin, sources: Sources, bar: "_Bar") -> Path:
             for _ in range(2):  # what an interrupted run left may be wrong: then all of it again
                 if place.is_file():  # another run was faster
                     return place
-                _receive(url, partial, bar)
-                if digest(partial) == pin.sha256:
+                if _receive(url, partial, bar) == pin.sha256:
                     partial.replace(place)
+                    _mark(place)
                     return place
                 partial.write_bytes(b"")
     except web.AbsentError as error:
@@ -138,36 +145,40 @@ def _locked(partial: Path) -> Iterator[None]:
         yield
 
 
-def _receive(url: str, partial: Path, bar: "_Bar") -> None:
-    """Append to `partial` what it lacks, going on where a connection broke off."""
+def _receive(url: str, partial: Path, bar: "_Bar") -> str:
+    """Append to `partial` what it lacks, going on where a connection broke off; its sha256."""
     for attempt in range(TRIES):
         try:
-            _append(url, partial, bar)
-            return
+            return _append(url, partial, bar)
         except web.AbsentError:
             raise
         except NetworkError as error:
             if "answered 416" in str(error):  # all of it was there already
-                return
+                return digest(partial)
             if attempt == TRIES - 1:
                 raise
+    raise AssertionError("the last try returns or raises")
 
 
-def _append(url: str, partial: Path, bar: "_Bar") -> None:
+def _append(url: str, partial: Path, bar: "_Bar") -> str:
     have = partial.stat().st_size
     headers = {"Range": f"bytes={have}-"} if have else {}
     with web.opened(url, headers) as stream:
         goes_on = have and web.status_of(stream) == 206
-        with partial.open("ab" if goes_on else "wb") as sink:
+        with partial.open("r+b", buffering=0) as sink:
+            seen = hashlib.file_digest(sink, "sha256") if goes_on else hashlib.sha256()
             bar.advance(have if goes_on else 0)
+            sink.truncate(sink.tell())
             came = 0
             while chunk := stream.read(CHUNK):
                 sink.write(chunk)
+                seen.update(chunk)
                 came += len(chunk)
                 bar.advance(len(chunk))
         promised = web.headers_of(stream).get("Content-Length")
     if promised and came < int(promised):
         raise NetworkError(f"{web.shown(url)} broke off after {came} of {promised} bytes.")
+    return seen.hexdigest()
 
 
 class _Bar:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.errors import InputError, NetworkError
 from bundler.libs import downloads, effects, index, releases, suggestions
@@ -73,14 +73,19 @@ def _impossible(problem: Problem) -> list[str]:
 
 def _unfitting(problem: Problem, name: str, newest: list[index.File]) -> str:
     """Return which machines the newest release has wheels for."""
-    wheels = sorted(
-        file.name.removesuffix(".whl").split("-", 2)[2] for file in newest if file.is_wheel
-    )
-    have = ", ".join(wheels[:SHOWN]) or "none at all, only an sdist"
+    target = problem.target
+    tags = [tag for file in newest if file.is_wheel for tag in parse_wheel_filename(file.name)[3]]
+    pythons = sorted({tag.interpreter for tag in tags}, key=lambda tag: (len(tag), tag))[::-1]
+    there = sorted({tag.platform for tag in tags if tag.interpreter == target.interpreter})
+    if there:
+        have = f"wheels of {target.interpreter} for {', '.join(there[:SHOWN])}"
+    elif pythons:
+        have = f"wheels for {', '.join(pythons[:SHOWN])}"
+    else:
+        have = "no wheel at all, only an sdist"
     return (
-        f"No release of {name} that is allowed has a wheel for Python "
-        f"{problem.target.short_python} on {problem.target.platforms[0]}; "
-        f"{newest[0].version} has {have}."
+        f"No release of {name} that is allowed has a wheel for Python {target.short_python} on "
+        f"{target.platform}; {newest[0].version} has {have}."
     )
 
 
@@ -90,12 +95,8 @@ def _conflicts(problem: Problem) -> list[str]:
         return []
     who = problem.asked.path.name
     found = list(effects.unmet(problem.target, who, problem.asked.wanted))
-    try:
-        whole = solve(replace(problem, delta=False))
-    except (UnresolvedError, NetworkError):
-        whole = None
-    for pin in whole.pins if whole else ():
-        found += effects.unmet(problem.target, f"{pin.name} {pin.version}", _needs(problem, pin))
+    if not found:  # else all others may only follow from it
+        found = _transitive_conflicts(problem)
     if not found:
         return []
     ways = (
@@ -105,6 +106,19 @@ def _conflicts(problem: Problem) -> list[str]:
         "an image that has it."
     )
     return [*(f"{line}." for line in dict.fromkeys(found)), ways]
+
+
+def _transitive_conflicts(problem: Problem) -> list[str]:
+    """Resolve without the image, and return what that answer needs of the image and lacks."""
+    try:
+        whole = solve(replace(problem, delta=False))
+    except (UnresolvedError, NetworkError):
+        return []
+    return [
+        line
+        for pin in whole.pins
+        for line in effects.unmet(problem.target, f"{pin.name} {pin.version}", _needs(problem, pin))
+    ]
 
 
 def _needs(problem: Problem, pin: Pin) -> tuple[Requirement, ...]:

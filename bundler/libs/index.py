@@ -27,6 +27,7 @@ from bundler.libs.cache import folder
 from bundler.libs.sources import Sources
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, */*;q=0.1"
+PATIENCE = 600  # seconds for which the answer on the newest release will do
 MAX_AGE = re.compile(r"max-age=(\d+)")
 
 
@@ -80,19 +81,23 @@ def newest(sources: Sources, name: str) -> str | None:
             found.append(_newest(_folder_page(url, name)))
             continue
         with contextlib.suppress(web.AbsentError):
-            found.append(_fresh(url, name)["newest"])
+            found.append(_fresh(url, name, patience=PATIENCE)["newest"])
     return max((version for version in found if version), key=Version, default=None)
 
 
-def _fresh(url: str, name: str) -> dict[str, Any]:
+def _fresh(url: str, name: str, patience: float = 0) -> dict[str, Any]:
     """Return what is kept of an index's page, asked again when the index's time for it is over.
 
-    The head is apart from the long list of files, since most questions are about the newest.
+    With `patience`, what was asked in the last so many seconds will do. The head is apart from
+    the long list of files, since most questions are about the newest.
     """
     known = _kept(url)
-    if known and time.time() < known["until"]:
+    if known and time.time() < max(known["until"], known["asked"] + patience):
         return known
-    headers = {"Accept": ACCEPT, **({"If-None-Match": known["etag"]} if known else {})}
+    headers = {
+        "Accept": ACCEPT,
+        **({"If-None-Match": known["etag"]} if known and known["etag"] else {}),
+    }
     with web.opened(url, headers) as stream:
         said = web.headers_of(stream)
         if known and web.status_of(stream) == 304:
@@ -104,7 +109,8 @@ def _fresh(url: str, name: str) -> dict[str, Any]:
             head["digest"] = hashlib.sha256(text.encode()).hexdigest()
             atomic.write_text(_place(head, url), text)
     age = MAX_AGE.search(said.get("Cache-Control") or "")
-    head["until"] = time.time() + (int(age[1]) if age else 0)
+    head["asked"] = time.time()
+    head["until"] = head["asked"] + (int(age[1]) if age else 0)
     atomic.write_text(_head_place(url), json.dumps(head))
     return head
 
@@ -127,7 +133,9 @@ def _place(head: Mapping[str, Any], url: str) -> Path:
 def _kept(url: str) -> dict[str, Any] | None:
     try:
         head = json.loads(_head_place(url).read_bytes())
-        whole = {"until", "etag", "newest", "digest"} <= head.keys() and _place(head, url).is_file()
+        whole = {"asked", "until", "etag", "newest", "digest"} <= head.keys() and _place(
+            head, url
+        ).is_file()
     except (OSError, ValueError, AttributeError):
         return None
     return head if whole else None

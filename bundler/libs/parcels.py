@@ -6,13 +6,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bundler import atomic, bundle
 from bundler.bundle import Built
 from bundler.errors import BundlerError
-from bundler.libs import cache, sbom
+from bundler.libs import cache, downloads, sbom, wheels
 from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
@@ -21,14 +22,30 @@ STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """The files of a bundle, and what is known of their content."""
+
+    files: dict[str, Path]
+    known: dict[str, dict[str, Any]]
+
+
+def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Return what the manifest says of each wheel; sdists are read when they are bundled."""
+    pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
+    return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
+
+
 @contextmanager
-def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
+def parcel(
+    files: Mapping[str, Path], bill: str, known: dict[str, dict[str, Any]]
+) -> Iterator[Parcel]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
         bill_path = Path(folder) / sbom.NAME
         bill_path.write_text(bill, encoding="utf-8")
         if len(files) <= MOST_WHEELS:
-            yield {**files, sbom.NAME: bill_path}
+            yield Parcel(files={**files, sbom.NAME: bill_path}, known=known)
             return
         archive = Path(folder) / WHEELS_ARCHIVE
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -37,7 +54,10 @@ def parcel(files: Mapping[str, Path], bill: str) -> Iterator[dict[str, Path]]:
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        yield {WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}
+        members = [{"name": name, **known[name]} for name in sorted(files) if name in known]
+        content = {"sha256": downloads.digest(archive), "members": members}
+        whole = {WHEELS_ARCHIVE: content} if len(members) == len(files) else {}
+        yield Parcel(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Which releases of a package there are, and which of them a target can install."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from packaging.requirements import Requirement
@@ -11,8 +10,6 @@ from bundler.libs import index
 from bundler.libs.resolution import best
 from bundler.libs.sources import Sources
 from bundler.target import Target
-
-NAME = re.compile(r"(?<![\w./-])[A-Za-z][A-Za-z0-9]*(?:[._-]+[A-Za-z0-9]+)*")
 
 
 def newest(sources: Sources, name: str) -> Version | None:

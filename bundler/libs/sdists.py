@@ -93,10 +93,11 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     result = process.run(command, env=kept | pip_connection() | settings, check=False)
     built = sorted(folder.glob("*.whl"))
     if result.returncode or len(built) != 1:
-        reason = "its sdist holds compiled sources" if compiles(sdist.path) else "its build failed"
+        reason = "its sdist, which compiles," if compiles(sdist.path) else "its sdist"
         said = "\n".join(f"  {line}" for line in result.stderr.strip().splitlines()[-8:])
         raise CompiledError(
-            f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and {reason} here:\n"
+            f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and {reason} does not "
+            "build here:\n"
             f"{said}\nAsk for a release with wheels, or ship the sdist to be built on the "
             "notebook with --allow-sdist."
         )

@@ -1,6 +1,7 @@
 """Find one wheel for each package: rules, image, resolver, and what only exists as an sdist."""
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,17 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.errors import NetworkError
-from bundler.libs import downloads, image, pip_tools, releases, requirements, rules, sdists, uv
+from bundler.libs import (
+    downloads,
+    image,
+    pip_tools,
+    releases,
+    requirements,
+    rules,
+    sdists,
+    suggestions,
+    uv,
+)
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolution import Pin, UnresolvedError
 from bundler.libs.sdists import CompiledError, Sdist
@@ -23,6 +34,12 @@ from bundler.target import Target
 
 RESOLVERS = {"uv": uv.resolve, "pip-tools": pip_tools.resolve}
 ROUNDS = 4  # of finding, building and resolving again
+_NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+NO_WHEEL = (  # uv's two sentences, then pip's
+    re.compile(rf"(?:required|found wheels) for `{_NAME}`"),
+    re.compile(rf"(?:versions of |\b){_NAME}(?:[=<>!~]=?\S+)? ha(?:s|ve) no (?:usable )?wheels"),
+    re.compile(rf"No matching distribution found for {_NAME}"),
+)
 NO_NETWORK = ("error sending request", "failed to fetch", "connection error", "timed out", "dns")
 
 
@@ -76,6 +93,7 @@ def solve(problem: Problem) -> Solution:
 
 def _solve(problem: Problem) -> Solution:
     notes = list(rules.notes(problem.target, problem.asked.wanted))
+    notes += suggestions.notes(problem.asked.wanted)
     with _links(problem) as links:
         pins, offline = _resolve_and_build(problem, links)
         brought, provided = image.split(problem.target, pins)
@@ -104,7 +122,7 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
         try:
             pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
-            if not _add_sdists(problem, links, _names_in(error.said, problem)):
+            if not _add_sdists(problem, links, _wheelless(error.said, problem)):
                 if links.refused:
                     said = "\n".join([error.said, *links.refused])
                     raise UnresolvedError(said) from error
@@ -148,11 +166,17 @@ def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
 # --- sdists ---
 
 
-def _names_in(said: str, problem: Problem) -> list[str]:
-    """Return the packages that a resolver's complaint may be about, those asked for first."""
+def _wheelless(said: str, problem: Problem) -> list[str]:
+    """Return the packages that may have an sdist only: those asked for, and those complained of.
+
+    No other word of a complaint is looked up: to build a stranger's sdist is to run its code.
+    """
     asked: list[str] = [canonicalize_name(need.name) for need in problem.asked.wanted]
-    words: list[str] = [canonicalize_name(word) for word in releases.NAME.findall(said)]
-    return list(dict.fromkeys([name for name in asked if name in words] + words))[:20]
+    lines = said.replace("\n", " ")
+    named: list[str] = [
+        canonicalize_name(name) for sentence in NO_WHEEL for name in sentence.findall(lines)
+    ]
+    return list(dict.fromkeys([*asked, *named]))
 
 
 def _add_sdists(problem: Problem, links: _Links, names: list[str]) -> bool:
@@ -170,10 +194,19 @@ def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
     behind = [
         pin.name
         for pin, version in zip(known.values(), newest, strict=True)
-        if version is not None and version > Version(pin.version)
+        if version is not None
+        and version > Version(pin.version)
+        and _allows(problem, pin.name, version)
     ]
     added = [_add(problem, links, name, known[name].version) for name in behind]
     return any(added)
+
+
+def _allows(problem: Problem, name: str, version: Version) -> bool:
+    """Say whether the requirements file and the rules leave room for a release."""
+    limits = [*problem.asked.named(name), *map(Requirement, rules.constraints(problem.target))]
+    mine = [need for need in limits if canonicalize_name(need.name) == name]
+    return all(need.specifier.contains(version, prereleases=True) for need in mine)
 
 
 def _add(problem: Problem, links: _Links, name: str, chosen: str | None) -> bool:

@@ -1,6 +1,10 @@
 """Why a name cannot be found, and what was probably meant."""
 
 import difflib
+from collections.abc import Iterable
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bundler import target
 from bundler.target import Target
@@ -74,6 +78,17 @@ def absent(name: str, machine: Target) -> str:
     if not near:
         return f"No index has a package {name}."
     return f"No index has a package {name}. Did you mean {' or '.join(near)}?"
+
+
+def notes(wanted: Iterable[Requirement]) -> list[str]:
+    """Return a warning for each name that conda uses for what the registry calls otherwise."""
+    names = [canonicalize_name(need.name) for need in wanted]
+    return [
+        f"{name} is conda's name of what the registry calls {CONDA[name]}: see that the package "
+        "that was found is the one that is meant."
+        for name in names
+        if name in CONDA
+    ]
 
 
 def nearest(name: str, machine: Target) -> list[str]:

@@ -104,8 +104,8 @@ def _build(options: LibsOptions, machine: Target) -> Wheelhouse:
         moved = write_lock(lock, options.lock)
         return Wheelhouse(built=same[0], lock=lock, path=options.lock, proof=same[1], changes=moved)
     with parcels.candidate(options.out) as place:
-        with parcels.parcel(files, sbom.write(lock, found)) as parcelled:
-            made = bundle.write(place, "libs", parcelled, details(lock, machine))
+        with parcels.parcel(files, sbom.write(lock, found), parcels.known(lock, files)) as parcel:
+            made = bundle.write(place, "libs", parcel.files, details(lock, machine), parcel.known)
         parcels.check_hashes(made, lock)
         tried = prove(made, machine, found, places, options)
         built = parcels.put_in_place(made, options.out)

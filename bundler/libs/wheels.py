@@ -1,17 +1,21 @@
 """Read a wheel: what it says of itself, and whether its parts agree."""
 
+import base64
 import csv
 import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from bundler import bundle
 from bundler.errors import InputError
+from inference.boot.bundle import TARS, ZIPS
 
 ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
 
@@ -95,6 +99,38 @@ def read(path: Path) -> Wheel:
     wheel = _checked(path, metadata, members)
     _check_record(path, record, members, folder)
     return wheel
+
+
+def content(path: Path, sha256: str) -> dict[str, Any]:
+    """Return what a manifest says of a wheel, its members by the digests in its RECORD.
+
+    The wheel itself is pinned by `sha256`, so its RECORD is, too; to inflate gigabytes in order
+    to hash them again would say nothing new.
+    """
+    with zipfile.ZipFile(path) as archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        folder = _dist_info(path, tuple(info.filename for info in infos))
+        record = archive.read(f"{folder}/RECORD").decode("utf-8", errors="replace")
+        digests = _digests(record)
+        members = []
+        for info in infos:
+            entry: dict[str, Any] = {"name": info.filename}
+            if info.filename in digests and not info.filename.endswith((*ZIPS, *TARS)):
+                members.append(entry | {"sha256": digests[info.filename]})
+            else:  # RECORD itself; an archive in the archive, which an upload may unpack as well
+                with archive.open(info) as stream:
+                    members.append(entry | bundle.content(info.filename, stream))
+    return {"sha256": sha256, "members": sorted(members, key=lambda member: str(member["name"]))}
+
+
+def _digests(record: str) -> dict[str, str]:
+    """Return the sha256 of a RECORD's files in hexadecimal (PEP 427: base64, without padding)."""
+    found = {}
+    for row in csv.reader(record.splitlines()):
+        if len(row) > 1 and row[1].startswith("sha256="):
+            text = row[1].removeprefix("sha256=")
+            found[row[0]] = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()
+    return found
 
 
 def _dist_info(path: Path, members: tuple[str, ...]) -> str:

@@ -36,7 +36,7 @@ def _cut(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, for the `count` + 1 edges of equal cells, the sample each falls in, and how far."""
     edges = np.arange(count + 1) * length
     index, share = edges // count, (edges % count) / count
-    return np.minimum(index, length - 1), np.where(index < length, share, 1).astype(np.float32)
+    return np.minimum(index, length - 1), np.where(index < length, share, 1.0)
 
 
 def _add_rows(
@@ -65,8 +65,9 @@ def _add_columns(values: np.ndarray, count: int) -> np.ndarray:
     # From behind the first column cut to the last one, whole: the excess is taken off again.
     sums = np.add.reduceat(values, index[:-1] + 1, axis=1)
     columns = values[:, index]
-    sums += columns[:, :-1] * (1 - share[:-1])
-    sums -= columns[:, 1:] * (1 - share[1:])
+    excess = (1 - share).astype(np.float32)
+    sums += columns[:, :-1] * excess[:-1]
+    sums -= columns[:, 1:] * excess[1:]
     return np.asarray(sums)
 
 
@@ -76,7 +77,7 @@ def _shares(
     """Return how much of its first and of its last sample each cell covers."""
     within = first == last
     leading = np.where(within, share[1:] - share[:-1], 1 - share[:-1])
-    return leading, np.where(within, 0, share[1:])
+    return leading.astype(np.float32), np.where(within, 0, share[1:]).astype(np.float32)
 
 
 def _accumulator(dtype: np.dtype[np.generic], largest: int) -> np.dtype[np.generic]:

@@ -6,12 +6,13 @@ A decoder takes the bytes of one frame, whose own header was checked against the
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
 
+from inference.pixels import minimal
 from inference.pixels.errors import ImageError
 
 UNCOMPRESSED = frozenset(
@@ -25,7 +26,8 @@ UNCOMPRESSED = frozenset(
 RLE = frozenset({"1.2.840.10008.1.2.5"})
 JPEG_BASELINE = frozenset({"1.2.840.10008.1.2.4.50"})
 JPEG_EXTENDED = frozenset({"1.2.840.10008.1.2.4.51"})
-JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"})
+JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
+JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", JPEG_LOSSLESS_SV1})
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
 HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
@@ -97,8 +99,8 @@ def _decode_rle(data: Bytes, layout: Layout) -> np.ndarray:
 
     dtype = f"<u{layout.bits_allocated // 8}"
     out = np.empty(layout.rows * layout.columns * layout.bits_allocated // 8, np.uint8)
-    imagecodecs.dicomrle_decode(data, dtype, out=out)  # type: ignore[arg-type]
-    return out.view(dtype).reshape(layout.rows, layout.columns)
+    decoded = imagecodecs.dicomrle_decode(data, dtype, out=out)  # type: ignore[arg-type]
+    return np.asarray(decoded).view(dtype).reshape(layout.rows, layout.columns)
 
 
 def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
@@ -124,6 +126,15 @@ def _decode_openjpeg(data: Bytes, layout: Layout) -> np.ndarray:
 
     pixels = openjpeg.decode_pixel_data(bytes(data), version=2)  # type: ignore[attr-defined, unused-ignore]
     return np.frombuffer(pixels, layout.dtype).reshape(layout.rows, layout.columns)
+
+
+def _decode_dicomsdl(data: Bytes, layout: Layout, syntax: str) -> np.ndarray:
+    import dicomsdl
+
+    file = minimal.wrap(data, syntax, layout.rows, layout.columns, layout.precision)
+    out = np.empty((layout.rows, layout.columns), layout.dtype)
+    dicomsdl.open_memory(file, False).copyFrameData(0, out)
+    return out
 
 
 def _decode_pillow(data: Bytes, layout: Layout) -> np.ndarray:
@@ -193,5 +204,12 @@ DECODERS = (
         syntaxes=WAVELET,
         decode=_decode_pillow,
         reduce=_reduce_pillow,
+    ),
+    Decoder(
+        name="dicomsdl",
+        distribution="dicomsdl",
+        module="dicomsdl",
+        syntaxes=JPEG_LOSSLESS,
+        decode=partial(_decode_dicomsdl, syntax=JPEG_LOSSLESS_SV1),
     ),
 )

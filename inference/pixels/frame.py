@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inference.pixels.errors import ImageError
 from inference.pixels.header import Header
+from inference.pixels.limits import MAX_FRAGMENTS
 from inference.pixels.source import Source
 
 ITEM = b"\xfe\xff\x00\xe0"
@@ -54,6 +55,8 @@ def find_frame(source: Source, header: Header) -> Frame:
         if position + 8 + length > source.size:
             raise _truncated(source, position + 8 + length)
         ranges.append((position + 8, position + 8 + length))
+        if len(ranges) > MAX_FRAGMENTS:
+            raise ImageError("corrupt", f"{source.name}: more than {MAX_FRAGMENTS} fragments.")
         position += 8 + length
     if not ranges:
         raise ImageError("no-pixels", f"{source.name}: the Pixel Data hold no fragment.")

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any, Literal, cast
 
 from inference.pixels.errors import ImageError
-from inference.pixels.limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
+from inference.pixels.limits import MAX_FILE_BYTES, MAX_META_BYTES, MAX_PIXELS, MAX_SIDE
 from inference.pixels.source import Source
 
 EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -103,7 +103,7 @@ def _read_meta(source: Source) -> tuple[str, int]:
             "not-dicom", f"{source.name} has no DICM prefix: it is no DICOM file, or damaged."
         )
     position, syntax = 132, ""
-    while True:
+    while position < MAX_META_BYTES:
         head = bytes(source.view(position, position + 12))
         if len(head) < 8 or head[:2] != b"\x02\x00":
             break

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from inference.pixels.limits import MAX_STREAM_HEADER_BYTES
+
 SOF_MARKERS = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7)
 BASELINE, EXTENDED, LOSSLESS, JPEG_LS = 0xC0, 0xC1, 0xC3, 0xF7
 
@@ -17,12 +19,29 @@ class FrameHeader:
     components: int
 
 
+# Longest of the runs of zero bits in a JPEG-LS scan: a code word's unary part is limited to 64
+# bits and its remainder to 16 (ISO/IEC 14495-1 A.5.3). CharLS takes a minute to refuse others.
+IMPOSSIBLE_ZEROS = bytes(16)
+
+
+def is_complete(data: memoryview | bytes) -> bool:
+    """Say whether EOI ends the stream, padded or not; libjpeg silently makes up what is cut."""
+    return b"\xff\xd9" in bytes(data[-16:])
+
+
+def is_plausible_scan(data: memoryview | bytes) -> bool:
+    """Say whether a JPEG-LS scan holds no run of zeros that no code allows."""
+    stream = bytes(data).rstrip(b"\0")
+    scan = stream.find(b"\xff\xda")
+    return scan >= 0 and stream.find(IMPOSSIBLE_ZEROS, scan) < 0
+
+
 def read_frame_header(data: memoryview | bytes) -> FrameHeader | None:
     """Walk the marker segments up to the frame header; None where there is none."""
     if bytes(data[:2]) != b"\xff\xd8":
         return None
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    position, end = 2, min(len(data), MAX_STREAM_HEADER_BYTES)
+    while position + 4 <= end and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1

@@ -64,6 +64,13 @@ class Codestream:
         across = -(-(self.xsiz - self.xtosiz) // self.xtsiz)
         return across * -(-(self.ysiz - self.ytosiz) // self.ytsiz)
 
+    def code_blocks(self, reduction: int = 0) -> int:
+        """Return about how many code-blocks there are up to 1/2^reduction (B.7)."""
+        rows, columns = self.reduced_shape(reduction)
+        ppx, ppy = (max(sizes) for sizes in zip(*self.precincts, strict=True))
+        width, height = 1 << min(self.xcb, ppx), 1 << min(self.ycb, ppy)
+        return int(-(-rows // height) * -(-columns // width))
+
     def precinct_counts(self) -> list[int]:
         """Return the number of precincts at each resolution of the image, lowest first (B-16).
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from inference.pixels import jpeg2000, packets
 from inference.pixels.jpeg2000 import Codestream, ceil_shift
+from inference.pixels.limits import MAX_CODE_BLOCKS_WALKED, MAX_PACKETS_WALKED
 
 # Coding that changes from tile to tile or on the way, packet headers elsewhere: nothing seen in
 # mammography, and nothing to be wrong about.
@@ -67,7 +68,7 @@ def make_view(
     if first is None:
         return None
     if stream.tiles == 1 and size - first.stop < TILE_PART_HEADER:  # no room for another
-        if stream.block_style & SEGMENTED_BLOCKS:
+        if stream.block_style & SEGMENTED_BLOCKS or _walks_far(stream, reduction):
             return None
         end = packets.find_end(stream, head, first.start, reduction)
         if end is None or end > first.stop:
@@ -94,6 +95,13 @@ def allows_view(stream: Codestream, reduction: int) -> bool:
         return True
     one_precinct = max(stream.precinct_counts()) <= 1
     return stream.progression in (jpeg2000.PCRL, jpeg2000.CPRL) and one_precinct
+
+
+def _walks_far(stream: Codestream, reduction: int) -> bool:
+    """Say whether finding the last packet would take longer than it saves."""
+    packet_count = sum(stream.precinct_counts()[: stream.levels + 1 - reduction]) * stream.layers
+    blocks = stream.code_blocks(reduction) * stream.layers
+    return packet_count > MAX_PACKETS_WALKED or blocks > MAX_CODE_BLOCKS_WALKED
 
 
 def _quantization_fits(stream: Codestream) -> bool:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import BinaryIO
 
 from inference.pixels.errors import ImageError
-from inference.pixels.limits import MAX_FILE_BYTES
+from inference.pixels.limits import MAX_FILE_BYTES, MAX_HEADER_BYTES
 
 # Longer than the header of a mammogram, short beside its pixel data.
 BLOCK = 8192
@@ -103,6 +103,11 @@ class Source(io.RawIOBase):
         """Return the next `count` bytes, fewer at the end, fetching whole blocks."""
         start = min(self._position, self.size)
         stop = self.size if count < 0 else min(start + count, self.size)
+        if stop > MAX_HEADER_BYTES and count >= 0:
+            raise ImageError(
+                "too-large",
+                f"{self.name} has more than {MAX_HEADER_BYTES} bytes before its pixel data.",
+            )
         if stop > self._fetched:
             self._fetch(min(-(-stop // BLOCK) * BLOCK, self.size))
         data = bytes(self._buffer[start : min(stop, self.size)])

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from inference.pixels import decoders, jpeg, jpeg2000, resolution_view
+from inference.pixels import decoders, jpeg, jpeg2000, limits, resolution_view
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import ImageError
 from inference.pixels.frame import Frame
@@ -95,18 +95,26 @@ class PixelData:
         header = self.header
         if header.transfer_syntax not in JPEG_PROCESSES:  # RLE has no header of its own
             return self._layout((header.rows, header.columns), header.bits_allocated, header.signed)
-        stream = jpeg.read_frame_header(self.frame.whole())
+        data = self.frame.whole()
+        stream = jpeg.read_frame_header(data)
         if stream is None:
             raise self._contradiction("has no JPEG frame header")
         if stream.process not in JPEG_PROCESSES[header.transfer_syntax] or stream.components != 1:
             raise self._contradiction(f"is JPEG process {stream.process:#x}, not the declared one")
         self._check_shape((stream.rows, stream.columns), stream.precision)
+        if not jpeg.is_complete(data):
+            raise ImageError(
+                "truncated",
+                f"{self.frame.source.name}: the JPEG stream has no end; copy the file again.",
+            )
+        if stream.process == jpeg.JPEG_LS and not jpeg.is_plausible_scan(data):
+            raise self._contradiction("holds zeros that no JPEG-LS code allows")
         return self._layout((stream.rows, stream.columns), stream.precision, False)
 
     @cached_property
     def _codestream(self) -> Codestream:
         """Parse the main header; refuse what would cost a decoder more than its pixels do."""
-        for length in (4096, 1 << 20):
+        for length in (4096, limits.MAX_STREAM_HEADER_BYTES):
             stream = jpeg2000.read_main_header(self.frame.head(length))
             if stream is not None:
                 break
@@ -115,11 +123,24 @@ class PixelData:
         if stream.components != 1:
             raise self._contradiction(f"has {stream.components} components")
         self._check_shape(stream.shape, stream.precision)
-        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
-        packets = sum(stream.precinct_counts()) * stream.layers
-        if max(packets, stream.tiles) > self.frame.size:
-            raise self._contradiction(f"claims {packets} packets in {self.frame.size} bytes")
+        self._check_cost(stream)
         return stream
+
+    def _check_cost(self, stream: Codestream) -> None:
+        """Refuse a stream that would have a decoder keep far more records than its image needs."""
+        precincts = sum(stream.precinct_counts())
+        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
+        if precincts * stream.layers > self.frame.size:
+            raise self._contradiction("claims more packets than it has bytes")
+        for what, count, most in (
+            ("tiles", stream.tiles, limits.MAX_TILES),
+            ("precincts", precincts, limits.MAX_PRECINCTS),
+            ("code-blocks", stream.code_blocks(), limits.MAX_CODE_BLOCKS),
+        ):
+            if count > most:
+                raise ImageError(
+                    "too-large", f"{self.frame.source.name}: {count} {what}; {most} are read."
+                )
 
     def _check_shape(self, shape: tuple[int, int], precision: int) -> None:
         declared = (self.header.rows, self.header.columns)
@@ -145,14 +166,12 @@ class PixelData:
     # The ways to decode a stream.
 
     def _decode_whole(self, layout: Layout) -> StoredValues:
-        """Let the decoders try in turn; the first result of the right shape counts."""
-        reasons = []
-        for decoder in decoders.find_decoders(self.header.transfer_syntax):
-            pixels = _attempt(decoder.decode, self.frame.whole(), layout)
-            if isinstance(pixels, np.ndarray):
-                return self._values(pixels, layout, 0, decoder)
-            reasons.append(f"{decoder.name}: {pixels}")
-        raise self._contradiction(f"cannot be decoded ({'; '.join(reasons)})")
+        """Decode with the preferred decoder alone: where it refuses, a laxer one would guess."""
+        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
+        pixels = _attempt(decoder.decode, self.frame.whole(), layout)
+        if isinstance(pixels, np.ndarray):
+            return self._values(pixels, layout, 0, decoder)
+        raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
         """Decode the smaller stream in the head of this one, where there is one."""
@@ -162,10 +181,10 @@ class PixelData:
         if view is None:
             return None
         layout = self._wavelet_layout(reduction)
-        for decoder in decoders.find_decoders(self.header.transfer_syntax):
-            pixels = _attempt(decoder.decode, view, layout)
-            if isinstance(pixels, np.ndarray):
-                return self._values(pixels, layout, reduction, decoder)
+        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
+        pixels = _attempt(decoder.decode, view, layout)
+        if isinstance(pixels, np.ndarray):
+            return self._values(pixels, layout, reduction, decoder)
         return None
 
     def _decode_reduced(self, reduction: int) -> StoredValues | None:

@@ -1,6 +1,7 @@
 """A small phantom competition, ways to run training, and buckets on loopback."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -141,3 +142,27 @@ def gs():
         gcsfs.GCSFileSystem.clear_instance_cache()
     server.kill()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """MLflow's database as it sets it up, once: that takes seconds."""
+    from train import tracking
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with tracking.quietly():
+        tracking.open_client(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(empty_store) -> Callable[[Path], str]:
+    """Put an empty store into a folder; return its address, the default one of runs there."""
+    from train import tracking
+
+    def make(folder: Path) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(empty_store, folder / "mlflow.db")
+        return tracking.default_uri(folder)
+
+    return make

@@ -63,6 +63,12 @@ def test_an_unknown_key_is_answered_with_the_nearest(train, small):
     assert "Traceback" not in done.stderr
 
 
+def test_without_a_folder_it_says_what_is_missing(train):
+    done = train("experiment=demo", code=2)
+    assert "data.dir=VALUE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_experiment_composes():
     from hydra import compose, initialize_config_module
 
@@ -72,6 +78,11 @@ def test_every_experiment_composes():
         for path in sorted((Path(run.__file__).parent / "conf" / "experiment").glob("*.yaml")):
             cfg = compose("config", overrides=[f"experiment={path.stem}", "data.dir=x"])
             assert settings.plain(cfg)["name"] == path.stem
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(learn, small):
+    out = learn(*small, "trainer.keep=last", "trainer.epochs=3", "optimizer.lr=0")
+    assert [path.name[:13] for path in out.glob("fold0_*.pt")] == ["fold0_epoch02"]
 
 
 def test_equal_seeds_train_equal_weights(learn, small):
@@ -104,6 +115,7 @@ def test_all_folds_together_predict_every_image_once(learn, small, competition):
         ("model.metadata=[biopsy]", "hidden test"),
         ("trainer.precision=fp8", "fp32, bf16, fp16"),
         ("trainer.monitor=accuracy", "pfbeta"),
+        ("trainer.keep=all", "best, last"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(learn, small, setting, match):

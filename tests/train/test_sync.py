@@ -44,10 +44,10 @@ def contents(uri: str, scratch: Path) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory) -> str:
+def here(tmp_path_factory, store) -> str:
     """A store with two runs."""
     folder = tmp_path_factory.mktemp("here")
-    uri = tracking.default_uri(folder)
+    uri = store(folder)
     for name in ("one", "two"):
         write_run(folder / name, name, uri)
     return uri
@@ -65,8 +65,8 @@ def url(request, bucket) -> str:
     return f"{request.getfixturevalue(request.param)}/{uuid.uuid4().hex}"
 
 
-def test_runs_come_back_as_they_were(here, url, tmp_path):
-    there = tracking.default_uri(tmp_path / "there")
+def test_runs_come_back_as_they_were(here, url, tmp_path, store):
+    there = store(tmp_path / "there")
     pushed = sync.push(url, here)
     assert (pushed.runs, pushed.changed, pushed.files) == (2, 2, 4)
     assert sync.push(url, here) == sync.Brought(runs=2, changed=0, files=0, bytes=0)
@@ -81,8 +81,8 @@ def test_runs_come_back_as_they_were(here, url, tmp_path):
     assert set(one["artifacts"]) == {"oof.csv", "pictures/page.png"}
 
 
-def test_a_run_that_went_on_is_brought_up_to_date(bucket, tmp_path):
-    here, there = (tracking.default_uri(tmp_path / name) for name in ("here", "there"))
+def test_a_run_that_went_on_is_brought_up_to_date(bucket, tmp_path, store):
+    here, there = (store(tmp_path / name) for name in ("here", "there"))
     tracker = write_run(tmp_path / "here" / "run", "run", here)
     sync.push(bucket, here)
     sync.pull(bucket, there)
@@ -95,18 +95,18 @@ def test_a_run_that_went_on_is_brought_up_to_date(bucket, tmp_path):
     assert contents(here, tmp_path / "a") == contents(there, tmp_path / "b")
 
 
-def test_an_altered_artifact_is_refused(here, bucket, tmp_path):
+def test_an_altered_artifact_is_refused(here, bucket, tmp_path, store):
     sync.push(bucket, here)
     run_id = next(iter(contents(here, tmp_path / "a")))
     place = f"{bucket}/{run_id}/artifacts/oof.csv"
     storage.write(place, storage.read(place).replace(b"0.5", b"0.6"))
     with pytest.raises(DataError, match=r"oof\.csv has \d+ bytes and another sha256"):
-        sync.pull(bucket, tracking.default_uri(tmp_path / "there"))
+        sync.pull(bucket, store(tmp_path / "there"))
 
 
-def test_what_holds_no_runs_is_refused(bucket, tmp_path):
+def test_what_holds_no_runs_is_refused(bucket, tmp_path, store):
     with pytest.raises(DataError, match="holds no runs"):
-        sync.pull(bucket, tracking.default_uri(tmp_path / "there"))
+        sync.pull(bucket, store(tmp_path / "there"))
 
 
 def test_a_bucket_that_is_not_there_is_named(s3, here, tmp_path):
@@ -114,18 +114,18 @@ def test_a_bucket_that_is_not_there_is_named(s3, here, tmp_path):
         sync.push("s3://nowhere/runs", here)
 
 
-def test_an_artifact_outside_its_run_is_refused(tmp_path):
+def test_an_artifact_outside_its_run_is_refused(tmp_path, store):
     place = tmp_path / "bucket" / "evil" / "run.json"
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps({"format": 1, "artifacts": {"../../x": {}}}))
     with pytest.raises(DataError, match="outside its run"):
-        sync.pull(str(tmp_path / "bucket"), tracking.default_uri(tmp_path / "there"))
+        sync.pull(str(tmp_path / "bucket"), store(tmp_path / "there"))
     place.write_text(json.dumps({"format": 9}))
     with pytest.raises(DataError, match="format 9"):
-        sync.pull(str(tmp_path / "bucket"), tracking.default_uri(tmp_path / "there"))
+        sync.pull(str(tmp_path / "bucket"), store(tmp_path / "there"))
     place.write_text("{")
     with pytest.raises(DataError, match="damaged"):
-        sync.pull(str(tmp_path / "bucket"), tracking.default_uri(tmp_path / "there"))
+        sync.pull(str(tmp_path / "bucket"), store(tmp_path / "there"))
 
 
 def write_mlruns(folder: Path) -> None:
@@ -159,8 +159,8 @@ def old(tmp_path_factory) -> Path:
     return moved
 
 
-def test_an_old_mlruns_folder_is_converted(old, url, tmp_path):
-    there = tracking.default_uri(tmp_path / "there")
+def test_an_old_mlruns_folder_is_converted(old, url, tmp_path, store):
+    there = store(tmp_path / "there")
     if "://" in url:
         import fsspec
 
@@ -180,8 +180,9 @@ def test_an_old_mlruns_folder_is_converted(old, url, tmp_path):
     assert first["tags"][TAG] == first["run_id"]
 
 
-def test_the_command_line(here, bucket, tmp_path, monkeypatch, capsys):
+def test_the_command_line(here, bucket, tmp_path, monkeypatch, capsys, store):
     monkeypatch.chdir(tmp_path)
+    store(tmp_path / "runs")
     sync.main(["push", bucket, "--uri", here])
     sync.main(["pull", bucket])
     said = capsys.readouterr().out.splitlines()

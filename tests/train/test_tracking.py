@@ -71,7 +71,8 @@ def server(folder: Path, port: int, store: str | None = None) -> Iterator[str]:
         log.close()
 
 
-def test_a_run_arrives_in_the_local_store(learn, small):
+def test_a_run_arrives_in_the_local_store(learn, small, store, tmp_path):
+    store(tmp_path / "runs")
     out = learn(*small, "tracking=local")
     tracker = tracking.reopen(out)
     run, histories, artifacts = arrived(tracking.default_uri(out.parent), tracker.run_id)
@@ -96,8 +97,8 @@ def test_a_run_arrives_in_the_local_store(learn, small):
     assert checkpoints.load(out / checkpoint).run_id == tracker.run_id
 
 
-def test_an_epoch_told_twice_is_tracked_once(tmp_path):
-    uri = tracking.default_uri(tmp_path)
+def test_an_epoch_told_twice_is_tracked_once(tmp_path, store):
+    uri = store(tmp_path)
     for _ in range(2):  # a run that was killed and is taken up
         tracker = Tracker(tmp_path, uri, "rsna-breast", "run")
         tracker.params({"seed": 0})
@@ -116,7 +117,7 @@ def test_an_epoch_told_twice_is_tracked_once(tmp_path):
     assert run.data.params == {"seed": "0"}
 
 
-def test_training_goes_on_without_its_server(learn, small, capsys, tmp_path, train):
+def test_training_goes_on_without_its_server(learn, small, capsys, tmp_path, store):
     uri = f"http://127.0.0.1:{free_port()}"
     out = learn(*small, f"tracking.uri={uri}", "trainer.epochs=1")
     assert (out / "oof.csv").exists()
@@ -124,7 +125,7 @@ def test_training_goes_on_without_its_server(learn, small, capsys, tmp_path, tra
     assert told.err.count("takes no metrics now") == 1
     assert f"python -m train.tracking send {out.relative_to(tmp_path)}" in told.out
     # Later, to a store that is there.
-    local = tracking.default_uri(tmp_path)
+    local = store(tmp_path)
     tracker = tracking.reopen(out, local)
     assert tracker.send()
     run, histories, artifacts = arrived(local, tracker.run_id)
@@ -174,3 +175,6 @@ def test_mlflows_page_shows_runs_metrics_and_pictures(learn, small, tmp_path):
         assert "model.arch" in overview
         pictures = page(f"{one}/artifacts/pictures/fold0_history.png")
         assert "fold0_history.png" in pictures
+        asked = f"path=pictures/fold0_history.png&run_uuid={run.info.run_id}"
+        with urllib.request.urlopen(f"{address}/get-artifact?{asked}") as answer:
+            assert answer.read() == (out / "fold0_history.png").read_bytes()

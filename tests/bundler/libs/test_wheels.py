@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundler import bundle
 from bundler.errors import InputError
 from bundler.libs import locks, wheels
 from bundler.libs.locks import Lock, Provided
@@ -52,6 +53,17 @@ def test_folded_fields_and_descriptions_are_told_apart() -> None:
 )
 def test_what_can_be_imported(members: list[str], modules: tuple[str, ...]) -> None:
     assert wheels.Wheel(Path("x.whl"), "x", "1", "", tuple(members)).modules == modules
+
+
+def test_record_tells_what_hashing_every_member_would(tmp_path: Path) -> None:
+    plain = written(tmp_path, wheel("plain", "1.0", files={"plain/b.py": "b = 1\n"}))
+    partly = written(tmp_path, wheel("partly", "1.0", record_lacks="partly/__init__.py"))
+
+    for path in (plain, partly):
+        said = bundle.describe(path.name, path)
+        assert wheels.content(path, said["sha256"]) == {
+            key: said[key] for key in ("sha256", "members")
+        }
 
 
 def test_wheels_that_disagree_with_themselves_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels.encoders import RLELosslessEncoder
+
+from inference.pixels import decoders
 
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
@@ -24,14 +27,40 @@ def draw(rows: int, columns: int, bits: int = 12, seed: int = 0) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, syntax: str, bits: int) -> bytes:
-    """Return one compressed frame."""
-    if syntax == JPEG_2000_LOSSLESS:
+    """Return one frame, compressed as the transfer syntax says."""
+    # JPEG and JPEG-LS know no sign: they take the bits as they are.
+    unsigned = pixels.view(pixels.dtype.str.replace("i", "u"))
+    if syntax in decoders.JPEG_2000:
         return imagecodecs.jpeg2k_encode(
             pixels, codecformat="j2k", reversible=True, level=0, bitspersample=bits, resolutions=6
         )
-    if syntax == JPEG_LOSSLESS_SV1:
-        return imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1, bitspersample=bits)
+    if syntax in decoders.HTJ2K:
+        return imagecodecs.htj2k_encode(pixels, reversible=True)
+    if syntax in decoders.JPEG_LOSSLESS:
+        masked = unsigned & ((1 << bits) - 1)
+        return imagecodecs.jpeg8_encode(masked, lossless=True, predictor=1, bitspersample=bits)
+    if syntax in decoders.JPEG_BASELINE | decoders.JPEG_EXTENDED:
+        return imagecodecs.jpeg8_encode(pixels, level=95, bitspersample=bits)
+    if syntax in decoders.JPEG_LS:
+        return imagecodecs.jpegls_encode(unsigned)
+    if syntax in decoders.RLE:
+        return _encode_rle(pixels, bits)
     return pixels.tobytes()
+
+
+def _encode_rle(pixels: np.ndarray, bits: int) -> bytes:
+    return RLELosslessEncoder.encode(
+        pixels,
+        rows=pixels.shape[0],
+        columns=pixels.shape[1],
+        samples_per_pixel=1,
+        bits_allocated=8 * pixels.dtype.itemsize,
+        bits_stored=bits,
+        photometric_interpretation="MONOCHROME2",
+        number_of_frames=1,
+        pixel_representation=int(pixels.dtype.kind == "i"),
+        encoding_plugin="pydicom",  # GDCM aborts the process here
+    )
 
 
 def write(

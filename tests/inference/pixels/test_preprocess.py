@@ -73,9 +73,9 @@ def test_a_configuration_without_version_or_size_is_refused() -> None:
 # Whoever changes these changes what every trained model sees: raise VERSION in preprocess.py.
 GOLDEN = {
     "baseline-512": "4906341c2a5f804f4ad2933804b4a19fa2c9e16d1ee59ee6eb8cf7a81731eb7a",
-    "roi-1024x512": "ff8fcd94e114ee0e68125230720898911104e4703ece3b79e2a51c88e5b76249",
-    "roi-1536x768": "a09a372b3b52b8a209bdc737a7dbec23f7ba18106b92c5d3702ba88539c0d996",
-    "roi-2048x1024": "8934f822094f7cc8187716d88148db9e9ef9d937a2d6b1a92bc94114782af3c8",
+    "roi-1024x512": "5d3ff26a4e0c86987d0941fdfdf31d3e1ba2bee639b2b95b3a27d227792eb1a8",
+    "roi-1536x768": "7d836ae8ecf5ac9bdef8be5237de55eda8dab7cd158592300cff1d11495605ef",
+    "roi-2048x1024": "4836539322cea581cfb8bd07cd1ec1703644d54e389a0b81bc5dd2a1fdd5edb3",
 }
 
 

@@ -1,0 +1,113 @@
+"""The library notebook: builds on Kaggle, with the internet on, the wheels no registry has."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import inference
+from bundler import atomic
+from bundler.errors import BundlerError, InputError
+from bundler.notebook.submission import render
+
+NAME = "libs.ipynb"
+WHEELS = "wheels"
+
+BUILD = """\
+# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook --libs`.
+# This builds wheels for this very image, where compilers and CUDA are those of the submission.
+# The notebook needs the internet.
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REQUIREMENTS = {requirements}
+ENVIRONMENT = {environment}
+WHEELS = Path({wheels})
+WHEELS.mkdir(exist_ok=True)
+
+for requirement in REQUIREMENTS:
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(WHEELS)]
+    command += ["--no-binary", ":all:", "--no-build-isolation", requirement]
+    print("+", *command, flush=True)
+    result = subprocess.run(command, env=os.environ | ENVIRONMENT)
+    if result.returncode:  # most likely its build requirements are not in the image
+        command.remove("--no-build-isolation")
+        print("+", *command, flush=True)
+        subprocess.run(command, env=os.environ | ENVIRONMENT, check=True)
+"""
+
+TRY = """\
+# Each is installed into a folder of its own and its modules are looked for, as a first proof.
+built = sorted(WHEELS.glob("*.whl"))
+command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--target", "tried"]
+subprocess.run([*command, *map(str, built)], check=True)
+listed = [
+    {{
+        "name": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }}
+    for path in built
+]
+Path("wheels.json").write_text(json.dumps(listed, indent=1))
+print(json.dumps(listed, indent=1))
+subprocess.run(["rm", "-r", "tried"], check=True)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The notebook that was written, and what it builds."""
+
+    path: Path
+    requirements: Sequence[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"notebook": str(self.path), "requirements": list(self.requirements)}
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        return f"{self.path}: builds {', '.join(self.requirements)}"
+
+
+def write(
+    place: Path, packages: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Written:
+    """Write the notebook that builds `packages` into the folder `place`. Raises InputError."""
+    wanted = [check(package) for package in packages]
+    if not wanted:
+        raise InputError(
+            "No package is named. Name those that no registry has a wheel of for the target: "
+            "`rsna-bundle notebook --libs --build PACKAGE==VERSION` (an address of git works too)."
+        )
+    cells = [
+        BUILD.format(
+            version=inference.__version__,
+            requirements=json.dumps(wanted, indent=4),
+            environment=json.dumps(dict(environment or {}), indent=4),
+            wheels=json.dumps(WHEELS),
+        ),
+        TRY.format(),
+    ]
+    path = place / NAME
+    try:
+        atomic.write_text(path, render(cells))
+    except OSError as error:
+        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
+    return Written(path=path, requirements=wanted)
+
+
+def check(package: str) -> str:
+    """Return a requirement as pip reads it. Raises InputError."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(package))
+    except InvalidRequirement as error:
+        raise InputError(f"{package!r} is no requirement: {error}.") from error

@@ -1,0 +1,1 @@
+"""From the laptop to Kaggle: datasets, notebooks, submissions, each step proven."""

@@ -1,0 +1,308 @@
+"""A bundle as a Kaggle dataset: uploaded, waited for, read back.
+
+That Kaggle says `ready` proves nothing: it may mean the previous version, and a file may be
+missing. A version counts as published when its `bundle.json` was read back with the bundle's id,
+and every file is listed with its size (or, where an upload was unpacked, each of its members).
+"""
+
+import contextlib
+import functools
+import io
+import json
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bundler.errors import InputError
+from bundler.libs import cache
+from bundler.publish.client import Client, KaggleError, LostUploadError
+from bundler.publish.slugs import Ref
+from inference.boot import bundle as reader
+from inference.boot.bundle import MANIFEST, MANIFEST_LIMIT, Bundle, File
+
+MOST_FILES = 50
+MOST_BYTES = 200 * 10**9
+UPLOADS = 3  # times that files are sent again that Kaggle lost
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a version
+PATIENCE = 45 * 60.0  # seconds until a version counts as lost
+LISTINGS = 4  # looks at the list of files, which may lag behind
+PAGE = 200
+ABSENT = (403, 404)  # how Kaggle speaks of private datasets that are not there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A bundle that lies at Kaggle, proven."""
+
+    kind: str
+    id: str
+    ref: str
+    changed: bool
+    files: int
+    bytes: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return vars(self) | {"url": f"https://www.kaggle.com/datasets/{self.ref}"}
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        if not self.changed:
+            return f"{self.kind} {self.id[:12]}: {self.ref} holds it already; nothing was sent"
+        return (
+            f"{self.kind} {self.id[:12]} published as {self.ref}: {self.files} files, "
+            f"{self.bytes / 1e6:.1f} MB, read back and listed after {self.seconds:.0f} s"
+        )
+
+
+def publish(client: Client, folder: Path, ref: Ref) -> Published:
+    """Make a bundle the newest version of its dataset, and prove it.
+
+    Raises BundleError where the bundle is not whole, InputError where a dataset cannot hold it,
+    KaggleError where Kaggle refuses, or loses it.
+    """
+    start = time.monotonic()
+    bundle = reader.read(folder)
+    size = check(bundle)
+    changed = held_id(client, ref) != bundle.id or _missing(client, ref, bundle)
+    if changed:
+        reader.verify(folder)
+        _publish(client, bundle, ref)
+    return Published(
+        kind=bundle.kind,
+        id=bundle.id,
+        ref=str(ref),
+        changed=bool(changed),
+        files=len(bundle.files) + 1,
+        bytes=size,
+        seconds=time.monotonic() - start,
+    )
+
+
+def check(bundle: Bundle) -> int:
+    """Return a bundle's size in bytes. Raises InputError over the limits of a dataset."""
+    files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
+    if files > MOST_FILES or size > MOST_BYTES:
+        raise InputError(
+            f"{bundle.folder} has {files} files and {size / 1e9:.1f} GB; a Kaggle dataset holds "
+            f"{MOST_FILES} files at its top level and {MOST_BYTES / 1e9:.0f} GB. Leave something "
+            "out, or divide it."
+        )
+    return size
+
+
+def _publish(client: Client, bundle: Bundle, ref: Ref) -> None:
+    for last in (False,) * (UPLOADS - 1) + (True,):
+        try:
+            _upload(client, bundle, ref)
+            _wait(client, bundle, ref)
+            lost = _settled(client, ref, bundle)
+            if not lost:
+                return
+            raise LostUploadError(
+                f"Kaggle lost {', '.join(lost)} of {ref}, and said that all went well."
+            )
+        except LostUploadError as error:
+            if last:
+                raise LostUploadError(
+                    f"{error} Sent {UPLOADS} times; run it again later. The notebook stops where "
+                    "a file is missing."
+                ) from error
+            client.say(f"{error} Sending it again.")
+
+
+# --- sending ---
+
+
+def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
+    exists = status(client, ref) is not None
+    files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
+    client.say(f"{bundle.kind} {bundle.id[:12]}: sending {files} files, {size / 1e6:.1f} MB")
+    with _staged(bundle, ref) as folder, _upload_state(folder.parent / "state"):
+        words = (str(folder), notes(bundle)) if exists else (str(folder),)
+        make = client.api.dataset_create_version if exists else client.api.dataset_create_new
+        send = functools.partial(make, *words, quiet=not client.verbose)
+        answer = client.call(f"make a version of {ref}", send)
+    if (answer.status or "").lower() != "ok":
+        raise KaggleError(
+            f"Kaggle refuses a version of {ref}: {answer.error or 'no reason given'} "
+            "Choose another slug under [tool.rsna-bundle.datasets] if the name is taken."
+        )
+
+
+def notes(bundle: Bundle) -> str:
+    """Return a version's notes: what Kaggle's page shows of it."""
+    parts = [f"{bundle.kind} {bundle.id}"]
+    if commit := bundle.details.get("commit"):
+        parts.append(f"commit {commit}" + (" (dirty)" if bundle.details.get("dirty") else ""))
+    for model in bundle.details.get("models", ()):
+        names = [str(entry["name"]) for entry in model.get("checkpoints", ())]
+        parts.append(f"{model.get('arch')}: {', '.join(names)}")
+    return "; ".join(parts)[:1000]
+
+
+@contextlib.contextmanager
+def _staged(bundle: Bundle, ref: Ref) -> Iterator[Path]:
+    """Yield a folder that the client can upload: the bundle's files, and its metadata beside.
+
+    Its path holds the bundle's id, since the client resumes an upload by a file's path, size and
+    time: two bundles must never be taken for one another.
+    """
+    place = cache.folder("publish") / f"{ref.owner}-{ref.slug}" / bundle.id[:16] / "files"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for name in (*(file.shipped for file in bundle.files), MANIFEST):
+        source = (bundle.folder / name).resolve()
+        try:
+            (place / name).symlink_to(source)
+        except OSError:  # Windows without the right to
+            shutil.copy2(source, place / name)
+    metadata = {"id": str(ref), "title": ref.title, "licenses": [{"name": "other"}]}
+    (place / "dataset-metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    yield place  # where it fails it stays: the next attempt resumes
+    shutil.rmtree(place.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _upload_state(place: Path) -> Iterator[None]:
+    """Keep the client's notes on unfinished uploads in a folder of ours.
+
+    They lie in the system's temporary folder otherwise, for all users; and the client never
+    recovers from an upload that has expired, unless its note is deleted.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(place)
+    try:
+        yield
+    except LostUploadError:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    finally:
+        tempfile.tempdir = before
+
+
+# --- looking ---
+
+
+def held_id(client: Client, ref: Ref) -> str | None:
+    """Return the id of the bundle that a dataset holds, or None where it holds none."""
+    content = read_file(client, ref, MANIFEST)
+    try:
+        manifest = json.loads(content or b"null")
+    except ValueError:
+        return None
+    return str(manifest.get("id")) if isinstance(manifest, dict) else None
+
+
+def read_file(client: Client, ref: Ref, name: str) -> bytes | None:
+    """Return a small file of a dataset's current version, or None where there is none."""
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+
+    request = ApiDownloadDatasetRequest()
+    request.owner_slug, request.dataset_slug, request.file_name = ref.owner, ref.slug, name
+
+    def download(connection: Any) -> bytes:
+        response = connection.datasets.dataset_api_client.download_dataset(request)
+        return bytes(response.raw.read(MANIFEST_LIMIT, decode_content=True))
+
+    try:
+        content = client.ask(f"read {name} of {ref}", download)
+    except KaggleError as error:
+        if error.status in ABSENT:
+            return None
+        raise
+    return _unwrapped(content, name)
+
+
+def _unwrapped(content: bytes, name: str) -> bytes:
+    """Return a file that Kaggle sent in a zip of its own, as it does with large ones."""
+    if not content.startswith(b"PK\x03\x04"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.read(name if name in archive.namelist() else archive.namelist()[0])
+
+
+def status(client: Client, ref: Ref) -> str | None:
+    """Return what Kaggle says of a dataset's newest version, or None where there is no dataset."""
+    try:
+        said = client.call(f"ask for {ref}", lambda: client.api.dataset_status(str(ref)))
+    except KaggleError as error:
+        if error.status in ABSENT:
+            return None
+        raise
+    return str(said)
+
+
+def sizes(client: Client, ref: Ref) -> dict[str, int]:
+    """Return every file of a dataset's current version with its size."""
+    found: dict[str, int] = {}
+    token = None
+    while True:
+        look = functools.partial(client.api.dataset_list_files, str(ref), token, PAGE)
+        page = client.call(f"list the files of {ref}", look)
+        if page.error_message:
+            raise KaggleError(f"Kaggle cannot list the files of {ref}: {page.error_message}")
+        found |= {str(file.name): int(file.total_bytes) for file in page.files}
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def _wait(client: Client, bundle: Bundle, ref: Ref) -> None:
+    """Wait until the dataset's current version is this bundle."""
+    end, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
+    said = held = None
+    while True:
+        said = status(client, ref)
+        if said in ("failed", "deleted"):
+            raise KaggleError(
+                f"Kaggle could not process the new version of {ref} (it says {said}). The previous "
+                "version, if any, is still mounted; run it again."
+            )
+        if said == "ready":
+            held = held_id(client, ref)
+            if held == bundle.id:
+                return
+        if time.monotonic() > end:
+            break
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    raise KaggleError(
+        f"After {PATIENCE / 60:.0f} minutes Kaggle says {said!r} of {ref} and serves "
+        f"{(held or 'no bundle')[:12]}, not {bundle.id[:12]}. Nothing is lost: run it again later."
+    )
+
+
+def _settled(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
+    """Return what is missing, after giving a list that lags behind some time."""
+    pause = FIRST_PAUSE
+    for _ in range(LISTINGS):
+        missing = _missing(client, ref, bundle)
+        if not missing:
+            return []
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    return missing
+
+
+def _missing(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
+    """Return the files that the list lacks, or gives another size."""
+    listed = sizes(client, ref)
+    return [file.shipped for file in bundle.files if not _is_listed(file, listed)]
+
+
+def _is_listed(file: File, listed: dict[str, int]) -> bool:
+    for name in (file.shipped, file.name):
+        if name in listed:
+            return listed[name] == file.size
+    return bool(file.members) and all(
+        any(name == member.name or name.endswith(f"/{member.name}") for name in listed)
+        for member in file.members
+        if not member.members  # an archive within the archive may be unpacked in turn
+    )

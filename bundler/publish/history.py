@@ -1,0 +1,193 @@
+"""submissions.csv: what was submitted, from what, and how it scored; and the same in MLflow."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bundler import atomic
+from bundler.errors import BundlerError, InputError
+from bundler.publish.client import Say
+from bundler.publish.competition import Score
+from inference.boot.bundle import Bundle
+from inference.report import METRICS
+
+NAME = "submissions.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One submission: a line of the table, all as text."""
+
+    id: str
+    when: str
+    commit: str
+    checkpoint: str
+    threshold: str
+    metric: str
+    cv: str
+    public: str
+    private: str
+    notebook: str
+    message: str
+    run_ids: str
+
+    @property
+    def scored(self) -> bool:
+        """Say whether a score is known."""
+        return bool(self.public or self.private)
+
+
+COLUMNS = tuple(column.name for column in fields(Entry))
+SHOWN = ("id", "when", "commit", "checkpoint", "threshold", "cv", "public", "private", "message")
+
+
+def describe(ref: int, when: str, code: Bundle, model: Bundle, notebook: str, said: str) -> Entry:
+    """Return the line of a submission that has no score yet."""
+    models = model.details["models"]
+    folds = [fold for entry in models for fold in entry["checkpoints"]]
+    metric, value = cross_validation(folds)
+    dirty = "+dirty" if code.details.get("dirty") else ""
+    return Entry(
+        id=str(ref),
+        when=when,
+        commit=str(code.details["commit"])[:12] + dirty,
+        checkpoint=" ".join(str(fold["name"]) for fold in folds),
+        threshold=" ".join(_text(entry.get("threshold")) for entry in models),
+        metric=metric,
+        cv=_text(value),
+        public="",
+        private="",
+        notebook=notebook,
+        message=said,
+        run_ids=" ".join(sorted({str(fold["run_id"]) for fold in folds if fold.get("run_id")})),
+    )
+
+
+def cross_validation(folds: Sequence[Mapping[str, Any]]) -> tuple[str, float | None]:
+    """Return the metric that all checkpoints record, and its mean over them."""
+    for name in METRICS:
+        values = [fold.get("metrics", {}).get(name) for fold in folds]
+        if values and all(isinstance(value, int | float) for value in values):
+            return name, fmean(value for value in values if value is not None)
+    return "", None
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def read(root: Path) -> list[Entry]:
+    """Return the table, oldest first. Raises InputError for one that was mangled."""
+    path = root / NAME
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return [Entry(**{name: row[name] or "" for name in COLUMNS}) for row in rows]
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path} cannot be read ({error!r}); its columns are {', '.join(COLUMNS)}. Restore it "
+            "from git, or rename it."
+        ) from error
+
+
+def record(root: Path, entry: Entry) -> None:
+    """Add a line, or replace the one of this submission."""
+    entries = [one for one in read(root) if one.id != entry.id]
+    write(root, [*entries, entry])
+
+
+def write(root: Path, entries: Sequence[Entry]) -> None:
+    """Write the table in one step."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(vars(entry) for entry in entries)
+    try:
+        atomic.write_text(root / NAME, text.getvalue())
+    except OSError as error:
+        raise BundlerError(
+            f"{root / NAME} cannot be written: {error.strerror}. It would have said:\n"
+            f"{text.getvalue()}"
+        ) from error
+
+
+def scored(entry: Entry, score: Score) -> Entry:
+    """Return a line with its scores."""
+    return replace(entry, public=_text(score.public), private=_text(score.private))
+
+
+def render(entries: Sequence[Entry]) -> str:
+    """Return the table for people, newest first."""
+    if not entries:
+        return f"Nothing was submitted yet ({NAME} is absent)."
+    rows = [SHOWN, *(tuple(getattr(entry, name) for name in SHOWN) for entry in entries[::-1])]
+    rows = [tuple(_short(cell) for cell in row) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(SHOWN))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+# --- MLflow ---
+
+
+def store(root: Path) -> str | None:
+    """Return the MLflow store that training tracks to, or None where there is none."""
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    database = root / "runs" / "mlflow.db"
+    return f"sqlite:///{database}" if database.is_file() else None
+
+
+def track(root: Path, entry: Entry, say: Say) -> int:
+    """Write a submission's scores to the runs that it came from; return to how many.
+
+    Raises nothing for a store that cannot be reached: the table holds the scores.
+    """
+    uri = store(root)
+    if not uri or not entry.run_ids or not entry.scored:
+        return 0
+    try:
+        from train import tracking
+    except ImportError:
+        return 0
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with tracking.quietly():
+            return _track(tracking, uri, entry)
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        say(f"MLflow ({uri}) takes no scores now: {first[:200]} They are in {NAME}.")
+        return 0
+
+
+def _track(tracking: Any, uri: str, entry: Entry) -> int:
+    client = tracking.open_client(uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    count = 0
+    for run_id in entry.run_ids.split():
+        ours = f"tags.`{tracking.TAG}` = '{run_id}'"
+        for run in client.search_runs(experiments, ours, max_results=1) if experiments else ():
+            for name in ("public", "private"):
+                if text := getattr(entry, name):
+                    client.log_metric(run.info.run_id, f"kaggle_{name}", float(text))
+            client.set_tag(run.info.run_id, "kaggle.submission", entry.id)
+            client.set_tag(run.info.run_id, "kaggle.notebook", entry.notebook)
+            count += 1
+    return count

@@ -1,0 +1,235 @@
+"""The faults: each with what it needs, and what is to come of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bundler.publish import bundles
+from tests.kaggle.server import COMPETITION
+from tests.kaggle.world import LIBS, World, write_bundle
+
+ALWAYS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A fault while something is done; `says` is what the error must name, "" for success."""
+
+    name: str
+    action: str
+    arm: Callable[[World], object]
+    says: str = ""
+
+
+def refuse(call: str, **how: object) -> Callable[[World], object]:
+    """Return what arms a refusal."""
+    return lambda world: world.kaggle.faults.refuse(call, **how)
+
+
+def arm(**faults: object) -> Callable[[World], object]:
+    """Return what arms other faults."""
+
+    def set_them(world: World) -> None:
+        assert set(faults) <= set(vars(world.kaggle.faults))
+        vars(world.kaggle.faults).update(faults)
+
+    return set_them
+
+
+def take_title(world: World) -> None:
+    """Let the dataset's title belong to another dataset of the same owner."""
+    dataset = world.kaggle.datasets.all.pop(LIBS)
+    dataset.ref = "rosa/another-slug"
+    dataset.title = "rsna bundle libs"
+    world.kaggle.datasets.all[dataset.ref] = dataset
+
+
+def drop_dataset(world: World) -> None:
+    """Delete a dataset just before the push arrives."""
+    original = world.kaggle.kernels.save
+
+    def save(body: dict[str, object], user: str) -> dict[str, object]:
+        kept = world.kaggle.datasets.all.pop(LIBS)
+        try:
+            return original(body, user)
+        finally:
+            world.kaggle.datasets.all[LIBS] = kept
+            world.kaggle.kernels.save = original  # type: ignore[method-assign]
+
+    world.kaggle.kernels.save = save  # type: ignore[method-assign]
+
+
+def newer_code(world: World) -> None:
+    """Publish newer code, and let the notebook be mounted with the older."""
+    write_bundle(world.root, "code", b"newer")
+    bundles.publish(world.settings, world.settings.dist, ["code"], world.said.append)
+    world.kaggle.faults.stale_mount = True
+
+
+def leave(world: World) -> None:
+    """Take back that the rules were accepted."""
+    world.kaggle.competitions.all[COMPETITION].entered = False
+
+
+def use_up(world: World) -> None:
+    """Use all submissions of the day."""
+    world.kaggle.competitions.all[COMPETITION].daily = 0
+
+
+def clock(world: World) -> None:
+    """Let the machine's clock be an hour off, and the signature be refused for it."""
+    world.kaggle.faults.clock = 3600
+    world.kaggle.faults.refuse("", status=401, times=ALWAYS)
+
+
+VERSION = "CreateDatasetVersion"
+CASES = (
+    Case(
+        name="credentials expired",
+        action="publish",
+        arm=refuse("", status=401, times=ALWAYS),
+        says="exit 8: Kaggle accepts no credentials",
+    ),
+    Case(name="the clock is an hour slow", action="publish", arm=clock, says="60 minutes slow"),
+    Case(
+        name="not allowed (403)",
+        action="publish",
+        arm=refuse(VERSION, status=403, message="Permission 'datasets.update' was denied"),
+        says="Permission 'datasets.update' was denied",
+    ),
+    Case(
+        name="changed by another at the same time (409)",
+        action="publish",
+        arm=refuse(VERSION, status=409, message="Conflict", times=ALWAYS),
+        says="Something else is changing it",
+    ),
+    Case(
+        name="too many requests (429), three times",
+        action="publish",
+        arm=refuse("StartBlobUpload", status=429, times=3, headers={"Retry-After": "0"}),
+    ),
+    Case(
+        name="server error (500), once",
+        action="publish",
+        arm=refuse(VERSION, status=500),
+    ),
+    Case(
+        name="server down (503), for ever",
+        action="publish",
+        arm=refuse("", status=503, times=ALWAYS),
+        says="Kaggle has a problem",
+    ),
+    Case(
+        name="connection cut before the answer",
+        action="publish",
+        arm=refuse("StartBlobUpload", cut="before", times=2),
+    ),
+    Case(
+        name="connection cut in the middle of a file",
+        action="publish",
+        arm=arm(cut_blob_at=2000, cut_blob_times=1),
+    ),
+    Case(
+        name="upload broken off (503), to be resumed",
+        action="publish",
+        arm=arm(cut_blob_at=2000, cut_blob_times=2, cut_blob_status=503),
+    ),
+    Case(
+        name="a file refused (400)",
+        action="publish",
+        arm=arm(blob_status=400, blob_status_times=1),
+    ),
+    Case(
+        name="a file lost after a good answer",
+        action="publish",
+        arm=arm(lose={"b.bin"}),
+    ),
+    Case(
+        name="ready is said of the previous version",
+        action="publish",
+        arm=arm(stale=3),
+    ),
+    Case(name="processing takes long", action="publish", arm=arm(processing=4)),
+    Case(
+        name="processing fails",
+        action="publish",
+        arm=arm(processing_fails=True),
+        says="could not process",
+    ),
+    Case(
+        name="the answer to a new version is lost",
+        action="publish",
+        arm=refuse(VERSION, cut="after"),
+    ),
+    Case(
+        name="the server falls silent",
+        action="publish",
+        arm=refuse("GetDatasetStatus", stall=20.0),
+    ),
+    Case(
+        name="the title belongs to another dataset",
+        action="publish",
+        arm=take_title,
+        says="already in use",
+    ),
+    Case(
+        name="a push refused in a good answer",
+        action="push",
+        arm=arm(push_error="Maximum batch GPU session count of 2 reached."),
+        says="Maximum batch GPU session count",
+    ),
+    Case(
+        name="saved with the internet on",
+        action="push",
+        arm=arm(internet_on=True),
+        says="its internet is on",
+    ),
+    Case(
+        name="saved with another text",
+        action="push",
+        arm=arm(push_alters=True),
+        says="its text is another",
+    ),
+    Case(
+        name="a dataset left out",
+        action="push",
+        arm=drop_dataset,
+        says="without the datasets",
+    ),
+    Case(
+        name="the answer to a push is lost",
+        action="push",
+        arm=refuse("SaveKernel", cut="after"),
+    ),
+    Case(
+        name="the notebook fails",
+        action="push",
+        arm=arm(kernel_fails="Your notebook tried to allocate more memory than is available."),
+        says="more memory than is available",
+    ),
+    Case(
+        name="complete, without an output",
+        action="push",
+        arm=arm(no_outputs=True),
+        says="it left no submission.csv",
+    ),
+    Case(
+        name="run with the previous versions mounted",
+        action="push",
+        arm=newer_code,
+        says="another code bundle is mounted",
+    ),
+    Case(name="the log's stream breaks", action="push", arm=arm(cut_log_after=1)),
+    Case(name="no submission left today", action="submit", arm=use_up, says="left today"),
+    Case(name="rules not accepted", action="submit", arm=leave, says="accept its rules"),
+    Case(
+        name="the answer to a submission is lost",
+        action="submit",
+        arm=refuse("CreateCodeSubmission", cut="after"),
+    ),
+    Case(
+        name="not scored",
+        action="submit",
+        arm=arm(submission_fails="Notebook Timeout"),
+        says="Notebook Timeout. Use a smaller preset",
+    ),
+)

@@ -1,0 +1,212 @@
+"""A laptop with three bundles, beside a Kaggle that has older ones: where faults are tried."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from bundler import bundle
+from bundler.errors import BundlerError
+from bundler.publish import bundles, client, competition, dataset, kernel, push, submit
+from bundler.publish.bundles import KINDS
+from bundler.publish.submit import SubmitOptions
+from bundler.settings import Settings
+from inference.boot import bundle as reader
+from inference.errors import BundleError
+from tests.kaggle.faults import Faults
+from tests.kaggle.server import COMPETITION, USER, Kaggle, serve
+
+# Waits that are minutes in earnest.
+DELAYS: Mapping[tuple[Any, str], float] = {
+    (client, "FIRST_DELAY"): 0.01,
+    (client, "LONGEST_DELAY"): 0.05,
+    (client, "SILENCE"): 3.0,
+    (dataset, "FIRST_PAUSE"): 0.01,
+    (dataset, "LONGEST_PAUSE"): 0.02,
+    (kernel, "PAUSE"): 0.05,
+    (competition, "PAUSE"): 0.01,
+}
+DETAILS: Mapping[str, dict[str, Any]] = {
+    "libs": {},
+    "code": {"commit": "c" * 40, "dirty": False},
+    "model": {
+        "models": [
+            {
+                "arch": "tiny",
+                "threshold": 0.31,
+                "checkpoints": [
+                    {"name": "fold0.pt", "metrics": {"pfbeta": 0.4}, "run_id": "run0"},
+                    {"name": "fold1.pt", "metrics": {"pfbeta": 0.5}, "run_id": "run1"},
+                ],
+            }
+        ]
+    },
+}
+LIBS = f"{USER}/rsna-bundle-libs"
+NOTEBOOK = f"{USER}/rsna-bundle-submission"
+
+
+def write_bundle(root: Path, kind: str, content: bytes) -> Path:
+    """Write a bundle of two files to `dist`."""
+    source = root / "source"
+    source.mkdir(exist_ok=True)
+    files = {}
+    for name, data in {"a.txt": content, "b.bin": content * 1000}.items():
+        (source / name).write_bytes(data)
+        files[name] = source / name
+    return bundle.write(root / "dist" / kind, kind, files, DETAILS[kind]).bundle.folder
+
+
+@dataclass(kw_only=True)
+class World:
+    """Both sides, and what the commands said."""
+
+    kaggle: Kaggle
+    root: Path
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        """Return settings as they are without a pyproject.toml."""
+        return Settings(root=self.root)
+
+    # --- what rsna-bundle does ---
+
+    def publish(self) -> None:
+        """Publish the libs of `dist`."""
+        bundles.publish(self.settings, self.settings.dist, ["libs"], self.said.append)
+
+    def push(self) -> None:
+        """Push the notebook and follow it."""
+        push.push(self.settings, self.settings.dist, self.said.append)
+
+    def submit(self) -> None:
+        """Push, submit, wait for the score: `submit` after building and rehearsing."""
+        signed_in = client.connect(self.said.append)
+        competition.check(signed_in, COMPETITION)
+        pushed = push.push_by(signed_in, self.settings, self.settings.dist, self.said.append)
+        submit.send(signed_in, self.settings, pushed, SubmitOptions(), self.said.append)
+
+    def attempt(self, action: str) -> str:
+        """Do it; return "" where it is done, else the error."""
+        try:
+            getattr(self, action)()
+        except (BundlerError, BundleError) as error:
+            return f"exit {error.exit_code}: {error}"
+        return ""
+
+    def heal(self) -> None:
+        """Disarm all faults."""
+        vars(self.kaggle.faults).update(vars(Faults()))
+        self.kaggle.competitions.all[COMPETITION].entered = True
+        self.kaggle.competitions.all[COMPETITION].daily = 100
+
+    # --- what is true ---
+
+    def is_done(self, action: str) -> bool:
+        """Say whether Kaggle is in the state that the action promises."""
+        return bool(getattr(self, f"_is_{action}")())
+
+    def _is_publish(self) -> bool:
+        served = self.kaggle.datasets.all[LIBS].served
+        wanted = self._wanted("libs")
+        if served is None or served.files.get(reader.MANIFEST) != wanted.pop(reader.MANIFEST):
+            return False
+        packed = {name for name in wanted if name.endswith(".tmp")}
+        return all(served.files.get(name) == wanted[name] for name in set(wanted) - packed)
+
+    def _wanted(self, kind: str) -> dict[str, bytes]:
+        folder = self.settings.dist / kind
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def _is_push(self) -> bool:
+        runs = self.kaggle.kernels.all.get(NOTEBOOK, [])
+        return bool(runs) and all(
+            [
+                runs[-1].status == "COMPLETE",
+                not runs[-1].body.get("enableInternet"),
+                len(runs[-1].body.get("datasetDataSources", ())) == len(KINDS),
+                "submission.json" in runs[-1].outputs,
+            ]
+        )
+
+    def _is_submit(self) -> bool:
+        made = self.kaggle.competitions.all[COMPETITION].submissions
+        return len(made) > 0 and not made[-1].error
+
+    # --- what the client alone says ---
+
+    def client_alone(self, action: str, home: Path, seconds: float) -> tuple[int | None, str]:
+        """Run the unmodified client; return its exit code (None: killed) and its last words."""
+        words = {"publish": self._version, "push": self._kernels, "submit": self._competitions}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("KAGGLE")}
+        environment = clean | self.kaggle.environment(home) | {"TMPDIR": str(home)}
+        program = str(Path(sys.executable).with_name("kaggle"))
+        try:
+            result = subprocess.run(
+                [program, *words[action]()],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                cwd=self.root,
+            )
+        except subprocess.TimeoutExpired:
+            return None, "nothing, for ever"
+        lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        lines = [line for line in lines if "%|" not in line]
+        return result.returncode, lines[-1].strip() if lines else "nothing"
+
+    def _version(self) -> list[str]:
+        from bundler.publish.slugs import reference
+
+        found = reader.read(self.settings.dist / "libs")
+        with contextlib.ExitStack() as stack:
+            staged = stack.enter_context(
+                dataset._staged(found, reference(USER, "rsna-bundle-libs"))
+            )
+            stack.pop_all()
+        if LIBS in self.kaggle.datasets.all:
+            return ["datasets", "version", "-p", str(staged), "-m", "new"]
+        return ["datasets", "create", "-p", str(staged)]
+
+    def _kernels(self) -> list[str]:
+        signed_in = client.connect()
+        notebook, _ = push.prepare(signed_in, self.settings, self.settings.dist)
+        import json
+
+        place = notebook.path.parent / kernel.METADATA
+        place.write_text(json.dumps(notebook.metadata()))
+        return ["kernels", "push", "-p", str(place.parent)]
+
+    def _competitions(self) -> list[str]:
+        words = ["competitions", "submit", COMPETITION, "-f", "submission.csv", "-m", "x"]
+        return [*words, "-k", NOTEBOOK, "-v", "1"]
+
+
+@contextlib.contextmanager
+def begin(root: Path, content: bytes = b"one") -> Iterator[World]:
+    """Yield a world where Kaggle has everything of yesterday, and `dist` everything of today."""
+    home = root / "home"
+    home.mkdir(parents=True)
+    with serve() as kaggle, contextlib.ExitStack() as stack:
+        own = kaggle.environment(home) | {"RSNA_BUNDLE_CACHE": str(root / "cache")}
+        stack.enter_context(mock.patch.dict(os.environ, own))
+        os.environ.pop("KAGGLE_API_TOKEN", None)
+        for (module, name), value in DELAYS.items():
+            stack.enter_context(mock.patch.object(module, name, value))
+        world = World(kaggle=kaggle, root=root)
+        for kind in KINDS:
+            write_bundle(root, kind, content)
+        bundles.publish(world.settings, world.settings.dist, KINDS, world.said.append)
+        yield world
+        loaded = sys.modules["kaggle.api.kaggle_api_extended"]
+        assert "--local" in loaded.KaggleApi.args, "the client would have asked the real Kaggle"
+
+
+Arm = Callable[[World], None]
