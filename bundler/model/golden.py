@@ -25,7 +25,7 @@ from train import phantom
 SIZE = (640, 512)  # of the phantoms: small, and of several resolutions in JPEG 2000
 MOST_IMAGES = 16
 # What a replay may cost in floating-point operations: 2 to 3 s on a notebook's four CPU cores.
-BUDGET = 150e9
+BUDGET = 100e9
 EXACT, LOOSE = 1e-4, 5e-3  # in probability: float32 on the CPU, and anything else
 # (file, transfer syntax, photometric interpretation): what the competition's images are.
 DICOMS = (

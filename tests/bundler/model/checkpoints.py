@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from bundler.model.options import ModelOptions
+from inference import metadata
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint, model
 
@@ -37,11 +38,13 @@ def net(
     for name, parameter in made.named_parameters():
         if name.endswith("gamma"):
             torch.nn.init.constant_(parameter, 0.3)
-    for name, value in made.named_buffers():
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.1)
-        elif name.endswith("running_var"):
-            value.uniform_(0.5, 1.5)
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over what was seen
+    told = [torch.zeros(8, metadata.width(metadata_columns))] if metadata_columns else []
+    channels = int(kwargs.get("in_chans", 1))
+    with torch.no_grad():
+        made.train()(torch.randn(8, channels, *kwargs.get("img_size", SIZE)), *told)
     return made.eval()
 
 

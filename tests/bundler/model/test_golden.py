@@ -61,7 +61,7 @@ def test_the_same_numbers_pass(bundle: Bundle, models: list[Model]) -> None:
     assert [case["file"] for case in cases["dicoms"]] == [name for name, _, _ in golden.DICOMS]
     (case,) = cases["predictions"]
     assert len(case["probabilities"]) == golden.MOST_IMAGES
-    assert np.ptp(case["probabilities"]) > 1e-3
+    assert np.ptp(case["probabilities"]) > 1e-4  # not one number sixteen times
     replay(bundle, models)
 
 
