@@ -4,7 +4,7 @@ VENV ?= .venv
 NOTEBOOK_VENV ?= .notebook-venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all lint format ui clean
 
 demo: $(VENV)/installed $(NOTEBOOK_VENV)/installed  ## the main job, network cut
 	$(BIN)/python -m bundler.demo --python $(abspath $(NOTEBOOK_VENV)/bin/python)
@@ -23,6 +23,9 @@ lint: $(VENV)/installed $(NOTEBOOK_VENV)/installed
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+ui: $(VENV)/installed  ## the training runs, in MLflow's page
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow.db
 
 clean:  ## what a build leaves, but not the environments
 	rm -rf dist build *.egg-info
