@@ -42,9 +42,9 @@ def net(
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the plain mean over what was seen
     told = [torch.zeros(8, metadata.width(metadata_columns))] if metadata_columns else []
-    channels = int(kwargs.get("in_chans", 1))
+    grey = torch.randn(8, 1, *kwargs.get("img_size", SIZE))
     with torch.no_grad():
-        made.train()(torch.randn(8, channels, *kwargs.get("img_size", SIZE)), *told)
+        made.train()(grey.expand(-1, int(kwargs.get("in_chans", 1)), -1, -1), *told)
     return made.eval()
 
 
