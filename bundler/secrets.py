@@ -33,7 +33,10 @@ PATTERNS = {
     "Hugging Face's token": rb"\bhf_[0-9A-Za-z]{30,}\b",
     "a Slack token": rb"\bxox[abprs]-[0-9A-Za-z-]{20,}",
     "a Weights & Biases key": rb"(?i:wandb_api_key)[\"']?\s*[:=]\s*[\"']?[0-9a-f]{40}\b",
-    "a password in an address": rb"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"{}$<>]+:[^\s/:@'\"{}$<>]{6,}@\w",
+    "a password in an address": (
+        rb"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"{}$<>]+:(?!(?i:password|token|secret|x+|\*+)@)"
+        rb"[^\s/:@'\"{}$<>]{6,}@\w"
+    ),
 }
 RULES = {what: re.compile(pattern) for what, pattern in PATTERNS.items()}
 OWN = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")  # this machine's own, which are certain
