@@ -108,8 +108,11 @@ def settle(net: Any, size: tuple[int, int]) -> Any:
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the plain mean over what was seen
+    # Of different brightness and contrast: among pure noise the deep layers would hardly vary.
+    each = (4, 1, 1, 1)
+    grey = torch.randn(4, 1, *size) * torch.rand(each) * 3 + torch.randn(each) * 2
     with torch.no_grad():
-        net.train()(torch.randn(4, 3, *size))
+        net.train()(grey.expand(-1, 3, -1, -1))
     return net.eval()
 
 

@@ -42,7 +42,11 @@ def net(
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the plain mean over what was seen
     told = [torch.zeros(8, metadata.width(metadata_columns))] if metadata_columns else []
-    grey = torch.randn(8, 1, *kwargs.get("img_size", SIZE))
+    # Images that differ in brightness and contrast, as real ones do: among pure noise the deep
+    # layers would hardly vary, and their batch norms would blow up any difference by 1e5.
+    each = (8, 1, 1, 1)
+    grey = torch.randn(8, 1, *kwargs.get("img_size", SIZE)) * torch.rand(each) * 3
+    grey = grey + torch.randn(each) * 2
     with torch.no_grad():
         made.train()(grey.expand(-1, int(kwargs.get("in_chans", 1)), -1, -1), *told)
     return made.eval()
