@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-DEFAULT_INDEX = "https://pypi.org/simple"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
@@ -24,7 +22,9 @@ class Sources:
     @property
     def indexes(self) -> tuple[str, ...]:
         """Return all indexes, the first one first; "" stands for no default index."""
-        own = self.index if self.index is not None else DEFAULT_INDEX
+        from pip._internal.models.index import PyPI  # pip knows where one looks by default
+
+        own = self.index if self.index is not None else PyPI.simple_url
         return tuple(dict.fromkeys(url.rstrip("/") for url in (own, *self.extra) if url))
 
 
