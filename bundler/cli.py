@@ -27,6 +27,7 @@ out_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+publish_option = click.option("--publish", is_flag=True, help="Publish it at Kaggle, too.")
 
 
 def common(command: Command) -> Command:
@@ -51,14 +52,17 @@ def cli(context: click.Context) -> None:
 @common
 @click.option("--rev", default="HEAD", show_default=True, help="The commit to bundle.")
 @click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
+@publish_option
 @click.pass_obj
-def code(settings: Settings, /, rev: str, allow_dirty: bool, **common_options: Any) -> None:
+def code(
+    settings: Settings, /, rev: str, allow_dirty: bool, publish: bool, **common_options: Any
+) -> None:
     """Bundle a git commit of this repository, with the runner in it."""
     from bundler import snapshot
 
     place = common_options["out"] or settings.dist / "code"
     built = snapshot.build(settings.root, place, rev=rev, allow_dirty=allow_dirty)
-    report(built.as_dict(), built.summary(), **common_options)
+    report_built(settings, built, place, publish=publish, **common_options)
 
 
 @cli.command()
@@ -66,12 +70,23 @@ def code(settings: Settings, /, rev: str, allow_dirty: bool, **common_options: A
 @click.option("--competition", metavar="SLUG", help="The competition that is mounted.")
 @click.option("--time-limit-hours", type=float, help="After which the run must have ended.")
 @click.option("--on-failures", type=click.Choice(["stop", "finish"]), help="Too many bad images.")
+@click.option("--train", is_flag=True, help="The training notebook instead.")
+@click.option("--repository", metavar="URL", help="(--train) Where git fetches the code from.")
+@click.option("--branch", default="main", show_default=True, help="(--train) Which branch.")
+@click.option("--set", "overrides", multiple=True, metavar="K=V", help="(--train) A setting.")
+@click.option("--bucket", metavar="URL", help="(--train) Where its runs are pushed to.")
+@click.option("--libs", "build", is_flag=True, help="The notebook that builds wheels instead.")
+@click.option("--build", "packages", multiple=True, metavar="PKG", help="(--libs) A package.")
 @click.pass_obj
-def notebook(settings: Settings, /, **given: Any) -> None:
+def notebook(settings: Settings, /, train: bool, build: bool, **given: Any) -> None:
     """Write the submission notebook for the three bundles in dist (--out: where they lie)."""
-    from bundler.notebook import submission
+    from bundler.notebook import other, submission
 
     dist = given["out"] or settings.dist
+    if train or build:
+        made = (other.write_training if train else other.write_libs)(settings, dist, **given)
+        report(made.as_dict(), made.summary(), as_json=given["as_json"], quiet=given["quiet"])
+        return
     options = submission.runner_options(settings_module.override(settings, given))
     written = submission.write(dist, dist / "notebook", options)
     report(written.as_dict(), written.summary(), as_json=given["as_json"], quiet=given["quiet"])
@@ -88,6 +103,7 @@ def notebook(settings: Settings, /, **given: Any) -> None:
 @click.option("--no-proof", is_flag=True, help="Do not install and import the bundle here.")
 @click.option("--check", is_flag=True, help="Exit with 1 where the lock is stale; write nothing.")
 @click.option("--upgrade", is_flag=False, flag_value="", metavar="[PKG]", help="Resolve anew.")
+@publish_option
 @click.pass_obj
 def libs(settings: Settings, /, **given: Any) -> None:
     """Bundle the packages that the notebook's image lacks, with their hashes."""
@@ -107,8 +123,7 @@ def libs(settings: Settings, /, **given: Any) -> None:
         upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
         quiet=given["quiet"] or given["as_json"],
     )
-    built = build(options)
-    report(built.as_dict(), built.summary(), as_json=given["as_json"], quiet=given["quiet"])
+    report_built(settings, build(options), options.out, **given)
 
 
 @cli.group("target")
@@ -120,10 +135,20 @@ def target_group() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--name", default="captured", show_default=True, help="What to call the target.")
 @click.option("--script", is_flag=True, help="Print the script instead, for a notebook's cell.")
-def capture(out: Path | None, name: str, script: bool) -> None:
+@click.option(
+    "--push", is_flag=True, help="Describe Kaggle's image, by a notebook that runs there."
+)
+@click.pass_obj
+def capture(settings: Settings, /, out: Path | None, name: str, script: bool, push: bool) -> None:
     """Describe this machine, where the bundle will be used, as a target."""
     from bundler import target
 
+    if push:
+        from bundler.publish import notebooks
+
+        place = out or settings.root / "target.json"
+        click.echo(notebooks.capture(settings, place, name, tell(False)).summary())
+        return
     click.echo(target.capture_script() if script else target.capture(name, out))
 
 
@@ -229,9 +254,16 @@ MODEL_OPTIONS = (
 @cli.group(invoke_without_command=True)
 @common
 @add(MODEL_OPTIONS)
+@publish_option
 @click.pass_context
 def model(
-    context: click.Context, /, out: Path | None, as_json: bool, quiet: bool, **told: Any
+    context: click.Context,
+    /,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    publish: bool,
+    **told: Any,
 ) -> None:
     """Export checkpoints as one verified ONNX with their history inside, and bundle it."""
     if context.invoked_subcommand:
@@ -243,7 +275,8 @@ def model(
     say = (lambda text: None) if as_json or quiet else click.echo
     built = export.build(parse(told, settings), out or settings.dist / "model", say)
     if built:
-        report(built.as_dict(), built.summary(), as_json=as_json, quiet=quiet)
+        place = out or settings.dist / "model"
+        report_built(settings, built, place, publish=publish, as_json=as_json, quiet=quiet)
 
 
 @model.command("show")
@@ -255,6 +288,160 @@ def show_model(file: Path, as_json: bool) -> None:
 
     cards = card.read(file)
     report({"models": cards}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False)
+
+
+# --- Kaggle ---
+
+
+@cli.command()
+@click.argument("what", nargs=-1, metavar="[libs|model|code|cache DIR]...")
+@click.option("--from-kernel", metavar="OWNER/NAME", help="(cache) Take a notebook's output.")
+@common
+@click.pass_obj
+def publish(
+    settings: Settings,
+    /,
+    what: tuple[str, ...],
+    from_kernel: str | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make bundles the newest versions of their Kaggle datasets, and prove it by reading back."""
+    from bundler.publish import bundles
+
+    dist, say = out or settings.dist, tell(quiet)
+    kinds = bundles.prepare(settings, dist, what, from_kernel, say)
+    done = bundles.publish(settings, dist, kinds, say)
+    report(done.as_dict(), done.summary(), as_json=as_json, quiet=quiet)
+
+
+@cli.command()
+@click.option("--train", is_flag=True, help="The training notebook instead.")
+@click.option("--libs", "build", is_flag=True, help="The notebook that builds wheels instead.")
+@click.option("--no-wait", is_flag=True, help="Do not follow its run.")
+@common
+@click.pass_obj
+def push(
+    settings: Settings,
+    /,
+    train: bool,
+    build: bool,
+    no_wait: bool,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Push the notebook, follow its run, fetch its outputs, and compare the bundles it used."""
+    from bundler.publish import notebooks
+    from bundler.publish import push as pushing
+
+    run = notebooks.push_training if train else notebooks.push_libs if build else pushing.push
+    done = run(settings, out or settings.dist, tell(quiet), follow=not no_wait)
+    report(done.as_dict(), done.summary(), as_json=as_json, quiet=quiet)
+
+
+@cli.command()
+@click.option("-m", "--message", default="", help="What the submission says of itself.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; write and send nothing.")
+@click.option("--no-rehearse", is_flag=True, help="Do not run the notebook here first.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the score.")
+@click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
+@json_option
+@quiet_option
+@click.pass_obj
+def submit(settings: Settings, /, dry_run: bool, as_json: bool, quiet: bool, **told: Any) -> None:
+    """Carry the current commit to a scored submission: build, rehearse, publish, push, submit."""
+    from bundler.publish import submit as submitting
+
+    options = submitting.SubmitOptions(
+        message=told["message"],
+        allow_dirty=told["allow_dirty"],
+        rehearse=not told["no_rehearse"],
+        wait=not told["no_wait"],
+    )
+    run = submitting.plan if dry_run else submitting.submit
+    done = run(settings, options, tell(quiet))
+    report(done.as_dict(), done.summary(), as_json=as_json, quiet=quiet)
+
+
+@cli.command()
+@json_option
+@click.pass_obj
+def status(settings: Settings, /, as_json: bool) -> None:
+    """Show each bundle here, at Kaggle, and in the last run, and what is stale."""
+    from bundler.publish import status as screen
+
+    found = screen.look(settings, tell(False))
+    report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
+
+
+@cli.command("history")
+@click.option("--update", is_flag=True, help="Look again for scores that are not known yet.")
+@json_option
+@click.pass_obj
+def show_history(settings: Settings, /, update: bool, as_json: bool) -> None:
+    """Show what was submitted, from what, and how it scored."""
+    from bundler.publish import history
+    from bundler.publish import submit as submitting
+
+    entries = submitting.update(settings, tell(False)) if update else history.read(settings.root)
+    listed = {"submissions": [vars(entry) for entry in entries]}
+    report(listed, history.render(entries), as_json=as_json, quiet=False)
+
+
+@cli.command("doctor")
+@json_option
+@click.pass_obj
+def run_doctor(settings: Settings, /, as_json: bool) -> None:
+    """Look for what stands in the way of a submission, and say how to mend it."""
+    from bundler import doctor
+
+    found = doctor.examine(settings)
+    report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
+    sys.exit(0 if found.sound else 1)
+
+
+@cli.command("init")
+@click.option("--owner", metavar="USER", help="Your user name at Kaggle.")
+@click.option("--competition", metavar="SLUG", help="The competition.")
+@click.option("--target", metavar="NAME", help="The notebook's image.")
+@click.option("--prefix", default="rsna-bundle", show_default=True, help="What slugs begin with.")
+@json_option
+def run_init(as_json: bool, **told: Any) -> None:
+    """Make this folder ready: settings, the list of packages, what git leaves alone."""
+    from bundler import init
+
+    def ask(question: str, default: str) -> str:
+        return click.prompt(question, default) if sys.stdin.isatty() else default
+
+    done = init.init(Path.cwd(), init.InitOptions(**told), ask)
+    report(done.as_dict(), done.summary(), as_json=as_json, quiet=False)
+
+
+def report_built(
+    settings: Settings,
+    built: Any,
+    place: Path,
+    *,
+    publish: bool,
+    as_json: bool,
+    quiet: bool,
+    **_: Any,
+) -> None:
+    """Report a bundle that was built, once it is published where that was asked for."""
+    result, text = built.as_dict(), built.summary()
+    if publish:
+        from bundler.publish import bundles
+
+        done = bundles.publish_folder(settings, place, tell(quiet))
+        result, text = result | {"published": done.as_dict()}, f"{text}\n{done.summary()}"
+    report(result, text, as_json=as_json, quiet=quiet)
+
+
+def tell(quiet: bool) -> Callable[[str], None]:
+    """Return what a command tells its progress by: standard error, or nothing."""
+    return (lambda text: None) if quiet else functools.partial(click.echo, err=True)
 
 
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:

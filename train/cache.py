@@ -9,6 +9,8 @@ A cache is a folder:
     shard-<key>.json      what failed in it
     sheets/*.png          contact sheets by site and machine
 
+As a dataset on Kaggle it has a bundle.json, and its arrays lie in tar files (see `packed`).
+
 A shard's key is a digest of the preprocessing, the image ids and a sample of the files, so a
 shard that lies there is right, and work that was interrupted goes on where it stopped.
 """
@@ -17,14 +19,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from train import packed
 from train.errors import DataError
 
 FORMAT = 1
@@ -76,10 +79,13 @@ class Cache:
     preprocess: dict[str, Any]
     rows: dict[str, tuple[str, int]]  # image_id → shard's array, row in it
     failures: dict[str, str]  # image_id → what is wrong with it
+    places: Mapping[str, packed.Place] = field(default_factory=dict)  # arrays that lie elsewhere
 
     def read(self, image_id: str) -> NDArray[np.uint8]:
         """Return one image, uint8 [H, W], as `inference.pixels` made it."""
         array, row = self.rows[image_id]
+        if array in self.places:
+            return packed.read_row(self.places[array], row)
         return np.array(np.load(self.folder / array, mmap_mode="r")[row])
 
 
@@ -109,6 +115,7 @@ def open_cache(folder: str | Path) -> Cache:
         preprocess=about["preprocess"],
         rows={name: (line["shard"], int(line["row"])) for name, line in rows.items()},
         failures=failures,
+        places=packed.find_arrays(folder),
     )
 
 

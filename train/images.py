@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
-from train import cache, storage
+from train import cache, packed, storage
 from train.errors import ConfigError, DataError
 from train.prepare import prepare
 
@@ -71,7 +71,7 @@ def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> Ca
         if cfg.data.cache and storage.is_remote(cfg.data.cache):
             storage.fetch(cfg.data.cache, place)
             _check(place, config, rows)
-        elif not _serves_alone(cfg.data.dir):
+        elif not _serves_alone(cfg.data.dir) and not packed.is_packed(place):
             made = prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
             if made.strays:
                 _say(f"{len(made.strays)} files have no row in train.csv: {made.strays[0]}, …")

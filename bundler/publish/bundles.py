@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler.errors import InputError
-from bundler.publish import dataset, slugs
+from bundler.errors import InputError, UsageError
+from bundler.publish import cache, dataset, slugs
 from bundler.publish.client import Client, Say, connect
 from bundler.publish.dataset import Published
 from bundler.publish.slugs import Ref
@@ -43,6 +43,35 @@ def publish(settings: Settings, dist: Path, kinds: Sequence[str], say: Say) -> P
     check(folders)
     client = connect(say)
     return Publication(datasets=tuple(publish_all(client, settings, folders)))
+
+
+def publish_folder(settings: Settings, folder: Path, say: Say) -> Published:
+    """Publish the bundle in a folder, whatever its kind."""
+    kind = reader.read(folder).kind
+    (published,) = publish_all(connect(say), settings, {kind: folder})
+    return published
+
+
+def prepare(
+    settings: Settings, dist: Path, what: Sequence[str], from_kernel: str | None, say: Say
+) -> tuple[str, ...]:
+    """Return the kinds to publish, of a command's words; a cache is built from its folder."""
+    words = tuple(what)
+    if from_kernel or "cache" in words:
+        if len(words) != (1 if from_kernel else 2) or words[0] != "cache":
+            raise UsageError(
+                "A cache comes from a folder, `publish cache DIR`, or from a notebook's output, "
+                "`publish cache --from-kernel OWNER/NAME`."
+            )
+        place = dist / "cache"
+        if from_kernel:
+            say(cache.from_kernel(settings, from_kernel, place, say).summary())
+        else:
+            say(cache.build(Path(words[1]), place).summary())
+        return ("cache",)
+    if unknown := set(words) - set(KINDS):
+        raise UsageError(f"{min(unknown)!r} is none of {', '.join(KINDS)} and cache.")
+    return words or KINDS
 
 
 def publish_all(

@@ -1,0 +1,52 @@
+"""The notebooks besides the submission's: where each lies, and what it is told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bundler import process
+from bundler.errors import CommandError, UsageError
+from bundler.notebook import libs, training
+from bundler.settings import Settings
+
+
+def folder(dist: Path, kind: str) -> Path:
+    """Return where a notebook of a kind lies, beside its metadata and its outputs."""
+    return dist / f"{kind}-notebook"
+
+
+def write_training(
+    settings: Settings,
+    dist: Path,
+    *,
+    repository: str | None,
+    branch: str,
+    overrides: Sequence[str],
+    bucket: str | None,
+    **_: Any,
+) -> training.Written:
+    """Write the training notebook; the repository is git's `origin` unless told otherwise."""
+    return training.write(
+        folder(dist, "training"),
+        repository=repository or _origin(settings.root),
+        branch=branch,
+        overrides=overrides,
+        bucket=bucket,
+    )
+
+
+def write_libs(
+    settings: Settings, dist: Path, *, packages: Sequence[str], **_: Any
+) -> libs.Written:
+    """Write the notebook that builds wheels."""
+    return libs.write(folder(dist, "libs"), packages)
+
+
+def _origin(root: Path) -> str:
+    try:
+        return process.run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip()
+    except CommandError as error:
+        raise UsageError(
+            f"{root} has no git remote `origin` that the notebook could fetch; name one with "
+            "--repository URL."
+        ) from error

@@ -1,0 +1,140 @@
+"""A prepared training cache as a bundle: its arrays in tar files, which training reads in place."""
+
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import inference
+from bundler import atomic, bundle
+from bundler.bundle import Built
+from bundler.errors import BundlerError, InputError
+from bundler.publish import kernel
+from bundler.publish.client import Say, connect
+from bundler.publish.kernel import Version
+from bundler.publish.slugs import Ref
+from bundler.settings import Settings
+from inference.boot import bundle as reader
+from inference.boot.bundle import FORMAT, MANIFEST, SHIPPED_SUFFIX
+
+TABLES = ("cache.json", "index.csv", "failures.csv")
+ARRAYS = "shard-*.npy"
+SHARD_BYTES = 10**9
+MOST_SHARDS = 45  # of a dataset's 50 files
+
+
+def build(source: Path, place: Path) -> Built:
+    """Write the bundle of a finished cache to `place`. Same cache, same bytes.
+
+    Raises InputError where `source` is no finished cache.
+    """
+    about = _read(source)
+    shards = divide(_arrays(source))
+    try:
+        with atomic.new_folder(place) as folder:
+            entries = [_copy(source / name, folder) for name in TABLES]
+            for number, arrays in enumerate(shards):
+                entries.append(_pack(f"shards-{number:03}.tar", arrays, folder))
+            manifest = _manifest(entries, about, len(shards))
+            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BundlerError(
+            f"The cache bundle cannot be written to {place}: {error.strerror}. What lay there "
+            "before is untouched."
+        ) from error
+    size = sum(int(entry["bytes"]) for entry in entries)
+    return Built(bundle=reader.read(place), bytes=size, changed=True)
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((source / TABLES[0]).read_text(encoding="utf-8"))
+        if not all((source / name).is_file() for name in TABLES) or "preprocess" not in about:
+            raise ValueError(f"one of {', '.join(TABLES)} is missing or incomplete")
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{source} is no finished training cache ({error}). Make one with `python -m "
+            f"train.prepare --competition-dir DIR --out {source}`."
+        ) from error
+    return dict(about)
+
+
+def _arrays(source: Path) -> list[Path]:
+    with (source / "index.csv").open(encoding="utf-8") as stream:
+        wanted = {line.rsplit(",", 2)[1] for line in list(stream)[1:]}
+    found = {path.name: path for path in source.glob(ARRAYS)}
+    if lacking := wanted - found.keys():
+        raise InputError(f"{source} lacks {len(lacking)} of its arrays, {min(lacking)} for one.")
+    return [found[name] for name in sorted(wanted)]
+
+
+def divide(arrays: Sequence[Path]) -> list[list[Path]]:
+    """Divide arrays into tar files of at most 1 GB, or of what 45 files must hold."""
+    sizes = [path.stat().st_size for path in arrays]
+    crowded = sum(sizes) > SHARD_BYTES * (MOST_SHARDS // 2)
+    most = max(SHARD_BYTES, sum(sizes) // MOST_SHARDS + max(sizes)) if crowded else SHARD_BYTES
+    shards: list[list[Path]] = []
+    room = 0
+    for path in arrays:
+        size = path.stat().st_size + 1024  # a header, and padding
+        if not shards or size > room:
+            shards.append([])
+            room = most
+        shards[-1].append(path)
+        room -= size
+    return shards
+
+
+def _copy(source: Path, folder: Path) -> dict[str, Any]:
+    (folder / source.name).write_bytes(source.read_bytes())
+    return bundle.describe(source.name, folder / source.name)
+
+
+def _pack(name: str, arrays: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """Write an uncompressed tar: what lies in it can be read where it is."""
+    path = folder / (name + SHIPPED_SUFFIX)
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for array in arrays:
+            info = tarfile.TarInfo(array.name)
+            info.size, info.mode = array.stat().st_size, 0o644
+            with array.open("rb") as stream:
+                tar.addfile(info, stream)
+    return bundle.describe(name, path)
+
+
+def _manifest(entries: list[dict[str, Any]], about: dict[str, Any], shards: int) -> dict[str, Any]:
+    manifest: dict[str, Any] = {"format": FORMAT, "kind": "cache"}
+    manifest["files"] = sorted(entries, key=lambda entry: str(entry["name"]))
+    manifest["preprocess"] = about["preprocess"]
+    manifest["images"] = about.get("images")
+    manifest["shards"] = shards
+    manifest["id"] = reader.content_id(manifest)
+    manifest["tool"] = inference.__version__
+    return manifest
+
+
+# --- from a notebook's output ---
+
+
+def from_kernel(settings: Settings, name: str, place: Path, say: Say) -> Built:
+    """Build the bundle from the cache that a notebook on Kaggle left in its output."""
+    owner, slash, slug = name.partition("/")
+    if not slash:
+        raise InputError(f"{name!r} names no notebook; write OWNER/NAME, as in its address.")
+    client = connect(say)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".cache-", dir=place.parent) as folder:
+        ref = Ref(owner=owner, slug=slug)
+        version = Version(ref=ref, number=kernel.current(client, ref))
+        kernel.fetch(client, version, Path(folder), r"(^|/)(cache\.json|\w+\.csv|shard-.*\.npy)$")
+        found = next(_caches(Path(folder)), None)
+        if found is None:
+            raise InputError(f"The output of {name} holds no training cache (no cache.json).")
+        return build(found, place)
+
+
+def _caches(folder: Path) -> Iterator[Path]:
+    yield from sorted(path.parent for path in folder.rglob(TABLES[0]))
