@@ -15,7 +15,7 @@ from bundler import process, target
 from bundler.errors import BundlerError, CommandError
 from bundler.libs import cache
 from bundler.publish import bundles, competition, dataset, kernel, slugs
-from bundler.publish.client import SKEW, Client, KaggleError, connect
+from bundler.publish.client import SKEW, Client, connect
 from bundler.rehearse import sandbox
 from bundler.settings import Settings
 
@@ -65,7 +65,8 @@ def examine(settings: Settings) -> Diagnosis:
     found = []
     for look in looks:
         try:
-            found += [Finding(name=n, state=s, said=t) for n, s, t in look(settings)]
+            for name, state, said in look(settings):
+                found.append(Finding(name=name, state=state, said=said))
         except BundlerError as error:
             found.append(Finding(name=look.__name__, state=BAD, said=str(error)))
     return Diagnosis(findings=found)
@@ -190,7 +191,7 @@ def _names(client: Client, settings: Settings) -> Iterator[tuple[str, str, str]]
         try:
             (ref,) = bundles.refs(client, settings, (kind,)).values()
             said = dataset.status(client, ref)
-        except KaggleError as error:
+        except BundlerError as error:
             yield f"{kind} dataset", BAD, str(error)
         else:
             yield f"{kind} dataset", GOOD, f"{ref}: {said or 'new, will be made'}"

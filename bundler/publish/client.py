@@ -96,6 +96,7 @@ def _sign_in(say: Say) -> Client:
     import kaggle
 
     api = kind()
+    api.say = say
     if first and getattr(kaggle.api, "_authenticated", False):
         api.config_values = dict(kaggle.api.config_values)  # importing it signed in already
         api._authenticated = True
@@ -127,10 +128,12 @@ def _api_class() -> Any:
         from kaggle.api.kaggle_api_extended import KaggleApi
 
     class Api(KaggleApi):  # type: ignore[misc, unused-ignore]
+        say: Say
+
         def with_retry(self, func: Callable[..., T], *_: Any, **__: Any) -> Callable[..., T]:
             """Try again as all other calls do: after a server's error, too."""
-            note = functools.partial(print, file=sys.stderr)
-            return lambda *args: retried("upload", lambda: func(*args), note)
+            what = func.__name__.replace("_", " ")
+            return lambda *args: retried(what, lambda: func(*args), self.say)
 
         def upload_files(self, request: Any, resources: Any, folder: str, *rest: Any) -> None:
             """Upload a folder's files, and stop where one did not arrive."""

@@ -32,6 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a version
 PATIENCE = 45 * 60.0  # seconds until a version counts as lost
 LISTINGS = 4  # looks at the list of files, which may lag behind
 PAGE = 200
+PROVEN = "proven"  # a file with the id of the version that was read back and listed last
 ABSENT = (403, 404)  # how Kaggle speaks of private datasets that are not there
 
 
@@ -70,19 +71,33 @@ def publish(client: Client, folder: Path, ref: Ref) -> Published:
     start = time.monotonic()
     bundle = reader.read(folder)
     size = check(bundle)
-    changed = held_id(client, ref) != bundle.id or _missing(client, ref, bundle)
+    proven = _folder(ref) / PROVEN
+    changed = held_id(client, ref) != bundle.id
+    if not changed and _proven_id(proven) != bundle.id:  # made elsewhere, or cut off
+        changed = bool(_missing(client, ref, bundle))
     if changed:
         reader.verify(folder)
         _publish(client, bundle, ref)
+    proven.write_text(bundle.id, encoding="utf-8")
     return Published(
         kind=bundle.kind,
         id=bundle.id,
         ref=str(ref),
-        changed=bool(changed),
+        changed=changed,
         files=len(bundle.files) + 1,
         bytes=size,
         seconds=time.monotonic() - start,
     )
+
+
+def _folder(ref: Ref) -> Path:
+    """Return (and make) where this machine keeps what it knows of a dataset."""
+    return cache.folder(f"publish/{ref.owner}-{ref.slug}")
+
+
+def _proven_id(path: Path) -> str | None:
+    """Return the id that this machine has read back with every file listed."""
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def check(bundle: Bundle) -> int:
@@ -154,7 +169,7 @@ def _staged(bundle: Bundle, ref: Ref) -> Iterator[Path]:
     Its path holds the bundle's id, since the client resumes an upload by a file's path, size and
     time: two bundles must never be taken for one another.
     """
-    place = cache.folder("publish") / f"{ref.owner}-{ref.slug}" / bundle.id[:16] / "files"
+    place = _folder(ref) / bundle.id[:16] / "files"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for name in (*(file.shipped for file in bundle.files), MANIFEST):

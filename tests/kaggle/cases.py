@@ -43,6 +43,10 @@ def take_title(world: World) -> None:
     world.kaggle.datasets.all[dataset.ref] = dataset
 
 
+# The client is to make the dataset there, not a version of it.
+TAKEN = "the title belongs to another dataset"
+
+
 def drop_dataset(world: World) -> None:
     """Delete a dataset just before the push arrives."""
     original = world.kaggle.kernels.save
@@ -163,10 +167,10 @@ CASES = (
     Case(
         name="the server falls silent",
         action="publish",
-        arm=refuse("GetDatasetStatus", stall=20.0),
+        arm=refuse("StartBlobUpload", stall=20.0),
     ),
     Case(
-        name="the title belongs to another dataset",
+        name=TAKEN,
         action="publish",
         arm=take_title,
         says="already in use",

@@ -25,6 +25,8 @@ class Faults:
     cut_blob_at: int | None = None  # bytes after which a blob's connection is cut
     cut_blob_times: int = 0
     cut_blob_status: int = 0  # an answer before the cut: 503 makes the client resume
+    hold_blob_at: int | None = None  # bytes after which a blob's upload is held up
+    holding: bool = False
     blob_status: int = 0  # what a blob's upload is answered with, instead of being taken
     blob_status_times: int = 0
     lose: set[str] = field(default_factory=set)  # files that vanish after their upload, once

@@ -179,6 +179,9 @@ class Handler(BaseHTTPRequestHandler):
             room = len(chunk) if cut is None else max(0, start + cut - len(blob.data))
             blob.data += chunk[:room]
             kaggle.datasets.bytes_received += min(room, len(chunk))
+            while faults.hold_blob_at is not None and len(blob.data) >= faults.hold_blob_at:
+                faults.holding = True
+                time.sleep(0.01)
             if cut is not None and room <= len(chunk):
                 faults.cut_blob_times -= 1
                 if faults.cut_blob_status:

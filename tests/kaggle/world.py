@@ -1,10 +1,13 @@
 """A laptop with three bundles, beside a Kaggle that has older ones: where faults are tried."""
 
 import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from unittest import mock
 
 from bundler import bundle
 from bundler.errors import BundlerError
-from bundler.publish import bundles, client, competition, dataset, kernel, push, submit
+from bundler.publish import bundles, client, competition, dataset, kernel, push, slugs, submit
 from bundler.publish.bundles import KINDS
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
@@ -59,7 +62,7 @@ def write_bundle(root: Path, kind: str, content: bytes) -> Path:
     for name, data in {"a.txt": content, "b.bin": content * 1000}.items():
         (source / name).write_bytes(data)
         files[name] = source / name
-    return bundle.write(root / "dist" / kind, kind, files, DETAILS[kind]).bundle.folder
+    return bundle.write(root / "dist" / kind, kind, files, DETAILS.get(kind, {})).bundle.folder
 
 
 @dataclass(kw_only=True)
@@ -106,6 +109,16 @@ class World:
         self.kaggle.competitions.all[COMPETITION].entered = True
         self.kaggle.competitions.all[COMPETITION].daily = 100
 
+    def settle(self) -> None:
+        """Let time pass: what is only late arrives."""
+        for held in self.kaggle.datasets.all.values():
+            for version in held.versions:
+                version.processing = version.stale = 0
+        runs = [run for runs in self.kaggle.kernels.all.values() for run in runs]
+        end = time.monotonic() + 5
+        while any(not run.ended for run in runs) and time.monotonic() < end:
+            time.sleep(0.01)
+
     # --- what is true ---
 
     def is_done(self, action: str) -> bool:
@@ -113,7 +126,8 @@ class World:
         return bool(getattr(self, f"_is_{action}")())
 
     def _is_publish(self) -> bool:
-        served = self.kaggle.datasets.all[LIBS].served
+        dataset = self.kaggle.datasets.all.get(LIBS)
+        served = dataset.served if dataset else None
         wanted = self._wanted("libs")
         if served is None or served.files.get(reader.MANIFEST) != wanted.pop(reader.MANIFEST):
             return False
@@ -125,14 +139,14 @@ class World:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def _is_push(self) -> bool:
-        runs = self.kaggle.kernels.all.get(NOTEBOOK, [])
-        return bool(runs) and all(
-            [
-                runs[-1].status == "COMPLETE",
-                not runs[-1].body.get("enableInternet"),
-                len(runs[-1].body.get("datasetDataSources", ())) == len(KINDS),
-                "submission.json" in runs[-1].outputs,
-            ]
+        run = self.kaggle.kernels.all.get(NOTEBOOK, [None])[-1]
+        if run is None or "submission.json" not in run.outputs:
+            return False
+        ids = {kind: reader.read(self.settings.dist / kind).id for kind in KINDS}
+        return (
+            run.status == "COMPLETE"
+            and not run.body.get("enableInternet")
+            and json.loads(run.outputs["submission.json"])["ids"] == ids
         )
 
     def _is_submit(self) -> bool:
@@ -141,15 +155,20 @@ class World:
 
     # --- what the client alone says ---
 
-    def client_alone(self, action: str, home: Path, seconds: float) -> tuple[int | None, str]:
+    def words(self, action: str) -> list[str]:
+        """Return what one would type for the client to do it."""
+        made = {"publish": self._version, "push": self._kernels, "submit": self._competitions}
+        return made[action]()
+
+    def client_alone(self, words: list[str], seconds: float) -> tuple[int | None, str]:
         """Run the unmodified client; return its exit code (None: killed) and its last words."""
-        words = {"publish": self._version, "push": self._kernels, "submit": self._competitions}
+        home = self.root / "home"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("KAGGLE")}
         environment = clean | self.kaggle.environment(home) | {"TMPDIR": str(home)}
         program = str(Path(sys.executable).with_name("kaggle"))
         try:
             result = subprocess.run(
-                [program, *words[action]()],
+                [program, *words],
                 env=environment,
                 capture_output=True,
                 text=True,
@@ -157,29 +176,32 @@ class World:
                 cwd=self.root,
             )
         except subprocess.TimeoutExpired:
-            return None, "nothing, for ever"
-        lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-        lines = [line for line in lines if "%|" not in line]
-        return result.returncode, lines[-1].strip() if lines else "nothing"
+            return None, ""
+        texts = (result.stdout, result.stderr)
+        noise = ("Starting upload", "Upload successful", "Warning:")
+        said, complained = (
+            [
+                line
+                for line in text.replace("\r", "\n").splitlines()
+                if line.strip() and "%|" not in line and not line.startswith(noise)
+            ]
+            for text in texts
+        )
+        telling = (complained or said)[:1] if result.returncode else (said or complained)[-1:]
+        return result.returncode, telling[0].strip() if telling else "nothing"
 
     def _version(self) -> list[str]:
-        from bundler.publish.slugs import reference
-
         found = reader.read(self.settings.dist / "libs")
-        with contextlib.ExitStack() as stack:
-            staged = stack.enter_context(
-                dataset._staged(found, reference(USER, "rsna-bundle-libs"))
-            )
-            stack.pop_all()
-        if LIBS in self.kaggle.datasets.all:
-            return ["datasets", "version", "-p", str(staged), "-m", "new"]
-        return ["datasets", "create", "-p", str(staged)]
+        place = self.root / "staged"
+        ref = slugs.reference(USER, "rsna-bundle-libs")
+        shutil.copytree(found.folder, place)
+        metadata = {"id": str(ref), "title": ref.title, "licenses": [{"name": "other"}]}
+        (place / "dataset-metadata.json").write_text(json.dumps(metadata))
+        return ["datasets", "version", "-p", str(place), "-m", "new"]
 
     def _kernels(self) -> list[str]:
         signed_in = client.connect()
         notebook, _ = push.prepare(signed_in, self.settings, self.settings.dist)
-        import json
-
         place = notebook.path.parent / kernel.METADATA
         place.write_text(json.dumps(notebook.metadata()))
         return ["kernels", "push", "-p", str(place.parent)]
@@ -207,6 +229,3 @@ def begin(root: Path, content: bytes = b"one") -> Iterator[World]:
         yield world
         loaded = sys.modules["kaggle.api.kaggle_api_extended"]
         assert "--local" in loaded.KaggleApi.args, "the client would have asked the real Kaggle"
-
-
-Arm = Callable[[World], None]
