@@ -155,7 +155,8 @@ class Datasets:
         stem = re.sub(r"\.(zip|whl|pth|pt|tar\.gz|tgz|tar)(\.tmp)?$", "", name)
         if name.endswith(ZIPS) or (looked and content[:4] == b"PK\x03\x04"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = {i.filename: archive.read(i) for i in archive.infolist()}
+                listed = [info for info in archive.infolist() if not info.is_dir()]
+                members = {info.filename: archive.read(info) for info in listed}
         elif name.endswith(TARS) or (looked and content[257:262] == b"ustar"):
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
                 found = {m.name: tar.extractfile(m) for m in tar if m.isfile()}

@@ -87,11 +87,15 @@ class Kernels:
             run.log.append(self.faults.kernel_fails)
             run.failure, run.status = self.faults.kernel_fails, "ERROR"
             return
-        self.runner(run, mounts)
-        if self.faults.no_outputs:
-            run.outputs.clear()
-        if not run.ended:
-            run.status = "COMPLETE"
+        try:
+            self.runner(run, mounts)
+            if self.faults.no_outputs:
+                run.outputs.clear()
+            if not run.ended:
+                run.status = "COMPLETE"
+        finally:
+            if not run.ended:
+                run.failure, run.status = "the test's runner raised", "ERROR"
 
     # --- reading ---
 
