@@ -42,9 +42,7 @@ def examine(seen: Performance, stage: Stage, expected: Mapping[str, str]) -> lis
     done = [
         verdict("notebook ran", list(_end(seen, stage)), f"to its end in {seen.seconds:.1f} s"),
         verdict("network", list(_network(seen)), "nothing tried it"),
-        verdict(
-            "writes", list(_writes(seen)), "only in /kaggle/working and the temporary folder"
-        ),
+        verdict("writes", list(_writes(seen)), "only in /kaggle/working and the temporary folder"),
     ]
     if done[0].status == "failed" and seen.report is None and not (_csv(seen).is_file()):
         return done
@@ -142,9 +140,11 @@ def _submission(path: Path, hidden: HiddenSet) -> Iterator[str]:
         return
     if columns != ["prediction_id", "cancer"]:
         extra = [name for name in columns if name not in ("prediction_id", "cancer")]
-        index = " An unnamed column is pandas' index: write with index=False." if (
-            any(name == "" or name.startswith("Unnamed") for name in extra)
-        ) else ""
+        index = (
+            " An unnamed column is pandas' index: write with index=False."
+            if (any(name == "" or name.startswith("Unnamed") for name in extra))
+            else ""
+        )
         yield f"Its columns are {columns}, expected are ['prediction_id', 'cancer'].{index}"
     if {"prediction_id", "cancer"} <= set(columns):
         yield from _ids_of_rows([row["prediction_id"] or "" for row in rows], hidden.breasts)

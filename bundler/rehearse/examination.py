@@ -54,7 +54,9 @@ def bundles(dist: Path) -> dict[str, Bundle]:
     return found
 
 
-def examine(dist: Path, found: Mapping[str, Bundle], settings: Settings, target: Target) -> list[Check]:
+def examine(
+    dist: Path, found: Mapping[str, Bundle], settings: Settings, target: Target
+) -> list[Check]:
     """Return the checks of what will be published."""
     return [
         verdict("bundles", list(_altered(dist)), "every file is as its manifest says"),
@@ -143,9 +145,7 @@ def _difference(there: str, ours: str) -> Iterator[str]:
 
 def _sources(text: str) -> list[str]:
     return [
-        line
-        for cell in json.loads(text)["cells"]
-        for line in "".join(cell["source"]).splitlines()
+        line for cell in json.loads(text)["cells"] for line in "".join(cell["source"]).splitlines()
     ]
 
 
@@ -190,7 +190,9 @@ def _sdist(libs: Bundle, name: str, names: list[str]) -> Iterator[str]:
         path = Path(folder) / name
         path.symlink_to(reader.locate(libs.folder, file).resolve())
         wanted = sdists.build_requirements(path)
-    lacks = [need for need in wanted if canonicalize_name(re.split(r"[^\w.-]", need)[0]) not in have]
+    lacks = [
+        need for need in wanted if canonicalize_name(re.split(r"[^\w.-]", need)[0]) not in have
+    ]
     if lacks:
         yield (
             f"{name} is a source distribution: building it asks the network for "
@@ -258,6 +260,10 @@ def _tree(path: Path) -> dict[str, str]:
 def summary(found: Mapping[str, Bundle]) -> dict[str, Any]:
     """Return what the report says of where the bundles come from."""
     return {
-        kind: {"id": bundle.id, "folder": str(bundle.folder), "whence": _whence(bundle).strip(" ()")}
+        kind: {
+            "id": bundle.id,
+            "folder": str(bundle.folder),
+            "whence": _whence(bundle).strip(" ()"),
+        }
         for kind, bundle in found.items()
     }

@@ -73,7 +73,7 @@ def write(
     hidden = HiddenSet(
         folder=folder, sample=tuple(rows), planted=tuple(planted), labels=labels, source=said
     )
-    _write_tables(hidden)
+    write_tables(hidden)
     return hidden
 
 
@@ -125,7 +125,8 @@ def _phantoms(patients: int, size: tuple[int, int]) -> Path:
     return place
 
 
-def _write_tables(hidden: HiddenSet) -> None:
+def write_tables(hidden: HiddenSet) -> None:
+    """Write test.csv and sample_submission.csv."""
     _write(hidden.folder / "test.csv", [*COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows])
     sample = [{"prediction_id": breast, "cancer": "0.02"} for breast in hidden.breasts]
     _write(hidden.folder / "sample_submission.csv", ["prediction_id", "cancer"], sample)

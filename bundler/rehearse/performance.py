@@ -1,6 +1,7 @@
 """The performance itself: the very notebook, in a room that is laid out as on Kaggle."""
 
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from bundler.rehearse.room import Room
 from bundler.rehearse.watchdog import Watched
 from bundler.settings import Settings
 
-HOME, WORKING, OUT = "/root", "/kaggle/working", "/rehearsal/out"
+WORKING, OUT = "/kaggle/working", "/rehearsal/out"
 HOME_BYTES = 2 << 30
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 PROBED = 24  # images whose numbers are compared, whole breasts
@@ -51,6 +52,17 @@ class Stage:
     layout: str
     backend: str
     measure_seconds: float | None = None  # None: nothing is measured after the notebook
+
+    @functools.cached_property
+    def pythons(self) -> dict[str, Path]:
+        """Return the folders of the notebook's Python and of the one that drives it."""
+        return room.python_folders([self.image.python, Path(sys.executable)])
+
+    @property
+    def home(self) -> str:
+        """Return the home folder: Kaggle's, unless a Python of this machine lies in it."""
+        taken = any(name.startswith("/root/") for name in self.pythons)
+        return "/kaggle/home" if taken else "/root"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +141,7 @@ def _spec(stage: Stage) -> dict[str, Any]:
         "cpus": stage.limits.cpus,
         "names": f"{OUT}/names.txt",
         "working": WORKING,
-        "home": HOME,
+        "home": stage.home,
         "tmp": "/tmp",
         "steps": steps,
     }
@@ -166,11 +178,10 @@ def _room(stage: Stage, out: Path) -> Room:
     read_only["/rehearsal"] = stage.folder / "own"
     if not os.path.islink("/etc/resolv.conf") and os.path.exists("/etc/resolv.conf"):
         read_only["/etc/resolv.conf"] = stage.folder / "own" / "resolv.conf"
-    pythons = [stage.image.python, Path(sys.executable)]
     return Room(
-        read_only={**room.python_folders(pythons), **read_only},
+        read_only={**stage.pythons, **read_only},
         writable={"/tmp": stage.folder / "tmp", OUT: out},
-        limited={WORKING: stage.limits.working_bytes, HOME: HOME_BYTES},
+        limited={WORKING: stage.limits.working_bytes, stage.home: HOME_BYTES},
     )
 
 
@@ -178,7 +189,7 @@ def environment(stage: Stage) -> dict[str, str]:
     """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
     return {
         "PATH": os.pathsep.join([str(stage.image.python.parent), "/usr/local/bin", os.defpath]),
-        "HOME": HOME,
+        "HOME": stage.home,
         "LANG": "C.UTF-8",
         "TMPDIR": "/tmp",
         "PYTHONPATH": "/rehearsal/watch",

@@ -6,6 +6,7 @@ unpacked, the packages are those that it installed.
 
 import glob
 import importlib.metadata
+import itertools
 import json
 import os
 import sys
@@ -57,7 +58,9 @@ def origins(lock: list[str], site: Path) -> list[str]:
 def _modules(name: str) -> list[str]:
     files = importlib.metadata.files(name) or []
     tops = {file.parts[0] for file in files if file.suffix == ".py" and len(file.parts) == 2}
-    return sorted(top for top in tops if top.isidentifier() and f"{top}/__init__.py" in map(str, files))
+    return sorted(
+        top for top in tops if top.isidentifier() and f"{top}/__init__.py" in map(str, files)
+    )
 
 
 def _find(module: str) -> str | None:
@@ -78,10 +81,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     bundle = bundles.read(spec["model"])
     replicas = predict.load(bundle, "auto")
     models = replicas[0]
-    images = {
-        image.image_id: image for image in submission.read_test(Path(spec["competition"]))
-    }
-    numbers, inputs, stages = {}, [], defaultdict(list)
+    images = {image.image_id: image for image in submission.read_test(Path(spec["competition"]))}
+    numbers, inputs = {}, []
+    stages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for name in spec["images"]:
         loaded = load(images[name].path, [model.preprocess for model in models])
         if len(stages[loaded.transfer_syntax]) < EACH_SYNTAX:
@@ -135,7 +137,7 @@ def rates(seen: list[tuple[float, int]]) -> list[float]:
     steady = [point for point in seen if point[1] > 0] or seen
     edges = [round(number * (len(steady) - 1) / PARTS) for number in range(PARTS + 1)]
     found = []
-    for one, other in zip(edges, edges[1:], strict=False):
+    for one, other in itertools.pairwise(edges):
         images = steady[other][1] - steady[one][1]
         if images > 0:
             found.append((steady[other][0] - steady[one][0]) / images)

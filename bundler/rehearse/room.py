@@ -43,12 +43,12 @@ class Room:
         words = ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
         for place, target in system_links().items():
             words += ["--symlink", target, place]
+        for place, size in self.limited.items():
+            words += ["--size", str(size), "--tmpfs", place]
         for place, folder in {**system_folders(), **_text(self.read_only)}.items():
             words += ["--ro-bind", folder, place]
         for place, folder in _text(self.writable).items():
             words += ["--bind", folder, place]
-        for place, size in self.limited.items():
-            words += ["--size", str(size), "--tmpfs", place]
         for device in gpu_devices():
             words += ["--dev-bind", str(device), str(device)]
         return [*words, "--remount-ro", "/"]

@@ -85,7 +85,9 @@ def _shared_once(sizes: dict[int, int]) -> int:
     for pid, size in sizes.items():
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += next(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:")) << 10
+            total += (
+                next(int(x.split()[1]) for x in text.splitlines() if x.startswith("Pss:")) << 10
+            )
         except (OSError, StopIteration):
             total += size
     return total

@@ -32,7 +32,7 @@ def watch(path: str) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         global _busy
-        if event != "open" and event not in NETWORK and event not in CHANGES or _busy:
+        if _busy or (event != "open" and event not in NETWORK and event not in CHANGES):
             return
         _busy = True
         try:
