@@ -53,14 +53,15 @@ def enter_room(room: dict[str, Any]) -> None:
     _mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     for place, target in room["links"].items():
         os.symlink(target, root + place)
-    for place, size in room["limited"].items():
-        os.makedirs(root + place, exist_ok=True)
-        _mount("tmpfs", root + place, "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,size={size}")
-    for place, folder in sorted(room["read_only"].items()):
-        _bind(folder, _made(root + place, folder))
-        _forbid_writing(root + place)
-    for place, folder in sorted(room["writable"].items()):
-        _bind(folder, _made(root + place, folder))
+    for place, kind, what in room["mounts"]:
+        if kind == "limited":
+            os.makedirs(root + place, exist_ok=True)
+            size = f"mode=755,size={what}"
+            _mount("tmpfs", root + place, "tmpfs", MS_NOSUID | MS_NODEV, size)
+        else:
+            _bind(what, _made(root + place, what))
+        if kind == "read_only":
+            _forbid_writing(root + place)
     _fill_dev(root, room["devices"])
     os.makedirs(root + "/proc")
     _mount("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV)

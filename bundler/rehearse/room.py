@@ -28,27 +28,32 @@ class Room:
     writable: Mapping[str, Path] = field(default_factory=dict)
     limited: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def mounts(self) -> list[tuple[str, str, str | int]]:
+        """Return (place, kind, folder or size), an outer place before what lies in it."""
+        named: list[tuple[str, str, str | int]] = [
+            *((place, "limited", size) for place, size in self.limited.items()),
+            *((place, "read_only", folder) for place, folder in system_folders().items()),
+            *((place, "read_only", folder) for place, folder in _text(self.read_only).items()),
+            *((place, "writable", folder) for place, folder in _text(self.writable).items()),
+        ]
+        return sorted(named, key=lambda mount: mount[0].count("/"))
+
     def as_dict(self) -> dict[str, Any]:
         """Return what `inside.py` is told."""
-        return {
-            "links": system_links(),
-            "read_only": {**system_folders(), **_text(self.read_only)},
-            "writable": _text(self.writable),
-            "limited": dict(self.limited),
-            "devices": [str(path) for path in gpu_devices()],
-        }
+        devices = [str(path) for path in gpu_devices()]
+        return {"links": system_links(), "mounts": self.mounts, "devices": devices}
 
     def bubblewrap(self) -> list[str]:
         """Return the words of bubblewrap that make this room."""
         words = ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
         for place, target in system_links().items():
             words += ["--symlink", target, place]
-        for place, size in self.limited.items():
-            words += ["--size", str(size), "--tmpfs", place]
-        for place, folder in {**system_folders(), **_text(self.read_only)}.items():
-            words += ["--ro-bind", folder, place]
-        for place, folder in _text(self.writable).items():
-            words += ["--bind", folder, place]
+        for place, kind, what in self.mounts:
+            if kind == "limited":
+                words += ["--size", str(what), "--tmpfs", place]
+            else:
+                words += ["--ro-bind" if kind == "read_only" else "--bind", str(what), place]
         for device in gpu_devices():
             words += ["--dev-bind", str(device), str(device)]
         return [*words, "--remount-ro", "/"]
