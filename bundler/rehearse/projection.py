@@ -34,6 +34,7 @@ class Projection:
     cores_here: int
     cores_there: int
     core_speed: float | None  # the target's core over this one's; None: not known
+    same_machine: bool  # the target is this machine
     gpu_missing: bool  # the target predicts on a GPU, this machine does not
     memory_bytes: int
     memory_limit: int
@@ -60,22 +61,24 @@ class Projection:
         return [self._time_check(), self._memory_check(), self._disk_check()]
 
     def _time_check(self) -> Check:
-        said, status = self.said(), "passed"
+        said, status = f"{self.said()}.", "passed"
         bound = RED * self.limit_seconds
         # Without the target's GPU only the decoding is known to take as long there.
         known = self.seconds_low if self.gpu_missing else self.seconds
         if known > bound:
             status = "failed"
-            said += ": beyond 80 % of the limit. Use a smaller preset or model, or no --flip."
+            said += (
+                " That is beyond 80 % of the limit: use a smaller preset or model, or no --flip."
+            )
         elif self.seconds_high > bound:
             status = "unproven"
-            said += ": the interval reaches beyond 80 % of the limit."
+            said += " The interval reaches beyond 80 % of the limit."
         if self.gpu_missing:
             said += (
                 " The target predicts on a GPU that this machine lacks: the lower end counts "
                 "decoding alone, the estimate predicts on the CPU."
             )
-        if self.core_speed is None:
+        if self.core_speed is None and not self.same_machine:
             said += " Its cores' speed is not in the target's file, so they count as this one's."
         return Check(name="time", status=status, said=said)  # type: ignore[arg-type]
 
@@ -116,15 +119,15 @@ def project(
     if here_core_seconds and target.core_seconds:
         speed = here_core_seconds / target.core_seconds
     scale = limits.cpus / there / (speed or 1.0)
-    decoding = _decoding(probed) / limits.cpus
+    decoding = statistics.fmean(probed["loads"] or [0.0]) / limits.cpus
     gpu_missing = bool(target.gpus) and "CUDAExecutionProvider" not in probed["providers"]
     fixed = max(seen.seconds - sample * rate, 0.0)
-    spread = Z * _relative_error(rates, probed, sample) * rate
+    error = min(Z * _relative_error(rates, probed["loads"], sample), 0.9)
     alike = target.name == "host" or speed is not None
     doubt = 1.0 if alike else UNCALIBRATED
     low_rate = min(decoding, rate) if gpu_missing else rate
-    low = fixed + hidden_images * max(low_rate - spread, 0.0) * scale / doubt
-    high = fixed + hidden_images * (rate + spread) * scale * doubt
+    low = fixed + hidden_images * low_rate * (1 - error) * scale / doubt
+    high = fixed + hidden_images * rate * (1 + error) * scale * doubt
     more_workers = max(there - limits.cpus, 0)
     return Projection(
         images=hidden_images,
@@ -137,6 +140,7 @@ def project(
         cores_here=limits.cpus,
         cores_there=there,
         core_speed=speed,
+        same_machine=target.name == "host",
         gpu_missing=gpu_missing,
         memory_bytes=seen.watched.peak_bytes + more_workers * int(probed["worker_bytes"]),
         memory_limit=target.memory_bytes or limits.memory_bytes,
@@ -156,19 +160,12 @@ def _stages(probed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _decoding(probed: Mapping[str, Any]) -> float:
-    """Return the core-seconds that reading and preparing an image takes."""
-    images = [one for listed in probed["stages"].values() for one in listed]
-    return statistics.fmean(sum(one.values()) for one in images) if images else 0.0
-
-
-def _relative_error(rates: list[float], probed: Mapping[str, Any], sample: int) -> float:
+def _relative_error(rates: list[float], loads: list[float], sample: int) -> float:
     """Return the rate's standard error over the rate: of its parts, and of drawing images."""
     parts = statistics.stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else 0.0
-    images = [sum(one.values()) for listed in probed["stages"].values() for one in listed]
     drawn = 0.0
-    if len(images) > 1 and statistics.fmean(images) > 0:
-        drawn = statistics.stdev(images) / statistics.fmean(images) / math.sqrt(max(sample, 1))
+    if len(loads) > 1 and statistics.fmean(loads) > 0:
+        drawn = statistics.stdev(loads) / statistics.fmean(loads) / math.sqrt(max(sample, 1))
     return math.hypot(parts / statistics.fmean(rates), drawn)
 
 

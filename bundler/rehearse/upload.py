@@ -69,16 +69,51 @@ def complaints(folder: Path) -> Iterator[str]:
 
 
 def lost(folder: Path, scratch: Path) -> Iterator[str]:
-    """Yield in which forms the notebook could not find or verify the bundle in `folder`."""
-    for form in (PUBLISHED, *FORMS):
-        place = scratch / form.strip("/").replace("/", "-").replace(" ", "-")
+    """Yield in which forms the notebook could not find or verify the bundle in `folder`.
+
+    Everything is unpacked and verified once; the other forms move what was unpacked, and it is
+    seen whether all of it is found again.
+    """
+    place = scratch / "dataset"
+    for form, arrange in (("name/", None), ("name/name/", _nest), ("flat", _flatten)):
         try:
-            receive(folder, place, form)
-            reader.verify(place)
+            if arrange is None:
+                receive(folder, place, form)
+                reader.verify(place)
+            else:
+                arrange(place)
+                bundle = reader.read(place)
+                for file in bundle.files:
+                    reader.locate(place, file)
         except (BundleError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
             yield f"uploaded and unpacked {form}: {error}"
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+            if arrange is None:
+                break  # there is nothing to move
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _nest(place: Path) -> None:
+    """Make name/name/ of every name/."""
+    for folder in [entry for entry in place.iterdir() if entry.is_dir()]:
+        inner = folder.with_name(folder.name + ".inner")
+        folder.rename(inner)
+        folder.mkdir()
+        inner.rename(folder / folder.name)
+
+
+def _flatten(place: Path) -> None:
+    """Lay what is in every name/name/ beside each other. Raises BundleError."""
+    for outer in [entry for entry in place.iterdir() if entry.is_dir()]:
+        inner = outer.rename(outer.with_name(outer.name + ".outer")) / outer.name
+        for path in sorted(inner.rglob("*")):
+            target = place / path.relative_to(inner)
+            if path.is_dir():
+                target.mkdir(exist_ok=True)
+            elif target.exists() and target.read_bytes() != path.read_bytes():
+                raise BundleError(f"{target.name} is in several archives, and only one stays.")
+            else:
+                path.replace(target)
+        shutil.rmtree(inner.parent)
 
 
 def _is_unpacked(path: Path, form: str) -> bool:

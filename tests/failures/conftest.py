@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ class House:
 
     dist: Path
     settings: Settings
-    options: dict[str, Any] = field(default_factory=dict)
 
     def rehearse(self, **more: Any) -> Rehearsal:
         """Rehearse it with one patient and one layout."""
@@ -54,13 +53,10 @@ class House:
             "python": Path(sys.executable),
             "measure_seconds": 0.2,
             "quiet": True,
+            "out": self.dist / "rehearsal",
         }
-        options = RehearseOptions(
-            settings=self.settings,
-            dist=self.dist,
-            out=self.dist / "rehearsal",
-            **small | self.options | more,
-        )
+        wanted = small | more
+        options = RehearseOptions(settings=self.settings, dist=self.dist, **wanted)
         return run(options)
 
     def write_notebook(self, *more: str) -> None:
@@ -223,3 +219,9 @@ def processes_of(folder: Path) -> list[str]:
     """Return the command lines of running processes that name a folder."""
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     return [line for line in listed.stdout.splitlines() if str(folder) in line]
+
+
+@pytest.fixture(scope="session")
+def rehearsed(sound: House) -> Rehearsal:
+    """The rehearsal of the sound submission, in both layouts."""
+    return sound.rehearse(layouts=("new", "legacy"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler import bundle
+from bundler.rehearse.rehearsal import Rehearsal
 from inference.boot.bundle import content_id
 from tests.bundler.libs.packages import sdist, wheel
 from tests.failures.conftest import (
@@ -23,10 +24,9 @@ from tests.failures.conftest import (
 )
 
 
-def test_passes_what_is_sound(sound: House) -> None:
-    rehearsal = sound.rehearse(layouts=("new", "legacy"))
-    assert rehearsal.passed, rehearsal.summary()
-    names = {check.name for check in rehearsal.checks}
+def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
+    assert rehearsed.passed, rehearsed.summary()
+    names = {check.name for check in rehearsed.checks}
     assert {"network", "writes", "numbers", "time", "notebook ran (legacy)"} <= names
 
 
