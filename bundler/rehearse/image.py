@@ -9,10 +9,11 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler import atomic, process
+from bundler import target as targets
 from bundler.errors import CommandError, InputError
 from bundler.libs import cache, image, interpreters
 from bundler.target import Target
@@ -44,15 +45,11 @@ def given(python: Path, target: Target) -> Image:
 def play(target: Target, provided: Sequence[str]) -> Image:
     """Make (or find again) an environment with the packages `provided` (NAME==VERSION) for real.
 
-    Raises InputError where the target's Python is not on this machine.
+    Where the target's Python is not on this machine, the host's plays it.
     """
     python = interpreters.find(target)
     if isinstance(python, str):
-        raise InputError(
-            f"The notebook cannot be rehearsed as it will run: {python}. The wheels of another "
-            "Python would not install, so a rehearsal with this one would say nothing. Or name "
-            "a Python of that version, with pip and ipykernel, with --python."
-        )
+        return replace(play(targets.host(), ()), unlike=(python,))
     kernel = [_at_image_version(line, target) for line in KERNEL]
     wanted = [*kernel, *provided]
     key = "\n".join([str(python.resolve()), target.digest, *wanted])

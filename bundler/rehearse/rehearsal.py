@@ -30,6 +30,7 @@ from bundler.rehearse import (
     projection,
     room,
     sandbox,
+    standin,
     upload,
 )
 from bundler.rehearse.checks import Check
@@ -40,6 +41,7 @@ from bundler.rehearse.performance import Limits, Performance, Stage
 from bundler.rehearse.projection import Projection
 from bundler.rehearse.sandbox import SandboxError
 from bundler.target import Target
+from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 
 FORMAT = 1
@@ -129,6 +131,12 @@ def rehearse(options: RehearseOptions, folder: Path) -> Rehearsal:
     if not any(check.status == "failed" and check.name in FATAL for check in done):
         say("play the image and draw the hidden test set")
         played = play_image(options, machine, found["libs"])
+        dist = options.dist
+        if standin.needed(played, machine):
+            say(f"bundle the same packages for Python {played.version}, which plays the target's")
+            dist = standin.build(options, folder / "stand-in")
+            done.append(standin.check(played, machine))
+        ids = {kind: reader.read(dist / kind).id for kind in found}
         shown = hidden.write(
             folder / "hidden",
             patients=options.patients,
@@ -139,8 +147,8 @@ def rehearse(options: RehearseOptions, folder: Path) -> Rehearsal:
             say(f"perform the notebook, network cut, {layout} layout")
             stage = Stage(
                 folder=folder / layout,
-                notebook=options.dist / "notebook" / submission.NAME,
-                published=receive(options.dist, folder / layout / "datasets", layout),
+                notebook=dist / "notebook" / submission.NAME,
+                published=receive(dist, folder / layout / "datasets", layout),
                 hidden=shown if layout == options.layouts[0] else fewer(shown, folder / layout),
                 image=played,
                 settings=settings,
@@ -150,7 +158,6 @@ def rehearse(options: RehearseOptions, folder: Path) -> Rehearsal:
                 measure_seconds=options.measure_seconds if layout == options.layouts[0] else None,
             )
             seen[layout] = performance.perform(stage)
-            ids = {kind: bundle.id for kind, bundle in found.items()}
             done += named(layout, options, checks.examine(seen[layout], stage, ids))
             if any(check.status == "failed" for check in done):
                 break

@@ -87,7 +87,7 @@ def _note(handle: int, what: dict[str, str]) -> None:
     _written += 1
     if _written > MOST:
         return
-    line = json.dumps({**what, "sites": _sites(sys._getframe(3))})
+    line = json.dumps({**what, "sites": _sites(sys._getframe(1))})
     os.write(handle, (line + "\n").encode())
 
 

@@ -1,5 +1,6 @@
 """What a rehearsal does with bad input, with a second one beside it, and when it is interrupted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from bundler.errors import CheckError, InputError, UsageError
 from bundler.rehearse import room
 from bundler.rehearse.rehearsal import only_one
 from bundler.rehearse.sandbox import SandboxError
+from tests.bundler.libs.packages import wheel
 from tests.failures.conftest import House, Plant, own_runner, processes_of
 
 SCRIPT = """
@@ -110,3 +112,25 @@ def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:
 
     with pytest.raises(BundlerError, match="The rehearsal cannot go on"):
         house.rehearse(out=blocked / "rehearsal")
+
+
+def test_plays_another_python_where_the_targets_is_not_here(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name, content = wheel("tiny", "1.0")
+    (tmp_path / name).write_bytes(content)
+    root = house.settings.root
+    (root / "wheelhouse.txt").write_text(f"--find-links {tmp_path}\ntiny\n")
+    image = {"format": 1, "name": "newer", "python": "3.99.0", "system": "linux"}
+    image |= {"machine": os.uname().machine, "release": "2.17", "installed": []}
+    (root / "newer.json").write_text(json.dumps(image))
+    house = replace(house, settings=replace(house.settings, target="newer.json"))
+    target = {"name": "newer", "python": "3.99.0"}
+    house.write_libs({name: tmp_path / name}, target=target)
+    rehearsal = house.rehearse()
+    assert rehearsal.passed, rehearsal.summary()
+    (said,) = [check.said for check in rehearsal.checks if check.name == "python"]
+    assert "The target runs Python 3.99.0, which is not on this machine" in said
+    assert "`uv python install 3.99`" in said
