@@ -298,7 +298,8 @@ def rehearse(settings: Settings, /, **given: Any) -> None:
     )
     result = run(options)
     report(result.as_dict(), result.summary(), as_json=given["as_json"], quiet=given["quiet"])
-    sys.exit(0 if result.passed else 1)
+    if not result.passed:
+        sys.exit(1)
 
 
 def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:
