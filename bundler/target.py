@@ -59,6 +59,7 @@ class Target:
     cuda: str | None = None
     cpus: int | None = None
     memory_bytes: int | None = None
+    core_seconds: float | None = None  # a fixed piece of work on one core (capture.core_seconds)
     gpus: tuple[str, ...] = ()
     estimate: bool = False
     source: str = ""
@@ -130,7 +131,8 @@ class Target:
     def digest(self) -> str:
         """Return the sha256 of all that the choice of wheels depends on."""
         content = self.as_dict()
-        for key in ("format", "name", "cpus", "memory_bytes", "gpus", "estimate", "source"):
+        unused = ("format", "name", "cpus", "memory_bytes", "core_seconds")
+        for key in (*unused, "gpus", "estimate", "source"):
             del content[key]
         return hashlib.sha256(canonical(content)).hexdigest()
 
@@ -146,6 +148,7 @@ class Target:
             "cuda": self.cuda,
             "cpus": self.cpus,
             "memory_bytes": self.memory_bytes,
+            "core_seconds": self.core_seconds,
             "gpus": list(self.gpus),
             "estimate": self.estimate,
             "source": self.source,
@@ -239,6 +242,7 @@ def parse(content: Mapping[str, Any]) -> Target:
         cuda=content.get("cuda"),
         cpus=content.get("cpus"),
         memory_bytes=content.get("memory_bytes"),
+        core_seconds=content.get("core_seconds"),
         gpus=tuple(str(gpu) for gpu in content.get("gpus", ())),
         estimate=bool(content.get("estimate", False)),
         source=str(content.get("source", "")),

@@ -16,6 +16,11 @@ from pathlib import Path
 from bundler import process
 from bundler.errors import BundlerError
 
+MEND = (
+    "Allow namespaces with `sysctl kernel.unprivileged_userns_clone=1` (Debian) or "
+    "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), start the container with "
+    "--security-opt seccomp=unconfined, or run as root."
+)
 INSIDE = Path(__file__).with_name("inside.py")
 
 
@@ -58,12 +63,7 @@ def why_not() -> str | None:
         return "The program `unshare` is missing; install the package util-linux."
     tried = process.run([*_unshare(False), sys.executable, "-I", INSIDE, "--", "true"], check=False)
     if tried.returncode:
-        return (
-            f"The kernel refuses to make namespaces ({tried.stderr.strip()}). Allow them with "
-            "`sysctl kernel.unprivileged_userns_clone=1` (Debian) or "
-            "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), start the container "
-            "with --security-opt seccomp=unconfined, or run as root."
-        )
+        return f"The kernel refuses to make namespaces ({tried.stderr.strip()}). {MEND}"
     return None
 
 

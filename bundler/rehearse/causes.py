@@ -1,0 +1,90 @@
+"""From what a failed run printed to why it failed, and how to mend it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+CAUSES: tuple[tuple[str, str], ...] = (
+    (
+        r"(?:setuptools|hatchling|flit_core|poetry-core|wheel)\S* \(from versions: none\)",
+        "A source distribution (sdist) is in the bundle, and building it needs the network for "
+        "its build requirements. Ship a wheel: `rsna-bundle libs` builds one beforehand.",
+    ),
+    (
+        r"No matching distribution found for (?P<what>[^\s]+)",
+        "The wheels do not close: {what} is needed, and neither the bundle nor the image has it "
+        "(a transitive requirement was left out). Run `rsna-bundle libs` again.",
+    ),
+    (
+        r"(?P<what>\S+\.whl) is not a supported wheel on this platform",
+        "{what} was built for another Python or platform than the notebook's. Run `rsna-bundle "
+        "libs` for the right --target.",
+    ),
+    (
+        r"No space left on device",
+        "The disk is full: /kaggle/working holds {working}. Write what is temporary to /tmp.",
+    ),
+    (
+        r"Read-only file system: '(?P<what>/kaggle/input[^']*)'",
+        "The run writes into the input ({what}), which is read-only on Kaggle. Write to "
+        "/kaggle/working or /tmp.",
+    ),
+    (
+        r"(?:No such file or directory|Permission denied): '(?P<what>(?:/home|/Users|/root|/work"
+        r"|/mnt|/data|/media|[A-Z]:\\)[^']*)'",
+        "{what} is an absolute path of the laptop; it does not exist on Kaggle. Take paths from "
+        "--input and the bundles.",
+    ),
+    (
+        r"CUDA was asked for, but",
+        "CUDA was asked for, but the CPU would be used: see the message above.",
+    ),
+    (
+        r"huggingface\.co|LocalEntryNotFoundError|hf_hub|pretrained",
+        "The run downloads a pretrained model (`pretrained=True` or the hub), which fails without "
+        "internet. The weights must come with the model bundle.",
+    ),
+    (
+        r"(?:Temporary failure in name resolution|Network is unreachable|Name or service not known"
+        r"|Max retries exceeded)",
+        "The run needs the network, which is off.",
+    ),
+    (r"exit code -9|DeadKernelError|Kernel died", "A process was killed from outside."),
+    (r"exit code 6\b", "Too many images could not be read."),
+    (r"exit code 7\b", "The time limit was passed."),
+)
+MISSING = re.compile(
+    r"(?:No such file or directory: '(?P<file>[^']+)'|No module named '(?P<module>[\w.]+)')"
+)
+
+
+def explain(log: str, working: str, names: Iterable[str] = ()) -> str | None:
+    """Return the first cause that a log names, or None. `names` are files that do exist."""
+    if other := _other_case(log, names):
+        return other
+    for pattern, cause in CAUSES:
+        if found := re.search(pattern, log):
+            return cause.format(working=working, **found.groupdict())
+    return None
+
+
+def _other_case(log: str, names: Iterable[str]) -> str | None:
+    """Find a file that is missing under one name and there under the same in other case."""
+    by_lower = dict(_lowered(names))
+    for found in MISSING.finditer(log):
+        wanted = found["file"] or found["module"].replace(".", "/")
+        name = PurePosixPath(wanted).name
+        real = by_lower.get(name.lower())
+        if real and real != name:
+            return (
+                f"{wanted} does not exist, {real} does: on Kaggle upper and lower case differ, as "
+                "they need not on a laptop. Write the name as the file has it."
+            )
+    return None
+
+
+def _lowered(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        for part in PurePosixPath(name).parts:
+            yield part.lower(), part
+            yield Path(part).stem.lower(), Path(part).stem

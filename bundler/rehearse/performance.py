@@ -1,0 +1,286 @@
+"""The performance itself: the very notebook, in a room that is laid out as on Kaggle."""
+
+import datetime
+import functools
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bundler.notebook import execute
+from bundler.rehearse import probe, room, supervise, watchdog, watcher
+from bundler.rehearse.hidden import HiddenSet
+from bundler.rehearse.image import Image
+from bundler.rehearse.room import Room
+from bundler.rehearse.watchdog import Watched
+from bundler.settings import Settings
+
+WORKING, OUT = "/kaggle/working", "/rehearsal/out"
+HOME_BYTES = 2 << 30
+RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+PROBED = 24  # images whose numbers are compared, whole breasts
+AFTER = 120.0  # seconds that the measuring after the notebook may take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the notebook may use, as far as this machine has it."""
+
+    cpus: int
+    memory_bytes: int
+    working_bytes: int
+    seconds: float
+    scaled: tuple[str, ...] = ()  # what this machine has less of than the target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A folder for one performance, and what it is made of."""
+
+    folder: Path
+    notebook: Path
+    published: Mapping[str, Path]  # kind → the dataset as it is mounted
+    hidden: HiddenSet
+    image: Image
+    settings: Settings
+    limits: Limits
+    layout: str
+    backend: str
+    measure_seconds: float | None = None  # None: nothing is measured after the notebook
+
+    @functools.cached_property
+    def pythons(self) -> dict[str, Path]:
+        """Return the folders of the notebook's Python and of the one that drives it."""
+        return room.python_folders([self.image.python, Path(sys.executable)])
+
+    @property
+    def home(self) -> str:
+        """Return the home folder: Kaggle's, unless a Python of this machine lies in it."""
+        taken = any(name.startswith("/root/") for name in self.pythons)
+        return "/kaggle/home" if taken else "/root"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """What was seen."""
+
+    layout: str
+    returncode: int | None  # of the notebook; None where the room itself ended early
+    log: str  # what the notebook printed
+    error: str | None  # the exception of the cell that failed
+    cells: tuple[tuple[float, float], ...]  # begin and end of each cell, seconds after the start
+    seconds: float
+    working: Path  # what lay in /kaggle/working
+    sizes: Mapping[str, int]
+    home: tuple[str, ...]
+    disk_bytes: int
+    attempts: tuple[Mapping[str, Any], ...]
+    names: tuple[str, ...]  # that any program asked a name server for
+    watched: Watched
+    report: Mapping[str, Any] | None  # submission.json
+    probed: Mapping[str, Any] | None = None
+    probe_log: str = ""
+    inputs: Path | None = field(default=None)  # of the probed images, as .npz
+
+
+def perform(stage: Stage) -> Performance:
+    """Execute the notebook as Kaggle would, and measure afterwards in the same room."""
+    began = time.time()
+    out = _lay_out(stage)
+    watched = _run(stage, out)
+    return _gather(stage, out, watched, began)
+
+
+# --- before ---
+
+
+def _lay_out(stage: Stage) -> Path:
+    """Write what the room's own folder holds, and return where the results will lie."""
+    own, out = stage.folder / "own", stage.folder / "out"
+    for folder in (own / "watch", own / "out", out, stage.folder / "tmp"):
+        folder.mkdir(parents=True)
+    (stage.folder / "tmp").chmod(0o1777)
+    for module, name in (
+        (execute, "execute.py"),
+        (supervise, "supervise.py"),
+        (probe, "probe.py"),
+        (watcher, "watch/sitecustomize.py"),
+    ):
+        shutil.copyfile(str(module.__file__), own / name)
+    shutil.copyfile(stage.notebook, own / "notebook.ipynb")
+    (own / "resolv.conf").write_text(RESOLVER)
+    (own / "spec.json").write_text(json.dumps(_spec(stage)), encoding="utf-8")
+    return out
+
+
+def _spec(stage: Stage) -> dict[str, Any]:
+    python = str(stage.image.python)
+    notebooks = ["/rehearsal/notebook.ipynb", f"{OUT}/executed.ipynb"]
+    driver = [sys.executable, "-I", "/rehearsal/execute.py", *notebooks, "--python", python]
+    watched = {"REHEARSAL_WATCH": f"{OUT}/attempts.jsonl"}
+    steps = [{"name": "notebook", "command": driver, "cwd": WORKING, "env": watched}]
+    if stage.measure_seconds is not None:
+        measuring = {
+            "model": mounts(stage)["model"],
+            "competition": mounts(stage)["competition"],
+            "images": [row["image_id"] for row in probed_rows(stage.hidden)],
+            "sample": [row["image_id"] for row in stage.hidden.sample],
+            "seconds": stage.measure_seconds,
+            "libs": mounts(stage)["libs"],
+            "out": OUT,
+        }
+        command = [python, "-P", "/rehearsal/probe.py", json.dumps(measuring)]
+        steps.append({"name": "probe", "command": command, "cwd": WORKING, "env": {}})
+    return {
+        "out": OUT,
+        "cpus": stage.limits.cpus,
+        "names": f"{OUT}/names.txt",
+        "working": WORKING,
+        "home": stage.home,
+        "tmp": "/tmp",
+        "steps": steps,
+    }
+
+
+def probed_rows(hidden: HiddenSet) -> list[dict[str, str]]:
+    """Return the rows whose numbers are compared: whole breasts, as many as are cheap."""
+    readable = [image.row for image in hidden.planted if not image.may_fail]
+    rows: list[dict[str, str]] = []
+    for breast in dict.fromkeys(row["prediction_id"] for row in [*hidden.sample, *readable]):
+        everything = [row for row in hidden.rows if row["prediction_id"] == breast]
+        if all(row in hidden.sample or row in readable for row in everything):
+            rows += everything
+        if len(rows) >= PROBED:
+            break
+    return rows
+
+
+def mounts(stage: Stage) -> dict[str, str]:
+    """Return where Kaggle mounts each dataset and the competition in the stage's layout."""
+    settings = stage.settings
+    new = stage.layout == "new"
+    datasets = f"/kaggle/input/datasets/{settings.owner or 'owner'}" if new else "/kaggle/input"
+    competitions = "/kaggle/input/competitions" if new else "/kaggle/input"
+    slugs = {kind: getattr(settings.datasets, kind) for kind in stage.published}
+    places = {kind: f"{datasets}/{slug}" for kind, slug in slugs.items()}
+    return {**places, "competition": f"{competitions}/{settings.competition}"}
+
+
+def _room(stage: Stage, out: Path) -> Room:
+    places = mounts(stage)
+    read_only = {places[kind]: folder for kind, folder in stage.published.items()}
+    read_only[places["competition"]] = stage.hidden.folder
+    read_only["/rehearsal"] = stage.folder / "own"
+    if not os.path.islink("/etc/resolv.conf") and os.path.exists("/etc/resolv.conf"):
+        read_only["/etc/resolv.conf"] = stage.folder / "own" / "resolv.conf"
+    return Room(
+        read_only={**stage.pythons, **read_only},
+        writable={"/tmp": stage.folder / "tmp", OUT: out},
+        limited={WORKING: stage.limits.working_bytes, stage.home: HOME_BYTES},
+    )
+
+
+def environment(stage: Stage) -> dict[str, str]:
+    """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
+    return {
+        "PATH": os.pathsep.join([str(stage.image.python.parent), "/usr/local/bin", os.defpath]),
+        "HOME": stage.home,
+        "LANG": "C.UTF-8",
+        "TMPDIR": "/tmp",
+        "PYTHONPATH": "/rehearsal/watch",
+        "KAGGLE_KERNEL_RUN_TYPE": "Batch",
+        "KAGGLE_IS_COMPETITION_RERUN": "1",
+        "KAGGLE_CONTAINER_NAME": "rehearsal",
+    }
+
+
+def _run(stage: Stage, out: Path) -> Watched:
+    words: list[str | Path] = [sys.executable, "-I", "/rehearsal/supervise.py"]
+    running = room.start(
+        [*words, "/rehearsal/spec.json"],
+        _room(stage, out),
+        backend=stage.backend,
+        env=environment(stage),
+        log=out / "room.log",
+        scratch=stage.folder,
+    )
+    try:
+        return watchdog.watch(
+            running,
+            memory=stage.limits.memory_bytes,
+            seconds=stage.limits.seconds,
+            until=out / "notebook.json",
+            grace=AFTER,
+        )
+    finally:  # an interruption, too, leaves nothing running
+        running.kill()
+        running.wait()
+
+
+# --- after ---
+
+
+def _gather(stage: Stage, out: Path, watched: Watched, began: float) -> Performance:
+    ended = _json(out / "notebook.json") or {}
+    executed = _json(out / "executed.ipynb") or {"cells": []}
+    log, error = _said(executed)
+    start = ended.get("start", began)
+    own = _text(out / "notebook.log") + _text(out / "room.log")
+    return Performance(
+        layout=stage.layout,
+        returncode=ended.get("returncode"),
+        log=log,
+        error=error or (own.strip() if ended.get("returncode", 1) else None),
+        cells=_cell_times(executed, start),
+        seconds=ended.get("end", time.time()) - start,
+        working=out / "working",
+        sizes=ended.get("working", {}),
+        home=tuple(ended.get("home", ())),
+        disk_bytes=int(ended.get("disk_bytes", 0)),
+        attempts=tuple(json.loads(line) for line in _text(out / "attempts.jsonl").splitlines()),
+        names=tuple(dict.fromkeys(_text(out / "names.txt").splitlines())),
+        watched=watched,
+        report=_json(out / "working" / "submission.json"),
+        probed=_json(out / "probed.json"),
+        probe_log=_text(out / "probe.log"),
+        inputs=out / "inputs.npz" if (out / "inputs.npz").is_file() else None,
+    )
+
+
+def _said(executed: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return what an executed notebook printed, and its error where a cell failed."""
+    log, error = [], None
+    for cell in executed["cells"]:
+        for output in cell.get("outputs", ()):
+            if output["output_type"] == "stream":
+                log.append("".join(output["text"]))
+            elif output["output_type"] == "error":
+                error = f"{output['ename']}: {output['evalue']}"
+    return "".join(log), error
+
+
+def _cell_times(executed: Mapping[str, Any], start: float) -> tuple[tuple[float, float], ...]:
+    times = []
+    for cell in executed["cells"]:
+        said = cell.get("metadata", {}).get("execution", {})
+        begin, end = said.get("iopub.execute_input"), said.get("shell.execute_reply")
+        if begin and end:
+            stamps = [datetime.datetime.fromisoformat(stamp).timestamp() for stamp in (begin, end)]
+            times.append((stamps[0] - start, stamps[1] - start))
+    return tuple(times)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except ValueError:
+        return None  # not there, or cut off when it was ended

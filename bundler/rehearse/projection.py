@@ -1,0 +1,175 @@
+"""From a sample to the hidden test: how long it will take, how much memory and disk.
+
+What does not grow with the images (install, opening the models) is taken as it was; the rate is
+that of steady work in the same room, scaled by the number of cores and by their speed.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bundler.rehearse.checks import Check
+from bundler.rehearse.performance import Limits, Performance
+from bundler.target import Target
+
+RED = 0.8  # of a limit
+Z = 1.645  # of a 90 % interval
+UNCALIBRATED = 1.35  # how far another machine's core may be from this one's
+STAGES = ("read", "decode", "prepare")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """What the hidden test will take on the target, with 90 % intervals; seconds and bytes."""
+
+    images: int
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    limit_seconds: float
+    fixed_seconds: float
+    seconds_per_image: float  # on the target, all its cores at work
+    cores_here: int
+    cores_there: int
+    core_speed: float | None  # the target's core over this one's; None: not known
+    same_machine: bool  # the target is this machine
+    gpu_missing: bool  # the target predicts on a GPU, this machine does not
+    memory_bytes: int
+    memory_limit: int
+    disk_bytes: int
+    working_bytes: int
+    working_limit: int
+    stages: Mapping[str, Mapping[str, float]]  # transfer syntax → stage → core-seconds an image
+    predict_seconds: float  # for an image, all cores of this machine at work
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the JSON holds."""
+        return asdict(self)
+
+    def said(self) -> str:
+        """Return one line for people."""
+        span = f"{_time(self.seconds_low)} to {_time(self.seconds_high)}"
+        return (
+            f"{self.images} images take {_time(self.seconds)} ({span}) of "
+            f"{_time(self.limit_seconds)} on the target's {self.cores_there} cores"
+        )
+
+    def checks(self) -> list[Check]:
+        """Return whether time, memory and disk are within 80 % of their limits."""
+        return [self._time_check(), self._memory_check(), self._disk_check()]
+
+    def _time_check(self) -> Check:
+        said, status = f"{self.said()}.", "passed"
+        bound = RED * self.limit_seconds
+        # Without the target's GPU only the decoding is known to take as long there.
+        known = self.seconds_low if self.gpu_missing else self.seconds
+        if known > bound:
+            status = "failed"
+            said += (
+                " That is beyond 80 % of the limit: use a smaller preset or model, or no --flip."
+            )
+        elif self.seconds_high > bound:
+            status = "unproven"
+            said += " The interval reaches beyond 80 % of the limit."
+        if self.gpu_missing:
+            said += (
+                " The target predicts on a GPU that this machine lacks: the lower end counts "
+                "decoding alone, the estimate predicts on the CPU."
+            )
+        if self.core_speed is None and not self.same_machine:
+            said += " Its cores' speed is not in the target's file, so they count as this one's."
+        return Check(name="time", status=status, said=said)  # type: ignore[arg-type]
+
+    def _memory_check(self) -> Check:
+        said = f"{self.memory_bytes / 1e9:.2f} of {self.memory_limit / 1e9:.1f} GB at its peak"
+        fits = self.memory_bytes <= RED * self.memory_limit
+        said += "" if fits else ": beyond 80 %. Use fewer --workers or a smaller batch."
+        return Check(name="memory", status="passed" if fits else "failed", said=said)
+
+    def _disk_check(self) -> Check:
+        said = (
+            f"{self.working_bytes / 1e9:.2f} of {self.working_limit / 1e9:.1f} GB in "
+            f"/kaggle/working, {self.disk_bytes / 1e9:.2f} GB in the temporary folder"
+        )
+        fits = self.working_bytes <= RED * self.working_limit
+        said += "" if fits else ": beyond 80 % of the limit. Write what is temporary to /tmp."
+        return Check(name="disk", status="passed" if fits else "failed", said=said)
+
+
+def project(
+    seen: Performance,
+    *,
+    sample: int,
+    hidden_images: int,
+    target: Target,
+    limits: Limits,
+    here_core_seconds: float | None,
+    limit_seconds: float,
+) -> Projection | None:
+    """Project a performance of `sample` ordinary images; None where nothing was measured."""
+    probed = seen.probed
+    if probed is None or not probed["rates"] or seen.report is None:
+        return None
+    rates = [float(rate) for rate in probed["rates"]]
+    rate = statistics.fmean(rates)
+    there = target.cpus or limits.cpus
+    speed = None
+    if here_core_seconds and target.core_seconds:
+        speed = here_core_seconds / target.core_seconds
+    scale = limits.cpus / there / (speed or 1.0)
+    decoding = statistics.fmean(probed["loads"] or [0.0]) / limits.cpus
+    gpu_missing = bool(target.gpus) and "CUDAExecutionProvider" not in probed["providers"]
+    fixed = max(seen.seconds - sample * rate, 0.0)
+    error = min(Z * _relative_error(rates, probed["loads"], sample), 0.9)
+    alike = target.name == "host" or speed is not None
+    doubt = 1.0 if alike else UNCALIBRATED
+    low_rate = min(decoding, rate) if gpu_missing else rate
+    low = fixed + hidden_images * low_rate * (1 - error) * scale / doubt
+    high = fixed + hidden_images * rate * (1 + error) * scale * doubt
+    more_workers = max(there - limits.cpus, 0)
+    return Projection(
+        images=hidden_images,
+        seconds=fixed + hidden_images * rate * scale,
+        seconds_low=low,
+        seconds_high=high,
+        limit_seconds=limit_seconds,
+        fixed_seconds=fixed,
+        seconds_per_image=rate * scale,
+        cores_here=limits.cpus,
+        cores_there=there,
+        core_speed=speed,
+        same_machine=target.name == "host",
+        gpu_missing=gpu_missing,
+        memory_bytes=seen.watched.peak_bytes + more_workers * int(probed["worker_bytes"]),
+        memory_limit=target.memory_bytes or limits.memory_bytes,
+        disk_bytes=seen.disk_bytes,
+        working_bytes=sum(seen.sizes.values()),
+        working_limit=limits.working_bytes,
+        stages=_stages(probed),
+        predict_seconds=float(probed["predict_seconds_per_image"]),
+    )
+
+
+def _stages(probed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        syntax: {stage: statistics.fmean(one[stage] for one in images) for stage in STAGES}
+        for syntax, images in probed["stages"].items()
+        if images
+    }
+
+
+def _relative_error(rates: list[float], loads: list[float], sample: int) -> float:
+    """Return the rate's standard error over the rate: of its parts, and of drawing images."""
+    parts = statistics.stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else 0.0
+    drawn = 0.0
+    if len(loads) > 1 and statistics.fmean(loads) > 0:
+        drawn = statistics.stdev(loads) / statistics.fmean(loads) / math.sqrt(max(sample, 1))
+    return math.hypot(parts / statistics.fmean(rates), drawn)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,343 @@
+"""Each known way to lose a submission, planted; the rehearsal must catch it and name the cause."""
+
+import json
+import os
+import shutil
+import sys
+import venv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bundler import bundle
+from bundler.rehearse.rehearsal import Rehearsal
+from inference.boot.bundle import content_id
+from tests.bundler.libs.packages import sdist, wheel
+from tests.failures.conftest import (
+    House,
+    Plant,
+    failed,
+    own_runner,
+    runner,
+    write_model_bundle,
+)
+
+
+def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
+    assert rehearsed.passed, rehearsed.summary()
+    names = {check.name for check in rehearsed.checks}
+    assert {"network", "writes", "numbers", "time", "notebook ran (legacy)"} <= names
+
+
+# --- the machine: time, memory, disk, GPU ---
+
+
+def test_no_time_by_projection(house: House) -> None:
+    slow = replace(house, settings=replace(house.settings, hidden_images=50_000_000))
+    said = failed(slow.rehearse())
+    assert "50000000 images take" in said["time"]
+    assert "beyond 80 % of the limit" in said["time"]
+
+
+def test_no_time_because_it_hangs(plant: Plant) -> None:
+    house = plant(own_runner("import time; time.sleep(3600)"))
+    hours = 12 / 3600
+    house = replace(house, settings=replace(house.settings, time_limit_hours=hours))
+    house.write_notebook()
+    said = failed(house.rehearse())
+    assert "Out of time" in said["notebook ran"]
+    assert "Notebook Timeout" in said["notebook ran"]
+
+
+def test_out_of_memory(plant: Plant) -> None:
+    hungry = "held = []\nfor _ in range(200): held.append(bytearray(b'x' * 10_000_000))"
+    house = plant(own_runner(f"{hungry}\nimport time; time.sleep(20)"))
+    said = failed(house.rehearse(memory_bytes=700_000_000))
+    assert "Out of memory" in said["notebook ran"]
+    assert "of 0.70 GB" in said["notebook ran"]
+
+
+def test_out_of_disk(plant: Plant) -> None:
+    house = plant(own_runner("open('cache.bin', 'wb').write(b'x' * 30_000_000)"))
+    said = failed(house.rehearse(working_bytes=20_000_000))
+    assert "The disk is full: /kaggle/working holds 0.02 GB" in said["notebook ran"]
+
+
+def test_disk_nearly_full(plant: Plant) -> None:
+    changed = runner()["inference/submission.py"].replace(
+        "def write_csv(", "open('cache.bin', 'wb').write(b'x' * 30_000_000)\n\n\ndef write_csv("
+    )
+    house = plant({"inference/submission.py": changed})
+    said = failed(house.rehearse(working_bytes=32_000_000))
+    assert "beyond 80 % of the limit" in said["disk"]
+
+
+def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
+    image = tmp_path / "image.json"
+    about = {"format": 1, "name": "gpu-image", "python": sys.version.split()[0], "system": "linux"}
+    about |= {"machine": os.uname().machine, "release": "2.17", "cuda": "12.8", "installed": []}
+    image.write_text(json.dumps(about | {"gpus": ["Tesla T4", "Tesla T4"], "cpus": 4}))
+    house = replace(house, settings=replace(house.settings, target=str(image)))
+    said = failed(house.rehearse())
+    assert "brings no onnxruntime-gpu" in said["accelerator"]
+    assert "the CPU would predict" in said["accelerator"]
+    pins = {"lock": ["onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64]}
+    target = {"name": "gpu-image", "python": sys.version.split()[0]}
+    shutil.rmtree(house.dist / "libs")
+    bundle.write(house.dist / "libs", "libs", {}, {"target": target, **pins})
+    house.write_notebook()
+    assert "silently use the CPU" in failed(house.rehearse())["accelerator"]
+
+
+def test_cuda_demanded_where_there_is_none(house: House) -> None:
+    house.write_notebook("--device", "cuda")
+    said = failed(house.rehearse())
+    assert "CUDA was asked for, but" in said["notebook ran"]
+
+
+# --- wheels ---
+
+
+def put(folder: Path, made: tuple[str, bytes]) -> tuple[str, Path]:
+    """Write a package's file and return its name and where it lies."""
+    (folder / made[0]).write_bytes(made[1])
+    return made[0], folder / made[0]
+
+
+def test_a_missing_transitive_wheel(house: House, tmp_path: Path) -> None:
+    name, path = put(tmp_path, wheel("asking", "1.0", ["deeply-needed>=2"]))
+    house.write_libs({name: path})
+    said = failed(house.rehearse())
+    assert (
+        "deeply-needed>=2 is needed, and neither the bundle nor the image" in said["notebook ran"]
+    )
+
+
+def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
+    name, path = put(tmp_path, wheel("compiled", "1.0", tag="cp39-cp39-manylinux2014_x86_64"))
+    house.write_libs({name: path})
+    said = failed(house.rehearse())
+    assert "compiled-1.0-cp39" in said["wheels"]
+    assert "built for another Python or platform" in said["wheels"]
+
+
+def test_libs_for_another_python(house: House) -> None:
+    house.write_libs({}, target={"name": "kaggle", "python": "3.9.18"})
+    assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
+
+
+def test_an_sdist_that_needs_the_network(house: House, tmp_path: Path) -> None:
+    made = sdist("sourced", "1.0", build_requires=["setuptools>=40"])
+    name, path = put(tmp_path, made)
+    house.write_libs({name: path})
+    said = failed(house.rehearse())
+    assert "sourced-1.0.tar.gz is a source distribution" in said["wheels"]
+    assert "setuptools>=40" in said["wheels"]
+
+
+def test_a_wheel_that_kaggle_unpacked(house: House, tmp_path: Path) -> None:
+    name, path = put(tmp_path, wheel("tiny", "1.0"))
+    house.write_libs({name: path})
+    libs = house.dist / "libs"
+    (libs / f"{name}.tmp").rename(libs / name)
+    manifest = json.loads((libs / "bundle.json").read_text())
+    (entry,) = manifest["files"]
+    entry["shipped"] = name
+    del entry["members"]
+    manifest["id"] = content_id(manifest)
+    (libs / "bundle.json").write_text(json.dumps(manifest))
+    house.write_notebook()
+    said = failed(house.rehearse())
+    assert f"{name} would be unpacked by the upload" in said["upload"]
+
+
+def test_a_module_shadowed_by_a_preinstalled_one(house: House, tmp_path: Path) -> None:
+    name, path = put(tmp_path, wheel("tiny", "2.0"))
+    house.write_libs({name: path})
+    image = tmp_path / "image"
+    venv.create(image, symlinks=True, with_pip=False)
+    site = next((image / "lib").glob("python*/site-packages"))
+    here = next(Path(p) for p in sys.path if p.endswith("site-packages"))
+    (site / "tiny").mkdir()
+    (site / "tiny" / "__init__.py").write_text("__version__ = '1.0'\n")
+    # As an image's own start-up file does: the module is there before anything is installed.
+    (site / "start.pth").write_text(f"{here}\nimport tiny\n")
+    said = failed(house.rehearse(python=image / "bin" / "python"))
+    assert "the module tiny of tiny 2.0 is taken from" in said["modules"]
+
+
+# --- datasets ---
+
+
+def test_a_folder_that_the_upload_drops(house: House) -> None:
+    (house.dist / "model" / "extra").mkdir()
+    (house.dist / "model" / "extra" / "weights.bin").write_bytes(b"w")
+    said = failed(house.rehearse())
+    assert "is a folder: an upload drops folders" in said["upload"]
+
+
+def test_a_stale_dataset_version(house: House, tmp_path: Path) -> None:
+    notebook = (house.dist / "notebook" / "submission.ipynb").read_text()
+    house.write_code({"more.py": "MORE = 1\n"}, tmp_path)
+    (house.dist / "notebook" / "submission.ipynb").write_text(notebook)
+    said = failed(house.rehearse())
+    assert "was made for the code bundle" in said["ids"]
+    assert "a stale version" in said["ids"]
+
+
+def test_a_wrong_checkpoint(house: House, tmp_path: Path) -> None:
+    shutil.rmtree(house.dist / "model")
+    write_model_bundle(house.dist / "model", tmp_path, "fold4_last.pt")
+    said = failed(house.rehearse())
+    assert "made for the model bundle" in said["ids"]
+    assert "of the checkpoint fold4_last.pt" in said["ids"]
+
+
+def test_a_file_altered_after_the_build(house: House) -> None:
+    path = house.dist / "model" / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "model.onnx was altered" in failed(house.rehearse())["bundles"]
+
+
+def test_a_notebook_edited_by_hand(house: House) -> None:
+    path = house.dist / "notebook" / "submission.ipynb"
+    path.write_text(path.read_text().replace('\\"-u\\"', '\\"-u\\", \\"-O\\"'))
+    said = failed(house.rehearse())
+    assert "edited by hand" in said["notebook"]
+    assert '+command = [sys.executable, "-P", "-u", "-O"' in said["notebook"]
+
+
+# --- numbers ---
+
+
+def test_preprocessing_that_differs_from_training(plant: Plant) -> None:
+    text = runner()["inference/pixels/preprocess.py"]
+    house = plant({"inference/pixels/preprocess.py": text + DARKER})
+    said = failed(house.rehearse())
+    assert "has other pixels here than at home" in said["notebook ran"]
+
+
+DARKER = """
+
+_prepare = prepare
+
+
+def prepare(image, config, *more, **named):
+    return _prepare(image, config, *more, **named) // 2
+"""
+
+
+def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> None:
+    changes = {
+        "inference/pixels/preprocess.py": runner()["inference/pixels/preprocess.py"] + DARKER,
+        "inference/golden.py": "def replay(bundle, models):\n    pass\n",
+    }
+    said = failed(plant(changes).rehearse())
+    assert "has other pixels there than here" in said["numbers"]
+    assert "Bundle the code that the model was trained with" in said["numbers"]
+
+
+# --- the network ---
+
+
+def test_a_hidden_model_download(plant: Plant) -> None:
+    # What timm.create_model(..., pretrained=True) does at once.
+    asked = "'timm/lcnet_050.ra2_in1k', 'model.safetensors'"
+    body = f"from huggingface_hub import hf_hub_download\nhf_hub_download({asked})"
+    said = failed(plant(own_runner(body)).rehearse())
+    assert "downloads a pretrained model" in said["notebook ran"]
+    assert "huggingface.co" in said["network"]
+    assert "pass pretrained=False" in said["network"]
+
+
+def test_an_import_that_phones_home(plant: Plant) -> None:
+    phoning = (
+        "import urllib.request\n"
+        "try:\n"
+        "    urllib.request.urlopen('https://version-check.example.org/latest', timeout=2)\n"
+        "except OSError:\n"
+        "    pass\n"
+    )
+    house = plant({**own_runner("import augmenting"), "augmenting/__init__.py": phoning})
+    said = failed(house.rehearse())
+    assert "notebook ran" not in said
+    assert "version-check.example.org" in said["network"]
+    assert "augmenting/__init__.py:3" in said["network"]
+
+
+def test_a_program_that_asks_the_network(plant: Plant) -> None:
+    body = "import subprocess\nsubprocess.run(['getent', 'hosts', 'weights.example.org'])"
+    said = failed(plant(own_runner(body)).rehearse())
+    assert "weights.example.org was asked for by a program other than Python" in said["network"]
+
+
+# --- paths ---
+
+
+def test_an_absolute_path_of_the_laptop(plant: Plant) -> None:
+    house = plant(own_runner("weights = open('/home/me/rsna/weights/fold0.pt')"))
+    said = failed(house.rehearse())
+    assert "inference/run.py:8 names /home/me/rsna/weights/fold0.pt" in said["paths"]
+    assert "is an absolute path of the laptop" in said["notebook ran"]
+
+
+def test_a_path_of_the_laptop_that_exists_here(plant: Plant, tmp_path: Path) -> None:
+    (tmp_path / "fold0.pt").write_bytes(b"weights")
+    said = failed(plant(own_runner(f"open({str(tmp_path / 'fold0.pt')!r})")).rehearse())
+    assert "No such file or directory" in said["notebook ran"]
+
+
+def test_a_file_name_in_other_case(plant: Plant) -> None:
+    house = plant({**own_runner("import Augment"), "augment.py": "SCALE = 2\n"})
+    said = failed(house.rehearse())
+    assert "Augment does not exist, augment does" in said["notebook ran"]
+    assert "upper and lower case" in said["notebook ran"]
+
+
+def test_writing_into_the_input(plant: Plant) -> None:
+    house = plant(own_runner("(data / 'cache.json').write_text('{}')"))
+    said = failed(house.rehearse())
+    assert "writes into the input" in said["notebook ran"]
+    assert "cache.json was written to (the input, which is read-only)" in said["writes"]
+    assert "inference/run.py:8" in said["writes"]
+
+
+# --- submission.csv ---
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (
+            "columns, lines = ['', *columns], [[n, *line] for n, line in enumerate(lines)]",
+            "write with index=False",
+        ),
+        ("columns = ['prediction_id', 'target']", "expected are ['prediction_id', 'cancer']"),
+        ("lines = lines[1:]", "1 prediction_ids are missing"),
+        ("lines = [[str(int(n[:-2])) + n[-2:], v] for n, v in lines]", "Leading zeros were lost"),
+        ("lines = [*lines, lines[0]]", "1 prediction_ids occur more than once"),
+        ("lines = [*lines, ['nobody_L', 0.5]]", "not in sample_submission.csv: nobody_L"),
+        ("lines[0][1] = float('nan')", "1 predictions are NaN or no number"),
+        ("lines[0][1] = 1.5", "1 predictions lie outside [0, 1]"),
+        ("lines = [[name, 0.5] for name, _ in lines]", "a constant, not a model's answers"),
+        ("sys.exit(0)", "submission.csv was not written"),
+    ],
+    ids=[
+        "index=True",
+        "a column's name",
+        "missing ids",
+        "leading zeros",
+        "duplicate ids",
+        "unknown ids",
+        "NaN",
+        "out of range",
+        "constant predictions",
+        "no file",
+    ],
+)
+def test_a_bad_submission(plant: Plant, body: str, cause: str) -> None:
+    said = failed(plant(own_runner(body)).rehearse())
+    assert cause in said["submission.csv"]

@@ -1,0 +1,136 @@
+"""What a rehearsal does with bad input, with a second one beside it, and when it is interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bundler.errors import CheckError, InputError, UsageError
+from bundler.rehearse import room
+from bundler.rehearse.rehearsal import only_one
+from bundler.rehearse.sandbox import SandboxError
+from tests.bundler.libs.packages import wheel
+from tests.failures.conftest import House, Plant, own_runner, processes_of
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from bundler.rehearse import RehearseOptions, run
+from bundler.settings import Settings
+place = Path(sys.argv[1])
+run(RehearseOptions(
+    settings=Settings(root=place, target="host"), dist=place, out=place / "rehearsal",
+    patients=0, layouts=("new",), python=Path(sys.executable), quiet=True))
+"""
+
+
+@pytest.mark.parametrize("kind", ["libs", "model", "code"])
+def test_names_the_command_that_makes_a_missing_bundle(house: House, kind: str) -> None:
+    (house.dist / kind / "bundle.json").unlink()
+    with pytest.raises(InputError, match=f"Build it with `rsna-bundle {kind}` first"):
+        house.rehearse()
+
+
+def test_names_the_command_that_makes_a_missing_notebook(house: House) -> None:
+    (house.dist / "notebook" / "submission.ipynb").unlink()
+    with pytest.raises(InputError, match="Write it with `rsna-bundle notebook`"):
+        house.rehearse()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"cells": [{"source": "EXPECTED = {1"}]}'])
+def test_refuses_what_is_no_notebook_of_ours(house: House, content: str) -> None:
+    (house.dist / "notebook" / "submission.ipynb").write_text(content)
+    with pytest.raises(InputError, match="is no submission notebook of this tool"):
+        house.rehearse()
+
+
+def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--patients -1"):
+        house.rehearse(patients=-1)
+    with pytest.raises(UsageError, match="--competition-dir names the folder"):
+        house.rehearse(competition_dir=tmp_path)
+    with pytest.raises(InputError, match="There is no target moon"):
+        replace(house, settings=replace(house.settings, target="moon")).rehearse()
+
+
+def test_says_how_to_allow_namespaces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "choose_backend", lambda: None)
+    monkeypatch.setattr(room, "backends", lambda: {"namespaces": "Operation not permitted"})
+    with pytest.raises(SandboxError, match="unprivileged_userns_clone=1") as caught:
+        house.rehearse()
+    assert "Operation not permitted" in str(caught.value)
+
+
+def test_two_at_once_do_not_meet(house: House) -> None:
+    with (
+        only_one(house.dist / "rehearsal"),
+        pytest.raises(CheckError, match=f"process {os.getpid()}"),
+    ):
+        house.rehearse()
+    assert not list(house.dist.glob(".rehearsal*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Signals) -> None:
+    house = plant(own_runner("import time; time.sleep(600)"))
+    mounts = Path("/proc/self/mountinfo").read_text().count("\n")
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(house.dist)])
+    end = time.monotonic() + 120
+    while not _performing(house.dist) and time.monotonic() < end:
+        assert process.poll() is None, "it ended before it was interrupted"
+        time.sleep(0.05)
+    time.sleep(1.0)  # into the notebook
+    process.send_signal(number)
+    process.wait(60)
+    end = time.monotonic() + 30
+    while processes_of(house.dist) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert processes_of(house.dist) == []
+    assert Path("/proc/self/mountinfo").read_text().count("\n") == mounts
+    if number == signal.SIGKILL:  # nobody could clean up: the next rehearsal does
+        (left,) = house.dist.glob(".rehearsal-stage-*")
+        with pytest.raises(InputError):
+            replace(house, settings=replace(house.settings, target="moon")).rehearse()
+        assert not left.exists()
+    assert not list(house.dist.glob(".rehearsal*"))
+
+
+def _performing(dist: Path) -> bool:
+    return any(dist.glob(".rehearsal-stage-*/new/out"))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:
+    blocked = house.dist / "file"
+    blocked.write_text("")
+    from bundler.errors import BundlerError
+
+    with pytest.raises(BundlerError, match="The rehearsal cannot go on"):
+        house.rehearse(out=blocked / "rehearsal")
+
+
+def test_plays_another_python_where_the_targets_is_not_here(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name, content = wheel("tiny", "1.0")
+    (tmp_path / name).write_bytes(content)
+    root = house.settings.root
+    (root / "wheelhouse.txt").write_text(f"--find-links {tmp_path}\ntiny\n")
+    image = {"format": 1, "name": "newer", "python": "3.99.0", "system": "linux"}
+    image |= {"machine": os.uname().machine, "release": "2.17", "installed": []}
+    (root / "newer.json").write_text(json.dumps(image))
+    house = replace(house, settings=replace(house.settings, target="newer.json"))
+    target = {"name": "newer", "python": "3.99.0"}
+    house.write_libs({name: tmp_path / name}, target=target)
+    rehearsal = house.rehearse()
+    assert rehearsal.passed, rehearsal.summary()
+    (said,) = [check.said for check in rehearsal.checks if check.name == "python"]
+    assert "The target runs Python 3.99.0, which is not on this machine" in said
+    assert "`uv python install 3.99`" in said
