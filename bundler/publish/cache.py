@@ -11,7 +11,7 @@ import inference
 from bundler import atomic, bundle
 from bundler.bundle import Built
 from bundler.errors import BundlerError, InputError
-from bundler.publish import kernel
+from bundler.publish import kernel, outputs
 from bundler.publish.client import Say, connect
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
@@ -129,7 +129,7 @@ def from_kernel(settings: Settings, name: str, place: Path, say: Say) -> Built:
     with tempfile.TemporaryDirectory(prefix=".cache-", dir=place.parent) as folder:
         ref = Ref(owner=owner, slug=slug)
         version = Version(ref=ref, number=kernel.current(client, ref))
-        kernel.fetch(client, version, Path(folder), r"(^|/)(cache\.json|\w+\.csv|shard-.*\.npy)$")
+        outputs.fetch(client, version, Path(folder), r"(^|/)(cache\.json|\w+\.csv|shard-.*\.npy)$")
         found = next(_caches(Path(folder)), None)
         if found is None:
             raise InputError(f"The output of {name} holds no training cache (no cache.json).")

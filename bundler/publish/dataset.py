@@ -5,21 +5,17 @@ missing. A version counts as published when its `bundle.json` was read back with
 and every file is listed with its size (or, where an upload was unpacked, each of its members).
 """
 
-import contextlib
 import functools
 import io
 import json
-import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bundler.errors import InputError
-from bundler.libs import cache
+from bundler.publish import staging
 from bundler.publish.client import Client, KaggleError, LostUploadError
 from bundler.publish.slugs import Ref
 from inference.boot import bundle as reader
@@ -32,7 +28,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a version
 PATIENCE = 45 * 60.0  # seconds until a version counts as lost
 LISTINGS = 4  # looks at the list of files, which may lag behind
 PAGE = 200
-PROVEN = "proven"  # a file with the id of the version that was read back and listed last
 ABSENT = (403, 404)  # how Kaggle speaks of private datasets that are not there
 
 
@@ -71,14 +66,13 @@ def publish(client: Client, folder: Path, ref: Ref) -> Published:
     start = time.monotonic()
     bundle = reader.read(folder)
     size = check(bundle)
-    proven = _folder(ref) / PROVEN
     changed = held_id(client, ref) != bundle.id
-    if not changed and _proven_id(proven) != bundle.id:  # made elsewhere, or cut off
+    if not changed and staging.proven_id(ref) != bundle.id:  # made elsewhere, or cut off
         changed = bool(_missing(client, ref, bundle))
     if changed:
         reader.verify(folder)
         _publish(client, bundle, ref)
-    proven.write_text(bundle.id, encoding="utf-8")
+    staging.remember(ref, bundle.id)
     return Published(
         kind=bundle.kind,
         id=bundle.id,
@@ -88,16 +82,6 @@ def publish(client: Client, folder: Path, ref: Ref) -> Published:
         bytes=size,
         seconds=time.monotonic() - start,
     )
-
-
-def _folder(ref: Ref) -> Path:
-    """Return (and make) where this machine keeps what it knows of a dataset."""
-    return cache.folder(f"publish/{ref.owner}-{ref.slug}")
-
-
-def _proven_id(path: Path) -> str | None:
-    """Return the id that this machine has read back with every file listed."""
-    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def check(bundle: Bundle) -> int:
@@ -139,7 +123,7 @@ def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
     exists = status(client, ref) is not None
     files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
     client.say(f"{bundle.kind} {bundle.id[:12]}: sending {files} files, {size / 1e6:.1f} MB")
-    with _staged(bundle, ref) as folder, _upload_state(folder.parent / "state"):
+    with staging.staged(bundle, ref) as folder, staging.upload_state(folder.parent / "state"):
         words = (str(folder), notes(bundle)) if exists else (str(folder),)
         make = client.api.dataset_create_version if exists else client.api.dataset_create_new
         send = functools.partial(make, *words, quiet=not client.verbose)
@@ -160,46 +144,6 @@ def notes(bundle: Bundle) -> str:
         names = [str(entry["name"]) for entry in model.get("checkpoints", ())]
         parts.append(f"{model.get('arch')}: {', '.join(names)}")
     return "; ".join(parts)[:1000]
-
-
-@contextlib.contextmanager
-def _staged(bundle: Bundle, ref: Ref) -> Iterator[Path]:
-    """Yield a folder that the client can upload: the bundle's files, and its metadata beside.
-
-    Its path holds the bundle's id, since the client resumes an upload by a file's path, size and
-    time: two bundles must never be taken for one another.
-    """
-    place = _folder(ref) / bundle.id[:16] / "files"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for name in (*(file.shipped for file in bundle.files), MANIFEST):
-        source = (bundle.folder / name).resolve()
-        try:
-            (place / name).symlink_to(source)
-        except OSError:  # Windows without the right to
-            shutil.copy2(source, place / name)
-    metadata = {"id": str(ref), "title": ref.title, "licenses": [{"name": "other"}]}
-    (place / "dataset-metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
-    yield place  # where it fails it stays: the next attempt resumes
-    shutil.rmtree(place.parent, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _upload_state(place: Path) -> Iterator[None]:
-    """Keep the client's notes on unfinished uploads in a folder of ours.
-
-    They lie in the system's temporary folder otherwise, for all users; and the client never
-    recovers from an upload that has expired, unless its note is deleted.
-    """
-    place.mkdir(parents=True, exist_ok=True)
-    before, tempfile.tempdir = tempfile.tempdir, str(place)
-    try:
-        yield
-    except LostUploadError:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
-    finally:
-        tempfile.tempdir = before
 
 
 # --- looking ---

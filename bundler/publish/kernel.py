@@ -1,10 +1,9 @@
-"""A notebook on Kaggle: pushed, confirmed by its text, followed to its end, its outputs fetched.
+"""A notebook on Kaggle: pushed, confirmed by its text, followed to its end.
 
 The client exits with 0 when a push is refused, and turns the internet on where the metadata says
 nothing; so a push counts only when the text that Kaggle holds is the one that was sent.
 """
 
-import functools
 import json
 import re
 import time
@@ -13,20 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler import atomic
-from bundler.errors import BundlerError, CheckError, InputError
+from bundler import atomic, secrets
+from bundler.errors import BundlerError, CheckError
 from bundler.publish import client as clients
 from bundler.publish.client import Client, KaggleError, Say
 from bundler.publish.dataset import ABSENT
 from bundler.publish.slugs import Ref
-from inference.boot.bundle import is_safe
 
 METADATA = "kernel-metadata.json"
 IMAGE = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 PAUSE = 10.0  # seconds between two looks at a notebook that runs
+SETTLING = 60.0  # seconds for which an ended run may be the previous version's
 TAIL = 15  # lines of a log that an error repeats
-MOST_BYTES = 20 * 2**30  # what a notebook's output can hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +87,7 @@ def image(source: str) -> str | None:
 def push(client: Client, notebook: Notebook) -> Version:
     """Push a notebook and confirm that Kaggle holds this text. Raises KaggleError."""
     text = json.dumps(notebook.metadata(), indent=1) + "\n"
+    secrets.check({notebook.path.name: notebook.path.read_bytes()}, "The notebook")
     try:
         atomic.write_text(notebook.path.parent / METADATA, text)
     except OSError as error:
@@ -211,16 +210,21 @@ def follow(client: Client, version: Version, say: Say, limit: float) -> list[str
     seconds. A stream that breaks is taken up again where it was.
     """
     lines: list[str] = []
-    end = time.monotonic() + limit
+    start = time.monotonic()
+    began = version.number == 1
     while True:
         status, failure = _status(client, version.ref)
+        began = began or status not in ENDED or time.monotonic() > start + SETTLING
+        if not began:  # right after a push Kaggle may still speak of the previous version
+            time.sleep(PAUSE)
+            continue
         before = len(lines)
         for line in _stream(client, version.ref, before):
             lines.append(line)
             say(line)
         if status in ENDED:
             break
-        if time.monotonic() > end:
+        if time.monotonic() > start + limit:
             raise KaggleError(
                 f"{version.url} has not ended after {limit / 3600:.1f} hours (it is {status}). "
                 "It goes on without this command; `rsna-bundle status` looks again."
@@ -264,73 +268,3 @@ def _stream(client: Client, ref: Ref, seen: int) -> Iterator[str]:
             number += 1
             if number > seen:
                 yield line
-
-
-# --- outputs ---
-
-
-def fetch(client: Client, version: Version, place: Path, pattern: str = "") -> list[Path]:
-    """Download a version's output files whose names match into `place`, each whole or not."""
-    found = []
-    for name, url in _outputs(client, version.ref):
-        if not re.search(pattern, name):
-            continue
-        if not is_safe(name):
-            raise InputError(f"{version.ref} has an output with an unsafe name: {name!r}.")
-        target = place / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        get = functools.partial(_download, url, target)
-        client.call(f"fetch {name} of {version.ref}", get)
-        found.append(target)
-    return found
-
-
-def read_output(client: Client, ref: Ref, name: str) -> bytes | None:
-    """Return one small output of a notebook's newest version, or None where it has none."""
-    try:
-        listed = dict(_outputs(client, ref))
-    except KaggleError as error:
-        if error.status in ABSENT:
-            return None
-        raise
-    if name not in listed:
-        return None
-    return client.call(f"fetch {name} of {ref}", lambda: bytes(_get_url(listed[name]).content))
-
-
-def _outputs(client: Client, ref: Ref) -> Iterator[tuple[str, str]]:
-    from kagglesdk.kernels.types.kernels_api_service import ApiListKernelSessionOutputRequest
-
-    request = ApiListKernelSessionOutputRequest()
-    request.user_name, request.kernel_slug, request.page_size = ref.owner, ref.slug, 200
-    while True:
-        page = client.ask(
-            f"list the outputs of {ref}",
-            lambda sdk: sdk.kernels.kernels_api_client.list_kernel_session_output(request),
-        )
-        yield from ((str(file.file_name), str(file.url)) for file in page.files or ())
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _get_url(url: str) -> Any:
-    import requests
-
-    response = requests.get(url, stream=True)
-    response.raise_for_status()
-    return response
-
-
-def _download(url: str, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    response = _get_url(url)
-    expected = response.headers.get("Content-Length")
-    with partial.open("wb") as stream:
-        for chunk in response.iter_content(1 << 20):
-            stream.write(chunk)
-    if expected and not response.headers.get("Content-Encoding"):
-        size = partial.stat().st_size
-        if size != int(expected):
-            raise ConnectionError(f"{size} of {expected} bytes arrived")
-    partial.replace(target)

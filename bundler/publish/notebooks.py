@@ -12,7 +12,7 @@ from bundler.errors import BundlerError, CheckError, InputError
 from bundler.notebook import libs, training
 from bundler.notebook.other import folder
 from bundler.notebook.submission import render
-from bundler.publish import bundles, dataset, kernel, slugs
+from bundler.publish import bundles, dataset, kernel, outputs, slugs
 from bundler.publish.client import Client, Say, connect
 from bundler.publish.kernel import Notebook, Version
 from bundler.settings import Settings
@@ -133,6 +133,6 @@ def _run(client: Client, notebook: Notebook, say: Say, *, follow: bool, pattern:
     if not follow:
         return Ran(version=version, files=[])
     kernel.follow(client, version, say, HOURS * 3600)
-    outputs = notebook.path.parent / "output"
-    shutil.rmtree(outputs, ignore_errors=True)
-    return Ran(version=version, files=kernel.fetch(client, version, outputs, pattern))
+    place = notebook.path.parent / "output"
+    shutil.rmtree(place, ignore_errors=True)
+    return Ran(version=version, files=outputs.fetch(client, version, place, pattern))

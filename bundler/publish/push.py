@@ -10,7 +10,7 @@ from typing import Any
 from bundler import target
 from bundler.errors import CheckError, InputError
 from bundler.notebook import submission
-from bundler.publish import bundles, dataset, kernel, slugs
+from bundler.publish import bundles, dataset, kernel, outputs, slugs
 from bundler.publish.client import Client, Say, connect
 from bundler.publish.kernel import Notebook, Version
 from bundler.settings import Settings
@@ -58,12 +58,12 @@ def push_by(
     check_published(client, settings, ids)
     version = kernel.push(client, notebook)
     say(f"version {version.number} of {version.ref} is pushed: {version.url}")
-    outputs = notebook.path.parent / "output"
+    place = notebook.path.parent / "output"
     if follow:
         kernel.follow(client, version, say, settings.time_limit_hours * 3600 * GRACE)
-        shutil.rmtree(outputs, ignore_errors=True)
-        compare(kernel.fetch(client, version, outputs, OUTPUTS), ids)
-    return Pushed(version=version, ids=ids, outputs=outputs, followed=follow)
+        shutil.rmtree(place, ignore_errors=True)
+        compare(outputs.fetch(client, version, place, OUTPUTS), ids)
+    return Pushed(version=version, ids=ids, outputs=place, followed=follow)
 
 
 def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, Mapping[str, str]]:
@@ -95,9 +95,9 @@ def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) 
             )
 
 
-def compare(outputs: list[Path], ids: Mapping[str, str]) -> None:
+def compare(files: list[Path], ids: Mapping[str, str]) -> None:
     """Raise where a run left no submission, or predicted with other bundles than expected."""
-    found = {path.name: path for path in outputs}
+    found = {path.name: path for path in files}
     for name in ("submission.csv", "submission.json"):
         if name not in found or not found[name].stat().st_size:
             raise CheckError(f"Kaggle says that the notebook is complete, but it left no {name}.")

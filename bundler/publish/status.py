@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bundler.publish import bundles, dataset, kernel, slugs
+from bundler.publish import bundles, dataset, kernel, outputs, slugs
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import Say, connect
 from bundler.settings import Settings
@@ -65,7 +65,7 @@ def look(settings: Settings, say: Say) -> Status:
     ref = slugs.reference(client.user, settings.notebook, "notebook")
     version = kernel.current(client, ref)
     state = kernel.state(client, ref) if version else ""
-    content = kernel.read_output(client, ref, "submission.json") if version else None
+    content = outputs.read(client, ref, "submission.json") if version else None
     mounted = _ids(content)
     rows = [
         Row(

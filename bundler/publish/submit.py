@@ -200,7 +200,7 @@ def rehearsed(settings: Settings) -> None:
     out = settings.dist / "rehearsal"
     result = run(options(settings=settings, dist=settings.dist, out=out, quiet=True))
     if not result.passed:
-        raise CheckError(f"The rehearsal failed; nothing was sent. Its report lies in {out}.")
+        raise CheckError(f"{result.summary()}\nNothing was sent.")
 
 
 # --- submitting ---

@@ -69,6 +69,13 @@ def newer_code(world: World) -> None:
     world.kaggle.faults.stale_mount = True
 
 
+def push_before(world: World) -> None:
+    """Push once; then let the next run take its time, and the status be the first one's."""
+    world.push()
+    world.kaggle.kernels.pace = 0.6
+    world.kaggle.faults.stale_status = 3
+
+
 def leave(world: World) -> None:
     """Take back that the rules were accepted."""
     world.kaggle.competitions.all[COMPETITION].entered = False
@@ -222,6 +229,7 @@ CASES = (
         arm=newer_code,
         says="another code bundle is mounted",
     ),
+    Case(name="complete is said of the previous version", action="push", arm=push_before),
     Case(name="the log's stream breaks", action="push", arm=arm(cut_log_after=1)),
     Case(name="no submission left today", action="submit", arm=use_up, says="left today"),
     Case(name="rules not accepted", action="submit", arm=leave, says="accept its rules"),

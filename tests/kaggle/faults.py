@@ -40,6 +40,7 @@ class Faults:
     push_alters: bool = False  # the text that arrives is another
     internet_on: bool = False  # the notebook is saved with the internet on
     stale_mount: bool = False  # the notebook runs with the previous versions
+    stale_status: int = 0  # calls for which a run's status is the previous version's
     cut_log_after: int = 0  # lines after which the log's stream breaks, once
     kernel_fails: str = ""  # how a notebook's run ends, instead of well
     no_outputs: bool = False  # a run that says complete, and left nothing

@@ -115,6 +115,9 @@ class Kernels:
     def status(self, body: dict[str, Any]) -> dict[str, Any]:
         """Say how the newest run goes."""
         run = self.latest(body)
+        if self.faults.stale_status and run.number > 1:
+            self.faults.stale_status -= 1
+            run = self.runs(body["userName"], body["kernelSlug"])[-2]
         return {"status": run.status} | ({"failureMessage": run.failure} if run.failure else {})
 
     def get(self, body: dict[str, Any]) -> dict[str, Any]:

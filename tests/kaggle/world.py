@@ -32,6 +32,7 @@ DELAYS: Mapping[tuple[Any, str], float] = {
     (dataset, "FIRST_PAUSE"): 0.01,
     (dataset, "LONGEST_PAUSE"): 0.02,
     (kernel, "PAUSE"): 0.05,
+    (kernel, "SETTLING"): 0.5,
     (competition, "PAUSE"): 0.01,
 }
 DETAILS: Mapping[str, dict[str, Any]] = {

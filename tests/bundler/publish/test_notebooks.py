@@ -11,7 +11,7 @@ import pytest
 from bundler import target
 from bundler.errors import CheckError, InputError
 from bundler.notebook import other
-from bundler.publish import bundles, kernel, notebooks, push
+from bundler.publish import bundles, kernel, notebooks, outputs, push
 from bundler.publish.client import connect
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
@@ -91,7 +91,7 @@ def test_an_output_that_climbs_out_is_refused(ended: Run, tmp_path: Path) -> Non
     version = Version(ref=Ref(owner=USER, slug="a-notebook"), number=1)
     ended.outputs["../evil.csv"] = b"x"
     with pytest.raises(InputError, match="unsafe name"):
-        kernel.fetch(connect(), version, tmp_path / "outputs")
+        outputs.fetch(connect(), version, tmp_path / "outputs")
     assert not (tmp_path / "evil.csv").exists()
 
 
