@@ -8,6 +8,8 @@ import venv
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bundler import bundle
 from bundler.rehearse.rehearsal import Rehearsal
 from inference.boot.bundle import content_id
