@@ -214,6 +214,6 @@ def _images(seen: Performance, hidden: HiddenSet) -> Iterator[str]:
 
 def _image_count(hidden: HiddenSet) -> str:
     return (
-        f"{len(hidden.sample)} from {hidden.source}, {len(hidden.planted)} awkward ones; those that "
-        "cannot be read were named, and their breasts predicted from others"
+        f"{len(hidden.sample)} from {hidden.source}, {len(hidden.planted)} awkward ones; those "
+        "that cannot be read were named, and their breasts predicted from others"
     )
