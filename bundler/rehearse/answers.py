@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bundler.rehearse.checks import Check, verdict
 from bundler.rehearse.hidden import HiddenSet
@@ -11,9 +12,21 @@ from bundler.rehearse.performance import Performance, probed_rows
 from inference.boot import bundle as reader
 from inference.errors import RunError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 TOLERANCE = 1e-3  # in probability; another build of the runtime moves the last digits
 FEW_POSITIVES = 10  # fewer say nothing about pF1
 RESAMPLES = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the laptop shows the first model of an image, uint8 [H, W], and the probability."""
+
+    pixels: "npt.NDArray[np.uint8]"
+    probability: float
 
 
 def compare(seen: Performance, hidden: HiddenSet, model: Path) -> list[Check]:
@@ -23,8 +36,9 @@ def compare(seen: Performance, hidden: HiddenSet, model: Path) -> list[Check]:
         said = f"The numbers could not be measured in the room after the run:\n{tail}"
         return [Check(name="numbers", status="failed", said=said)]
     bundle = reader.read(model)
-    here = _answers(bundle, hidden)
-    problems = [*_pixels(seen, hidden, bundle), *_probabilities(seen, here)]
+    answers = _answer(bundle, hidden)
+    here = {name: answer.probability for name, answer in answers.items()}
+    problems = [*_pixels(seen, answers), *_probabilities(seen, here)]
     problems += _breasts(seen, hidden, here, bundle.details["models"][0])
     checks = [
         verdict("numbers", problems, f"{len(here)} images answer as they do on the laptop"),
@@ -38,8 +52,8 @@ def compare(seen: Performance, hidden: HiddenSet, model: Path) -> list[Check]:
     return checks
 
 
-def _answers(bundle: reader.Bundle, hidden: HiddenSet) -> dict[str, float]:
-    """Return the laptop's own probability of each probed image, by its id."""
+def _answer(bundle: reader.Bundle, hidden: HiddenSet) -> dict[str, Answer]:
+    """Return the laptop's own answer to each probed image, by its id."""
     from inference import metadata, predict
     from inference.pixels.loading import load
 
@@ -51,34 +65,30 @@ def _answers(bundle: reader.Bundle, hidden: HiddenSet) -> dict[str, float]:
         for model, pixels in zip(models, loaded.inputs, strict=True):
             told = metadata.encode(row, model.metadata_columns)
             found.append(float(model.predict(pixels[None], told[None])[0]))
-        answers[row["image_id"]] = sum(found) / len(found)
+        answers[row["image_id"]] = Answer(
+            pixels=loaded.inputs[0], probability=sum(found) / len(found)
+        )
     return answers
 
 
-def _pixels(seen: Performance, hidden: HiddenSet, bundle: reader.Bundle) -> Iterator[str]:
+def _pixels(seen: Performance, answers: Mapping[str, Answer]) -> Iterator[str]:
     """Compare what the model was shown there with what it is shown here, pixel by pixel."""
     import numpy as np
 
-    from inference import predict
-    from inference.pixels.loading import load
-
     if seen.inputs is None:
         return
-    preprocess = predict.load(bundle, "cpu")[0][0].preprocess
     with np.load(seen.inputs, allow_pickle=False) as arrays:
-        for row, name in zip(probed_rows(hidden), arrays.files, strict=True):
-            here = load(hidden.path(row), [preprocess]).inputs[0]
-            there = arrays[name]
+        for (image, answer), name in zip(answers.items(), arrays.files, strict=True):
+            here, there = answer.pixels, arrays[name]
             if here.shape != there.shape:
-                yield f"Image {row['image_id']} is {there.shape} there, {here.shape} here."
+                yield f"Image {image} is {there.shape} there, {here.shape} here."
                 return
             off = np.abs(here.astype(int) - there.astype(int))
             if off.max() > 0:
                 yield (
-                    f"Image {row['image_id']} has other pixels there than here (by up to "
-                    f"{off.max()}, {np.mean(off > 0):.1%} of them): the code bundle prepares "
-                    "images otherwise than training does here. Bundle the code that the model "
-                    "was trained with."
+                    f"Image {image} has other pixels there than here (by up to {off.max()}, "
+                    f"{np.mean(off > 0):.1%} of them): the code bundle prepares images otherwise "
+                    "than training does here. Bundle the code that the model was trained with."
                 )
                 return
 
@@ -160,4 +170,9 @@ def _score(seen: Performance, hidden: HiddenSet, card: Mapping[str, Any]) -> Ite
         return
     expected = sum(known) / len(known)
     said += f", {expected:.3f} in cross-validation (threshold and image set differ)"
+    if not 0.5 <= labels.mean() / max(card["prevalence"] or 0.0, 1e-9) <= 2:
+        # pF1 grows with the share of cancers, so scores at different shares do not compare.
+        said += f"; {labels.mean():.1%} have cancer here, {card['prevalence']:.1%} there"
+        yield Check(name="score", status="unproven", said=f"{said}: not to be compared")
+        return
     yield Check(name="score", status="failed" if high < expected / 2 else "passed", said=said)

@@ -14,6 +14,8 @@ from bundler.rehearse.performance import Performance, Stage
 
 Status = Literal["passed", "failed", "unproven"]
 SHOWN = 5  # ids that a message names
+# In the run's own warnings: what loses a submission, though the run went on.
+GRAVE = ("has a GPU, but", "is the model broken?")
 ENOUGH_BREASTS = 6  # fewer may well have one prediction
 
 
@@ -58,9 +60,9 @@ def examine(seen: Performance, stage: Stage, expected: Mapping[str, str]) -> lis
         return [*done, Check(name="provenance", status="failed", said=said)]
     done.append(verdict("provenance", list(_ids(seen, expected)), "the ids are the expected ones"))
     done.append(verdict("images", list(_images(seen, stage.hidden)), _image_count(stage.hidden)))
-    if seen.report.get("warnings"):
-        said = "\n".join(seen.report["warnings"])
-        done.append(Check(name="warnings of the run", status="unproven", said=said))
+    for warning in seen.report.get("warnings", ()):
+        status: Status = "failed" if any(sign in warning for sign in GRAVE) else "unproven"
+        done.append(Check(name="warning of the run", status=status, said=warning))
     return done
 
 
@@ -212,6 +214,6 @@ def _images(seen: Performance, hidden: HiddenSet) -> Iterator[str]:
 
 def _image_count(hidden: HiddenSet) -> str:
     return (
-        f"{len(hidden.sample)} of {hidden.source}, {len(hidden.planted)} awkward ones; those that "
-        "cannot be read were named, and their breasts predicted from others"
+        f"{len(hidden.sample)} from {hidden.source}, {len(hidden.planted)} awkward ones; those "
+        "that cannot be read were named, and their breasts predicted from others"
     )

@@ -15,6 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from bundler.errors import InputError
+from bundler.libs import cache
 from bundler.notebook import submission
 from bundler.notebook.submission import KINDS, NAME
 from bundler.rehearse import upload
@@ -30,6 +31,7 @@ from inference.errors import BundleError
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
 LAPTOP = re.compile(r"""["'](?P<path>(?:/home/[^/"']+|/Users/[^/"']+|[A-Z]:\\\\?Users)[^"'\n]*)""")
 SOURCES = (".py", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini")
+UPLOADS = 1  # the version of what `upload` does; another number tries it anew
 DIFFERENCE = 20  # lines of it that are shown
 CUDA_13 = Version("1.27")  # of onnxruntime-gpu: from here on it wants CUDA 13
 
@@ -80,9 +82,14 @@ def _upload(dist: Path) -> Iterator[str]:
     for kind in KINDS:
         problems = list(upload.complaints(dist / kind))
         yield from problems
-        if not problems:
+        # What an upload does follows from the content, which was verified: once is enough.
+        known = cache.folder("uploads") / f"{reader.read(dist / kind).id[:32]}-{UPLOADS}"
+        if not problems and not known.exists():
             with tempfile.TemporaryDirectory(prefix=".upload-", dir=dist) as folder:
-                yield from (f"{kind}: {line}" for line in upload.lost(dist / kind, Path(folder)))
+                lost = [f"{kind}: {line}" for line in upload.lost(dist / kind, Path(folder))]
+            yield from lost
+            if not lost:
+                known.touch()
 
 
 def _notebook(dist: Path, found: Mapping[str, Bundle], settings: Settings) -> Iterator[Check]:

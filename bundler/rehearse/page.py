@@ -63,11 +63,13 @@ def _section(title: str, body: str) -> str:
 def _head(result: "Rehearsal", state: str, title: str) -> str:
     failed = [check for check in result.checks if check.status == "failed"]
     names = ", ".join(check.name for check in failed)
-    said = f"What failed: {names}." if failed else "The notebook ran as it will on Kaggle."
+    said = "The notebook ran in Kaggle's layout, network cut."
+    if failed:
+        said = f"What failed: {names}."
     if result.projection:
         said += f" {result.projection.said()}."
     when = f"{result.provenance['when']} · took {result.seconds:.0f} s"
-    first = f"<pre>{text(failed[0].said)}</pre>" if failed else ""
+    first = f"<p><b>{text(failed[0].said.splitlines()[0])}</b></p>" if failed else ""
     return (
         f'<header class="{state}"><h1>{title}</h1><p>{text(said)}</p>'
         f"{first}<p>{text(when)}</p></header>"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 FEWEST = 48  # images of steady work
+WARMING = 12  # images before it: the workers import what they need
 MOST = 4000
 EACH_SYNTAX = 8  # images whose stages are timed one by one
 PARTS = 4  # of the steady work, whose differences tell how sure the rate is
@@ -116,7 +117,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
             )
             return seen, outcome
 
-        first, outcome = run(FEWEST)  # the workers import what they need
+        first, outcome = run(WARMING)
         middle = len(first) // 2
         guess = (first[-1][0] - first[middle][0]) / max(first[-1][1] - first[middle][1], 1)
         count = int(min(MOST, max(FEWEST, spec["seconds"] / max(guess, 1e-4))))

@@ -119,7 +119,9 @@ def start(
     """
     if backend == "bubblewrap":
         apart = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-        allowed = ["--cap-add", "CAP_NET_BIND_SERVICE"]
+        if os.geteuid() != 0:
+            apart += ["--unshare-user", "--uid", "0", "--gid", "0"]  # root there, as on Kaggle
+        allowed = ["--cap-add", "CAP_NET_BIND_SERVICE"]  # to answer questions for names
         before = ["bwrap", "--die-with-parent", *apart, *allowed, *room.bubblewrap(), "--"]
     else:
         spec, root = scratch / "room.json", scratch / "root"

@@ -64,6 +64,7 @@ def test_out_of_disk(plant: Plant) -> None:
     assert "The disk is full: /kaggle/working holds 0.02 GB" in said["notebook ran"]
 
 
+@pytest.mark.slow
 def test_disk_nearly_full(plant: Plant) -> None:
     changed = runner()["inference/submission.py"].replace(
         "def write_csv(", "open('cache.bin', 'wb').write(b'x' * 30_000_000)\n\n\ndef write_csv("
@@ -94,6 +95,16 @@ def test_cuda_demanded_where_there_is_none(house: House) -> None:
     house.write_notebook("--device", "cuda")
     said = failed(house.rehearse())
     assert "CUDA was asked for, but" in said["notebook ran"]
+
+
+@pytest.mark.slow
+def test_a_run_that_warns_of_an_unused_gpu(plant: Plant) -> None:
+    text = runner()["inference/predict.py"].replace(
+        'return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))', "return 2"
+    )
+    assert "return 2" in text
+    said = failed(plant({"inference/predict.py": text}).rehearse())
+    assert "this machine has a GPU, but model.onnx runs on the CPU" in said["warning of the run"]
 
 
 # --- wheels ---
@@ -303,41 +314,3 @@ def test_writing_into_the_input(plant: Plant) -> None:
     assert "writes into the input" in said["notebook ran"]
     assert "cache.json was written to (the input, which is read-only)" in said["writes"]
     assert "inference/run.py:8" in said["writes"]
-
-
-# --- submission.csv ---
-
-
-@pytest.mark.parametrize(
-    ("body", "cause"),
-    [
-        (
-            "columns, lines = ['', *columns], [[n, *line] for n, line in enumerate(lines)]",
-            "write with index=False",
-        ),
-        ("columns = ['prediction_id', 'target']", "expected are ['prediction_id', 'cancer']"),
-        ("lines = lines[1:]", "1 prediction_ids are missing"),
-        ("lines = [[str(int(n[:-2])) + n[-2:], v] for n, v in lines]", "Leading zeros were lost"),
-        ("lines = [*lines, lines[0]]", "1 prediction_ids occur more than once"),
-        ("lines = [*lines, ['nobody_L', 0.5]]", "not in sample_submission.csv: nobody_L"),
-        ("lines[0][1] = float('nan')", "1 predictions are NaN or no number"),
-        ("lines[0][1] = 1.5", "1 predictions lie outside [0, 1]"),
-        ("lines = [[name, 0.5] for name, _ in lines]", "a constant, not a model's answers"),
-        ("sys.exit(0)", "submission.csv was not written"),
-    ],
-    ids=[
-        "index=True",
-        "a column's name",
-        "missing ids",
-        "leading zeros",
-        "duplicate ids",
-        "unknown ids",
-        "NaN",
-        "out of range",
-        "constant predictions",
-        "no file",
-    ],
-)
-def test_a_bad_submission(plant: Plant, body: str, cause: str) -> None:
-    said = failed(plant(own_runner(body)).rehearse())
-    assert cause in said["submission.csv"]

@@ -19,10 +19,11 @@ def competition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def claim(house: House, pfbeta: float) -> None:
-    """Let the model bundle claim a score in cross-validation."""
+def claim(house: House, pfbeta: float, prevalence: float = 0.33) -> None:
+    """Let the model bundle claim a score in cross-validation, at a share of cancers."""
     path = house.dist / "model" / "bundle.json"
     manifest = json.loads(path.read_text())
+    manifest["models"][0]["prevalence"] = prevalence
     manifest["models"][0]["checkpoints"][0]["metrics"] = {"pfbeta": pfbeta}
     manifest["id"] = content_id(manifest)
     path.write_text(json.dumps(manifest))
@@ -37,6 +38,7 @@ def test_a_score_far_below_cross_validation(house: House, competition: Path) -> 
     assert "0.999 in cross-validation" in said["score"]
 
 
+@pytest.mark.slow
 def test_too_few_labels_say_nothing(house: House, competition: Path) -> None:
     claim(house, 0.999)
     rehearsal = house.rehearse(competition_dir=competition, patients=2)
@@ -45,3 +47,12 @@ def test_too_few_labels_say_nothing(house: House, competition: Path) -> None:
     assert check.status == "unproven"
     assert "too few to say anything" in check.said
     assert "2 patients of competition's training images" in str(rehearsal.provenance["images"])
+
+
+@pytest.mark.slow
+def test_scores_at_other_shares_of_cancer_are_not_compared(house: House, competition: Path) -> None:
+    claim(house, 0.999, prevalence=0.02)
+    rehearsal = house.rehearse(competition_dir=competition, patients=24)
+    (check,) = [check for check in rehearsal.checks if check.name == "score"]
+    assert check.status == "unproven"
+    assert "not to be compared" in check.said

@@ -13,10 +13,10 @@ import pytest
 
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.rehearse import room
-from bundler.rehearse.rehearsal import only_one
+from bundler.rehearse.alone import only_one
 from bundler.rehearse.sandbox import SandboxError
 from tests.bundler.libs.packages import wheel
-from tests.failures.conftest import House, Plant, own_runner, processes_of
+from tests.failures.conftest import ROOT, House, Plant, own_runner, processes_of
 
 SCRIPT = """
 import sys
@@ -76,7 +76,9 @@ def test_two_at_once_do_not_meet(house: House) -> None:
     assert not list(house.dist.glob(".rehearsal*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
+)
 def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Signals) -> None:
     house = plant(own_runner("import time; time.sleep(600)"))
     mounts = Path("/proc/self/mountinfo").read_text().count("\n")
@@ -114,6 +116,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:
         house.rehearse(out=blocked / "rehearsal")
 
 
+@pytest.mark.slow
 def test_plays_another_python_where_the_targets_is_not_here(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,3 +137,39 @@ def test_plays_another_python_where_the_targets_is_not_here(
     (said,) = [check.said for check in rehearsal.checks if check.name == "python"]
     assert "The target runs Python 3.99.0, which is not on this machine" in said
     assert "`uv python install 3.99`" in said
+
+
+def command(house: House, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `rsna-bundle rehearse` on a house, as one types it."""
+    own = ["--dist", str(house.dist), "--target", "host", "--python", sys.executable]
+    return subprocess.run(
+        [sys.executable, "-m", "bundler.cli", "rehearse", *own, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.slow
+def test_the_command_exits_with_0_where_it_passed(house: House) -> None:
+    result = command(house, "--patients", "0", "--layout", "new", "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = json.loads(result.stdout)
+    assert said["passed"] is True
+    assert {"time", "memory", "disk"} <= {check["name"] for check in said["checks"]}
+
+
+def test_the_command_exits_with_1_where_it_failed(house: House) -> None:
+    (house.dist / "code" / "tests").mkdir()
+    result = command(house)
+    assert result.returncode == 1
+    assert result.stdout.startswith("The rehearsal FAILED: upload")
+    assert "Traceback" not in result.stderr
+
+
+def test_the_command_exits_with_3_on_bad_input(house: House) -> None:
+    (house.dist / "code" / "bundle.json").unlink()
+    result = command(house)
+    assert result.returncode == 3
+    assert "Build it with `rsna-bundle code` first" in result.stderr

@@ -1,0 +1,65 @@
+"""Where a rehearsal's result comes from: what was rehearsed with what, and when what happened."""
+
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import inference
+from bundler.rehearse import examination
+from bundler.rehearse.hidden import HiddenSet
+from bundler.rehearse.image import Image
+from bundler.rehearse.performance import Limits, Performance
+from bundler.target import Target
+from inference.boot.bundle import Bundle
+
+
+def describe(
+    machine: Target,
+    found: Mapping[str, Bundle],
+    played: Image | None,
+    shown: HiddenSet | None,
+    backend: str,
+    limits: Limits,
+) -> dict[str, Any]:
+    """Return what was rehearsed with what, and what is unlike the target."""
+    notes = [*(played.unlike if played else ()), *limits.scaled]
+    if machine.estimate:
+        notes.append(f"the target {machine.name} is an estimate: capture yours in a notebook")
+    return {
+        "bundles": examination.summary(found),
+        "ids": {kind: bundle.id for kind, bundle in found.items()},
+        "target": machine.name,
+        "python": played.version if played else None,
+        "sandbox": backend,
+        "machine": f"{platform.system()} {platform.machine()}, {limits.cpus} CPUs used",
+        "images": shown.source if shown else None,
+        "tool": inference.__version__,
+        "when": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        "notes": notes,
+    }
+
+
+def timeline(seen: Mapping[str, Performance]) -> Iterator[tuple[str, float, float]]:
+    """Yield the stages of the first performance: name, begin and end in seconds."""
+    for one in list(seen.values())[:1]:
+        before = 0.0
+        names = ("verify the code", "run")
+        for name, (begin, end) in zip(names, one.cells, strict=False):
+            yield ("start the kernel" if before == 0.0 else "between cells", before, begin)
+            if name == "run" and one.report:
+                yield from _inside(one.report, begin, end)
+            else:
+                yield (name, begin, end)
+            before = end
+
+
+def _inside(
+    report: Mapping[str, Any], begin: float, end: float
+) -> Iterator[tuple[str, float, float]]:
+    seconds = report["seconds"]
+    installed = begin + seconds.get("install", 0.0)
+    finished = max(end - 0.2, installed)
+    yield ("verify and install", begin, installed)
+    yield ("open, decode, predict", installed, finished)
+    yield ("write", finished, end)
