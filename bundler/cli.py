@@ -346,6 +346,7 @@ def push(
 @click.option("--dry-run", is_flag=True, help="Show what would be done; write and send nothing.")
 @click.option("--no-rehearse", is_flag=True, help="Do not run the notebook here first.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the score.")
+@click.option("--python", type=click.Path(path_type=Path), help="The rehearsal's Python.")
 @click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
 @json_option
 @quiet_option
@@ -359,6 +360,7 @@ def submit(settings: Settings, /, dry_run: bool, as_json: bool, quiet: bool, **t
         allow_dirty=told["allow_dirty"],
         rehearse=not told["no_rehearse"],
         wait=not told["no_wait"],
+        python=told["python"],
     )
     run = submitting.plan if dry_run else submitting.submit
     done = run(settings, options, tell(quiet))

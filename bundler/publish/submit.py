@@ -1,6 +1,5 @@
 """From a commit to a score: build, rehearse, publish, push, wait, submit, wait, write down."""
 
-import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ from typing import Any
 from bundler import libs, rehearse, snapshot
 from bundler.errors import CheckError, InputError
 from bundler.libs import LibsOptions
+from bundler.notebook import submission
 from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import Client, Say, connect
 from bundler.publish.history import Entry
+from bundler.rehearse import RehearseOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from inference.errors import BundleError
@@ -30,6 +31,7 @@ class SubmitOptions:
     allow_dirty: bool = False
     rehearse: bool = True
     wait: bool = True  # for the score
+    python: Path | None = None  # of the notebook, for the rehearsal; None: made for the target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def submit(settings: Settings, options: SubmitOptions, say: Say) -> Submitted:
     competition.check(client, settings.competition)  # before hours of work, not after them
     build(settings, options, say)
     if options.rehearse:
-        rehearsed(settings)
+        say(rehearsed(settings, options))
     for published in bundles.publish_all(client, settings, _folders(settings)):
         say(published.summary())
     pushed = push.push_by(client, settings, settings.dist, say)
@@ -188,19 +190,21 @@ def _folders(settings: Settings) -> dict[str, Path]:
     return {kind: settings.dist / kind for kind in KINDS}
 
 
-def rehearsed(settings: Settings) -> None:
-    """Run the notebook here, in Kaggle's layout, without a network. Raises CheckError."""
-    run = getattr(rehearse, "run", None)
-    if run is None:
-        raise CheckError("This version cannot rehearse; submit with --no-rehearse.")
-    from bundler.notebook import submission
-
-    options = importlib.import_module("bundler.rehearse.options").RehearseOptions
+def rehearsed(settings: Settings, options: SubmitOptions) -> str:
+    """Run the notebook here, as Kaggle will, and return the verdict. Raises CheckError."""
     submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
-    out = settings.dist / "rehearsal"
-    result = run(options(settings=settings, dist=settings.dist, out=out, quiet=True))
+    result = rehearse.run(
+        RehearseOptions(
+            settings=settings,
+            dist=settings.dist,
+            out=settings.dist / "rehearsal",
+            python=options.python,
+            quiet=True,
+        )
+    )
     if not result.passed:
         raise CheckError(f"{result.summary()}\nNothing was sent.")
+    return result.summary()
 
 
 # --- submitting ---

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.errors import CheckError
 from bundler.publish import bundles, push, submit
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import connect
@@ -65,3 +66,13 @@ def test_from_bundles_to_a_score(laptop: Laptop, unpacks: bool) -> None:
     assert entry.public == "0.41"
     assert entry.checkpoint.endswith(".pt")
     assert float(entry.cv) > 0
+
+
+@pytest.mark.slow
+def test_a_submission_is_rehearsed_first(laptop: Laptop, demonstrated: Demo) -> None:
+    options = SubmitOptions(python=demonstrated.python)
+    assert "The rehearsal passed" in submit.rehearsed(laptop.settings, options)
+    (laptop.settings.dist / "code" / "tree.zip.tmp").write_bytes(b"damaged")
+    with pytest.raises(CheckError, match="Nothing was sent"):
+        submit.rehearsed(laptop.settings, options)
+    assert not laptop.kaggle.datasets.all
