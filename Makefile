@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 NOTEBOOK_VENV ?= .notebook-venv
 BIN := $(VENV)/bin
+# Two processes; a file's tests stay together, since they share what is slow to make.
+PARALLEL ?= --numprocesses 2 --dist loadfile
 
 .PHONY: demo test test-all lint format ui clean
 
@@ -10,10 +12,10 @@ demo: $(VENV)/installed $(NOTEBOOK_VENV)/installed  ## the main job, network cut
 	$(BIN)/python -m bundler.demo --python $(abspath $(NOTEBOOK_VENV)/bin/python)
 
 test: lint  ## lint, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: lint  ## the slow tests, and those that ask a registry, too
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest $(PARALLEL) -m ""
 
 lint: $(VENV)/installed $(NOTEBOOK_VENV)/installed
 	$(BIN)/ruff check .
