@@ -109,6 +109,8 @@ def libs(settings: Settings, /, **given: Any) -> None:
     """Bundle the packages that the notebook's image lacks, with their hashes."""
     from bundler.libs import LibsOptions, build
 
+    if given["check"] and given["publish"]:
+        raise click.UsageError("--check writes nothing, so there is nothing to --publish.")
     upgrade = given["upgrade"]
     options = LibsOptions(
         requirements=given["requirements"] or settings.root / settings.requirements,

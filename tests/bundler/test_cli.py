@@ -51,6 +51,7 @@ def test_code_as_a_user_runs_it(repository: Path) -> None:
         (["code"], 3, "is in no git repository"),
         (["notebook"], 3, "Build it with `rsna-bundle libs` first"),
         (["cod"], 2, "No such command 'cod'"),
+        (["libs", "--check", "--publish"], 2, "nothing to --publish"),
     ],
 )
 def test_bad_input_gets_one_paragraph_and_a_code(
