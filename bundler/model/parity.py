@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def load_real(folder: Path | None, preprocess: Mapping[str, Any]) -> npt.NDArray
 def answer_torch(network: Folds, images: Array, metadata: Array | None) -> tuple[Array, Array]:
     """Return a network's probabilities [N] and logits [N, F], a few images at a time."""
     probabilities, logits = [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for start in range(0, len(images), BATCH):
             inputs = [torch.from_numpy(images[start : start + BATCH, None])]
             if metadata is not None:
@@ -85,10 +85,22 @@ def answer_torch(network: Folds, images: Array, metadata: Array | None) -> tuple
     return np.concatenate(probabilities), np.concatenate(logits)
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: sums of several differ in their last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def answer_onnx(path: Path, images: Array, metadata: Array | None) -> tuple[Array, Array]:
     """Return an ONNX file's probabilities [N] and logits [N, F] on the CPU, in other batches."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # as torch above: equal input gives an equal bundle
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     probabilities, logits = [], []
     for start in range(0, len(images), BATCH - 1):

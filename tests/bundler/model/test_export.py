@@ -101,13 +101,13 @@ def test_onnx_tells_nothing_of_the_machine_that_wrote_it(place: Path, merged: Pa
 
 
 def test_equal_input_gives_an_equal_bundle(checkpoint: Path, place: Path, tmp_path: Path) -> None:
-    """In another process, with other hash seeds, through the command line."""
+    """In another process, with another hash seed and number of threads, by the command line."""
     command = [sys.executable, "-m", "bundler.cli", "model", "--json", "--ckpt", str(checkpoint)]
     result = subprocess.run(
         [*command, "--threshold", "0.5", "--out", str(tmp_path / "again")],
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "7"},
+        env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert result.returncode == 0, result.stderr
