@@ -13,8 +13,8 @@ from packaging.version import Version
 
 from bundler import process
 from bundler.errors import InputError, NetworkError
-from bundler.libs import index
-from bundler.libs.resolution import Pin, UnresolvedError, best, with_digest
+from bundler.libs import index, releases
+from bundler.libs.resolution import Pin, UnresolvedError, best
 from bundler.libs.sources import Sources, pip_connection
 from bundler.target import Target
 
@@ -84,16 +84,7 @@ def _pin(line: str, target: Target, sources: Sources) -> Pin:
             f"pip-tools chose {name} {version}, but the index lists no wheel of it that fits "
             f"{target.name}."
         )
-    return with_digest(
-        Pin(
-            name=name,
-            version=version,
-            file=chosen.name,
-            sha256=chosen.sha256 or "",
-            bytes=chosen.bytes,
-            url=chosen.url,
-        )
-    )
+    return releases.pin(name, version, chosen)
 
 
 def _fits(file: index.File, target: Target) -> bool:

@@ -22,7 +22,7 @@ from bundler import atomic, process
 from bundler.errors import CheckError, InputError, NetworkError
 from bundler.libs import cache, downloads, image, index, interpreters, releases
 from bundler.libs.requirements import holds
-from bundler.libs.resolution import Pin, with_digest
+from bundler.libs.resolution import Pin
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.rehearse import sandbox
@@ -146,16 +146,7 @@ def _image_pin(target: Target, name: str, sources: Sources) -> Pin | None:
         chosen = releases.fitting(target, listed)
         if chosen is None:
             return None
-        return with_digest(
-            Pin(
-                name=name,
-                version=version,
-                file=chosen.name,
-                sha256=chosen.sha256 or "",
-                bytes=chosen.bytes,
-                url=chosen.url,
-            )
-        )
+        return releases.pin(name, version, chosen)
     except (NetworkError, InputError):
         return None  # it is played by its hollow .dist-info then
 

@@ -7,7 +7,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from bundler.libs import index
-from bundler.libs.resolution import best
+from bundler.libs.resolution import Pin, best, with_digest
 from bundler.libs.sources import Sources
 from bundler.target import Target
 
@@ -64,3 +64,17 @@ def without_wheel(
         archives = [file for file in usable if not file.is_wheel]
         return max(archives, key=lambda file: file.name.endswith(".tar.gz")) if archives else None
     return None
+
+
+def pin(name: str, version: str, file: index.File) -> Pin:
+    """Return the pin of a file that an index lists. Raises InputError where it has no digest."""
+    return with_digest(
+        Pin(
+            name=name,
+            version=version,
+            file=file.name,
+            sha256=file.sha256 or "",
+            bytes=file.bytes,
+            url=file.url,
+        )
+    )

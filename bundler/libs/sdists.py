@@ -18,8 +18,8 @@ from packaging.utils import parse_wheel_filename
 
 from bundler import process
 from bundler.errors import InputError
-from bundler.libs import cache, downloads, index
-from bundler.libs.resolution import Pin, with_digest
+from bundler.libs import cache, downloads, index, releases
+from bundler.libs.resolution import Pin
 from bundler.libs.sources import Sources, pip_connection
 from bundler.libs.wheels import Wheel
 
@@ -46,16 +46,7 @@ class Sdist:
 
 def fetch(file: index.File, name: str, sources: Sources, *, quiet: bool) -> Sdist:
     """Download an sdist into the cache."""
-    pin = with_digest(
-        Pin(
-            name=name,
-            version=file.version,
-            file=file.name,
-            sha256=file.sha256 or "",
-            bytes=file.bytes,
-            url=file.url,
-        )
-    )
+    pin = releases.pin(name, file.version, file)
     return Sdist(pin=pin, path=downloads.fetch([pin], sources, quiet=quiet)[pin.file])
 
 

@@ -12,18 +12,8 @@ from bundler.libs import cache
 from bundler.rehearse import awkward
 from bundler.rehearse.awkward import Planted
 from bundler.rehearse.upload import link
+from train.phantom.competition import TEST_COLUMNS
 
-COLUMNS = (
-    "site_id",
-    "patient_id",
-    "image_id",
-    "laterality",
-    "view",
-    "age",
-    "implant",
-    "machine_id",
-    "prediction_id",
-)
 EXTRA = {"reader_note": 'unseen column, with "quotes" and an ü'}
 Row = dict[str, str]
 
@@ -89,7 +79,7 @@ def _read_sample(source: Path, part: str, patients: int) -> tuple[list[Row], dic
         for row in taken:
             row.setdefault("prediction_id", f"{row['patient_id']}_{row['laterality']}")
         labels = {r["prediction_id"]: int(float(r["cancer"])) for r in taken if r.get("cancer")}
-        return [{name: row.get(name) or "" for name in COLUMNS} for row in taken], labels
+        return [{name: row.get(name) or "" for name in TEST_COLUMNS} for row in taken], labels
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError) as error:
         raise InputError(
             f"{path} is no table of the competition ({type(error).__name__}: {error}). Name the "
@@ -127,7 +117,9 @@ def _phantoms(patients: int, size: tuple[int, int]) -> Path:
 
 def write_tables(hidden: HiddenSet) -> None:
     """Write test.csv and sample_submission.csv."""
-    _write(hidden.folder / "test.csv", [*COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows])
+    _write(
+        hidden.folder / "test.csv", [*TEST_COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows]
+    )
     sample = [{"prediction_id": breast, "cancer": "0.02"} for breast in hidden.breasts]
     _write(hidden.folder / "sample_submission.csv", ["prediction_id", "cancer"], sample)
 
