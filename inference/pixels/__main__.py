@@ -1,11 +1,13 @@
 """`python -m inference.pixels --decoders`: which decoder reads which transfer syntax here, and why.
 
-The first that is installed is used; a spare one is where those above it are not.
+The first that is installed is used, and where it declines, the next; a spare one is used where
+those above it are not installed.
 """
 
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 
 from inference.pixels.decoders import DECODERS, SUPPORTED, UNCOMPRESSED, find_decoders
 
@@ -27,10 +29,12 @@ def print_decoders() -> None:
         if syntax in UNCOMPRESSED:
             print("    used       numpy: nothing to decode")
         available = find_decoders(syntax)
+        declining = list(takewhile(lambda row: row.declines, available))
+        used = available[: len(declining) + 1]
         for row in DECODERS:
             if syntax not in row.syntaxes:
                 continue
-            state = "used" if available[:1] == [row] else "spare" if row in available else "missing"
+            state = "used" if row in used else "spare" if row in available else "missing"
             print(f"    {state:<10} {row.name} ({_installed(row.distribution)}): {row.why}")
 
 

@@ -1,9 +1,10 @@
 """Which decoder for which transfer syntax: one row each, the fastest first.
 
 The first row that is installed decodes, and no other after it: where it refuses a stream, a laxer
-one would guess. GDCM and libjpeg are not among them: slower, and the latter GPL. A decoder takes
-the bytes of one frame, whose own header was held against the data set (`inference.pixels.stored`),
-and returns rows × columns as the stream holds them.
+one would guess. A row may decline what is not for it; then the next one decides. GDCM and libjpeg
+are not among them: slower, and the latter GPL. A decoder takes the bytes of one frame, whose own
+header was held against the data set (`inference.pixels.stored`), and returns rows × columns as the
+stream holds them.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from inference.pixels import minimal
+from inference.pixels import lossless, minimal
 from inference.pixels.errors import ImageError
 
 UNCOMPRESSED = frozenset(
@@ -38,6 +39,9 @@ SUPPORTED = UNCOMPRESSED | RLE | JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS |
 
 Bytes = memoryview | bytes
 
+# Images after which compiling has paid: it takes two seconds, and saves 40 ms of each.
+WORTH_AFTER = 50
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -57,27 +61,31 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """One way to decode some transfer syntaxes, and the distribution it needs."""
+    """One way to decode some transfer syntaxes, and what it needs: a distribution, its modules.
+
+    `decode` of a row that `declines` may raise `lossless.DeclinedError`.
+    """
 
     name: str
     distribution: str
-    module: str
+    modules: tuple[str, ...]
     syntaxes: frozenset[str]
     decode: Callable[[Bytes, Layout], np.ndarray]
     why: str
-    codec: str = ""  # the flag in imagecodecs that says whether the codec was built in
+    codec: str = ""  # the flag in the first module that says whether the codec was built in
+    declines: bool = False
     reduce: Callable[[Bytes, Layout, int], np.ndarray] | None = None
 
     def is_available(self) -> bool:
         """Say whether the distribution is installed, with the codec in it."""
-        return _is_available(self.module, self.codec)
+        return _is_available(self.modules, self.codec)
 
 
 @cache
-def _is_available(module: str, codec: str) -> bool:
-    if find_spec(module) is None:
+def _is_available(modules: tuple[str, ...], codec: str) -> bool:
+    if any(find_spec(module) is None for module in modules):
         return False
-    return not codec or bool(getattr(import_module(module), codec).available)
+    return not codec or bool(getattr(import_module(modules[0]), codec).available)
 
 
 def find_decoders(syntax: str) -> list[Decoder]:
@@ -87,10 +95,10 @@ def find_decoders(syntax: str) -> list[Decoder]:
 
 def explain_missing(syntax: str) -> ImageError:
     """Return the error for a transfer syntax that nothing installed decodes."""
-    rows = [decoder for decoder in DECODERS if syntax in decoder.syntaxes]
+    rows = [row for row in DECODERS if syntax in row.syntaxes and not row.declines]
     if not rows:
         return ImageError("unsupported", f"The transfer syntax {syntax!r} is not supported.")
-    wanted = " or ".join(dict.fromkeys(decoder.distribution for decoder in rows))
+    wanted = " or ".join(dict.fromkeys(row.distribution for row in rows))
     return ImageError("no-decoder", f"The transfer syntax {syntax} needs {wanted}: install it.")
 
 
@@ -110,6 +118,39 @@ def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
     import imagecodecs
 
     return np.asarray(imagecodecs.jpeg8_decode(data))  # type: ignore[arg-type]
+
+
+class CompiledLossless:
+    """`lossless.decode` where compiling it pays, and once it has proven itself in this process.
+
+    The first images, and those that it declines, are left to the next row, so that a handful never
+    waits for the compiler. The first result is compared with
+    libjpeg-turbo's: a compiler that gets it wrong on some machine costs speed, not pixels.
+    """
+
+    def __init__(self, worth_after: int = WORTH_AFTER) -> None:
+        self.worth_after = worth_after
+        self.seen = 0
+        self.works: bool | None = None
+
+    def __call__(self, data: Bytes, layout: Layout) -> np.ndarray:
+        """Return uint16 [H, W], or raise DeclinedError."""
+        self.seen += 1
+        if self.seen <= self.worth_after or self.works is False:
+            raise lossless.DeclinedError("left to the next decoder")
+        if self.works is None:
+            return self._prove(data, layout)
+        return lossless.decode(data)
+
+    def _prove(self, data: Bytes, layout: Layout) -> np.ndarray:
+        expected = _decode_jpeg8(data, layout)
+        try:
+            self.works = np.array_equal(lossless.decode(data), expected)
+        except lossless.DeclinedError:
+            raise  # of this stream, not of this machine
+        except Exception:  # noqa: BLE001 - a compiler has many ways to fail, and none matters
+            self.works = False
+        return expected
 
 
 def _decode_jpegls(data: Bytes, layout: Layout) -> np.ndarray:
@@ -164,25 +205,35 @@ DECODERS = (
     Decoder(
         name="imagecodecs dicomrle",
         distribution="imagecodecs",
-        module="imagecodecs",
+        modules=("imagecodecs",),
         syntaxes=RLE,
         decode=_decode_rle,
         why="the only one here",
         codec="DICOMRLE",
     ),
     Decoder(
+        name="numba, on long runs",
+        distribution="numba",
+        modules=("imagecodecs", "numba"),
+        syntaxes=JPEG_LOSSLESS,
+        decode=CompiledLossless(),
+        why="half of jpeg8's time, from the 51st image of a process on; it proves itself on jpeg8",
+        codec="JPEG8",
+        declines=True,
+    ),
+    Decoder(
         name="imagecodecs jpeg8 (libjpeg-turbo 3)",
         distribution="imagecodecs",
-        module="imagecodecs",
+        modules=("imagecodecs",),
         syntaxes=JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS,
         decode=_decode_jpeg8,
-        why="the fastest: half of dicomsdl's time, a fifth of libjpeg's",
+        why="half of dicomsdl's time, a fifth of libjpeg's",
         codec="JPEG8",
     ),
     Decoder(
         name="imagecodecs jpegls (CharLS)",
         distribution="imagecodecs",
-        module="imagecodecs",
+        modules=("imagecodecs",),
         syntaxes=JPEG_LS,
         decode=_decode_jpegls,
         why="the only one here",
@@ -191,7 +242,7 @@ DECODERS = (
     Decoder(
         name="imagecodecs jpeg2k (OpenJPEG)",
         distribution="imagecodecs",
-        module="imagecodecs",
+        modules=("imagecodecs",),
         syntaxes=WAVELET,
         decode=_decode_jpeg2k,
         why="OpenJPEG like the others, in the package that JPEG Lossless needs",
@@ -200,7 +251,7 @@ DECODERS = (
     Decoder(
         name="pylibjpeg-openjpeg",
         distribution="pylibjpeg-openjpeg",
-        module="openjpeg",
+        modules=("openjpeg",),
         syntaxes=WAVELET,
         decode=_decode_openjpeg,
         why="OpenJPEG, as fast",
@@ -208,7 +259,7 @@ DECODERS = (
     Decoder(
         name="pillow (OpenJPEG)",
         distribution="pillow",
-        module="PIL",
+        modules=("PIL",),
         syntaxes=WAVELET,
         decode=_decode_pillow,
         why="OpenJPEG, after a detour; reduces by itself where no view is possible",
@@ -217,7 +268,7 @@ DECODERS = (
     Decoder(
         name="dicomsdl",
         distribution="dicomsdl",
-        module="dicomsdl",
+        modules=("dicomsdl",),
         syntaxes=JPEG_LOSSLESS,
         decode=partial(_decode_dicomsdl, syntax=JPEG_LOSSLESS_SV1),
         why="twice the time of jpeg8",

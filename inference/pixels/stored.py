@@ -13,6 +13,7 @@ from inference.pixels.errors import ImageError
 from inference.pixels.frame import Frame
 from inference.pixels.header import Header
 from inference.pixels.jpeg2000 import Codestream
+from inference.pixels.lossless import DeclinedError
 
 JPEG_PROCESSES = {
     **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
@@ -166,12 +167,16 @@ class PixelData:
     # The ways to decode a stream.
 
     def _decode_whole(self, layout: Layout) -> StoredValues:
-        """Decode with the preferred decoder alone: where it refuses, a laxer one would guess."""
-        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
-        pixels = _attempt(decoder.decode, self.frame.whole(), layout)
-        if isinstance(pixels, np.ndarray):
-            return self._values(pixels, layout, 0, decoder)
-        raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
+        """Decode with the first decoder that takes the stream: where it refuses, others guess."""
+        for decoder in decoders.find_decoders(self.header.transfer_syntax):
+            try:
+                pixels = _attempt(decoder.decode, self.frame.whole(), layout)
+            except DeclinedError:
+                continue
+            if isinstance(pixels, np.ndarray):
+                return self._values(pixels, layout, 0, decoder)
+            raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
+        raise decoders.explain_missing(self.header.transfer_syntax)
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
         """Decode the smaller stream in the head of this one, where there is one."""
@@ -214,9 +219,11 @@ class PixelData:
 def _attempt(
     decode: Callable[..., np.ndarray], data: Bytes, layout: Layout, *more: int
 ) -> np.ndarray | str:
-    """Return what a decoder makes of the stream, or why it did not."""
+    """Return what a decoder makes of the stream, or why it did not; DeclinedError passes."""
     try:
         pixels = decode(data, layout, *more)
+    except DeclinedError:
+        raise
     except Exception as error:  # noqa: BLE001 - each decoder has its own errors, some bare
         return f"{type(error).__name__}: {error}"
     if pixels.shape != (layout.rows, layout.columns) or pixels.dtype.kind not in "iu":
