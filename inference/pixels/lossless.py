@@ -88,7 +88,7 @@ def read_scan(data: bytes) -> Scan:
                 start=position,
             )
         elif marker == jpeg.LOSSLESS:
-            if component or frame.components != 1 or len(segment) != 9:
+            if component or len(segment) != 9 or segment[5] != 1 or segment[7] != 0x11:
                 break
             component = segment[6:7]
         elif marker != COM and not APP0 <= marker <= APP15:
@@ -102,9 +102,9 @@ def _read_tables(segment: bytes) -> dict[int, tuple[bytes, bytes]]:
     while segment:
         counts = segment[1:17]
         stop = 17 + sum(counts)
-        if len(segment) < stop:
-            raise DeclinedError("a Huffman table is cut")
-        tables[segment[0]] = (counts, segment[17:stop])  # class 0: lossless knows no other
+        if len(segment) < stop or segment[0] > 3:  # class 0, destinations 0 to 3
+            raise DeclinedError("no Huffman table of a lossless scan")
+        tables[segment[0]] = (counts, segment[17:stop])
         segment = segment[stop:]
     return tables
 
