@@ -12,6 +12,7 @@ import onnxruntime
 
 from inference.boot.bundle import Bundle
 from inference.errors import BundleError, InstallError, UsageError
+from inference.pixels.gpu import count_gpus
 from inference.pixels.preprocess import PreprocessConfig
 
 METADATA_KEY = "rsna-bundle"  # in the ONNX file: what bundle.json says of the model, too
@@ -125,11 +126,6 @@ def _no_cuda() -> InstallError:
         "put an onnxruntime-gpu for the image's CUDA into wheelhouse.txt (<1.27 for CUDA 12), or "
         "say --device cpu."
     )
-
-
-def count_gpus() -> int:
-    """Return how many NVIDIA GPUs the machine has, used or not."""
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 def agreed(models: Sequence[Model], key: str) -> Any:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference import predict
 from inference.boot.bundle import Bundle
 from inference.deadline import Deadline
 from inference.errors import OutOfTimeError, TooManyFailuresError
 from inference.pipeline import Outcome, Replica
-from inference.predict import Model
+from inference.pixels.gpu import count_gpus
+from inference.predict import CUDA, Model
 from inference.submission import TestImage
 from inference.workers import peak_rss
 
@@ -68,8 +68,8 @@ def _pins(libs: Bundle) -> str:
 
 def device_warnings(models: Sequence[Model]) -> list[str]:
     """Return a warning where the machine has a GPU that the models do not use."""
-    on_cpu = [model.name for model in models if predict.CUDA not in model.providers]
-    if on_cpu and predict.count_gpus():
+    on_cpu = [model.name for model in models if CUDA not in model.providers]
+    if on_cpu and count_gpus():
         return [f"this machine has a GPU, but {', '.join(on_cpu)} runs on the CPU"]
     return []
 

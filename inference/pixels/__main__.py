@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 
-from inference.pixels.decoders import DECODERS, SUPPORTED, UNCOMPRESSED, find_decoders
+from inference.pixels.decoders import DECODERS, SUPPORTED, UNCOMPRESSED, Decoder, find_decoders
+from inference.pixels.gpu import count_gpus
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,8 +35,12 @@ def print_decoders() -> None:
         for row in DECODERS:
             if syntax not in row.syntaxes:
                 continue
-            state = "used" if row in used else "spare" if row in available else "missing"
+            state = "used" if row in used else "spare" if row in available else _why_not(row)
             print(f"    {state:<10} {row.name} ({_installed(row.distribution)}): {row.why}")
+
+
+def _why_not(row: Decoder) -> str:
+    return "no GPU" if row.gpu and not count_gpus() else "missing"
 
 
 def _installed(distribution: str) -> str:

@@ -15,8 +15,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from inference.pixels import lossless, minimal
-from inference.pixels.errors import ImageError
+from inference.pixels import gpu, lossless, minimal
+from inference.pixels.errors import DeclinedError, ImageError
+from inference.pixels.gpu import count_gpus
 
 UNCOMPRESSED = frozenset(
     {
@@ -63,7 +64,7 @@ class Layout:
 class Decoder:
     """One way to decode some transfer syntaxes, and what it needs: a distribution, its modules.
 
-    `decode` of a row that `declines` may raise `lossless.DeclinedError`.
+    `decode` of a row that `declines` may raise DeclinedError.
     """
 
     name: str
@@ -74,16 +75,20 @@ class Decoder:
     why: str
     codec: str = ""  # the flag in the first module that says whether the codec was built in
     declines: bool = False
+    gpu: bool = False
     reduce: Callable[[Bytes, Layout, int], np.ndarray] | None = None
 
     def is_available(self) -> bool:
-        """Say whether the distribution is installed, with the codec in it."""
-        return _is_available(self.modules, self.codec)
+        """Say whether the distribution is installed, with the codec in it, and a GPU there."""
+        return _is_available(self.modules, self.codec) and (not self.gpu or count_gpus() > 0)
 
 
 @cache
 def _is_available(modules: tuple[str, ...], codec: str) -> bool:
-    if any(find_spec(module) is None for module in modules):
+    try:
+        if any(find_spec(module) is None for module in modules):
+            return False
+    except ModuleNotFoundError:  # the package that would hold the module
         return False
     return not codec or bool(getattr(import_module(modules[0]), codec).available)
 
@@ -118,39 +123,6 @@ def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
     import imagecodecs
 
     return np.asarray(imagecodecs.jpeg8_decode(data))  # type: ignore[arg-type]
-
-
-class CompiledLossless:
-    """`lossless.decode` where compiling it pays, and once it has proven itself in this process.
-
-    The first images, and those that it declines, are left to the next row, so that a handful never
-    waits for the compiler. The first result is compared with
-    libjpeg-turbo's: a compiler that gets it wrong on some machine costs speed, not pixels.
-    """
-
-    def __init__(self, worth_after: int = WORTH_AFTER) -> None:
-        self.worth_after = worth_after
-        self.seen = 0
-        self.works: bool | None = None
-
-    def __call__(self, data: Bytes, layout: Layout) -> np.ndarray:
-        """Return uint16 [H, W], or raise DeclinedError."""
-        self.seen += 1
-        if self.seen <= self.worth_after or self.works is False:
-            raise lossless.DeclinedError("left to the next decoder")
-        if self.works is None:
-            return self._prove(data, layout)
-        return lossless.decode(data)
-
-    def _prove(self, data: Bytes, layout: Layout) -> np.ndarray:
-        expected = _decode_jpeg8(data, layout)
-        try:
-            self.works = np.array_equal(lossless.decode(data), expected)
-        except lossless.DeclinedError:
-            raise  # of this stream, not of this machine
-        except Exception:  # noqa: BLE001 - a compiler has many ways to fail, and none matters
-            self.works = False
-        return expected
 
 
 def _decode_jpegls(data: Bytes, layout: Layout) -> np.ndarray:
@@ -201,6 +173,44 @@ def _reduce_pillow(data: Bytes, layout: Layout, reduction: int) -> np.ndarray:
     return pixels
 
 
+class Proven:
+    """A decoder whose start costs something, and that has to prove itself first.
+
+    `start` decodes from the image on after which it has paid; the ones before, and those that it
+    declines, are left to the next row. What it makes of its first image is compared with `judge`:
+    a compiler or a driver that gets it wrong on some machine costs speed, not pixels.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Bytes], np.ndarray],
+        judge: Callable[[Bytes, Layout], np.ndarray],
+        worth_after: int = WORTH_AFTER,
+    ) -> None:
+        self.decode = decode
+        self.judge = judge
+        self.worth_after = worth_after
+        self.seen = 0
+        self.works: bool | None = None
+
+    def __call__(self, data: Bytes, layout: Layout) -> np.ndarray:
+        """Return rows × columns, or raise DeclinedError."""
+        self.seen += 1
+        if self.seen <= self.worth_after or self.works is False:
+            raise DeclinedError("left to the next decoder")
+        return self.decode(data) if self.works else self._prove(data, layout)
+
+    def _prove(self, data: Bytes, layout: Layout) -> np.ndarray:
+        expected = self.judge(data, layout)
+        try:
+            self.works = np.array_equal(self.decode(data), expected)
+        except DeclinedError:
+            raise  # of this stream, not of this machine
+        except Exception:  # noqa: BLE001 - compilers and drivers have many ways to fail
+            self.works = False
+        return expected
+
+
 DECODERS = (
     Decoder(
         name="imagecodecs dicomrle",
@@ -216,8 +226,8 @@ DECODERS = (
         distribution="numba",
         modules=("imagecodecs", "numba"),
         syntaxes=JPEG_LOSSLESS,
-        decode=CompiledLossless(),
-        why="half of jpeg8's time, from the 51st image of a process on; it proves itself on jpeg8",
+        decode=Proven(lossless.decode, judge=_decode_jpeg8),
+        why="half of jpeg8's time, from the 51st image of a process on, once it agrees with jpeg8",
         codec="JPEG8",
         declines=True,
     ),
@@ -238,6 +248,17 @@ DECODERS = (
         decode=_decode_jpegls,
         why="the only one here",
         codec="JPEGLS",
+    ),
+    Decoder(
+        name="nvImageCodec, on a GPU",
+        distribution="nvidia-nvimgcodec-cu12",
+        modules=("imagecodecs", "nvidia.nvimgcodec", "nvidia.nvjpeg2k"),
+        syntaxes=WAVELET,
+        decode=Proven(gpu.decode, judge=_decode_jpeg2k),
+        why="where a GPU is, from the 51st image of a process on, once it agrees with jpeg2k",
+        codec="JPEG2K",
+        declines=True,
+        gpu=True,
     ),
     Decoder(
         name="imagecodecs jpeg2k (OpenJPEG)",

@@ -19,6 +19,10 @@ Kind = Literal[
 ]
 
 
+class DeclinedError(Exception):
+    """A decoder leaves a stream to the next one: it is not of the kind that it is for."""
+
+
 class ImageError(InputError):
     """One image cannot be read; `kind` says why in a word."""
 

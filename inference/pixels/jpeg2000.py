@@ -43,6 +43,7 @@ class Codestream:
     xcb: int  # exponents of the code-blocks' nominal size
     ycb: int
     block_style: int
+    transformation: int  # 1: reversible (Table A.20)
     uses_sop: bool
     uses_eph: bool
 
@@ -170,6 +171,7 @@ def _interpret(segments: tuple[Segment, ...], start: int, end: int) -> Codestrea
         xcb=(cod[6] & 15) + 2,
         ycb=(cod[7] & 15) + 2,
         block_style=cod[8],
+        transformation=cod[9],
         uses_sop=bool(style & 2),
         uses_eph=bool(style & 4),
     )

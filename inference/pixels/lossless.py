@@ -15,15 +15,12 @@ from typing import Any
 import numpy as np
 
 from inference.pixels import jpeg
+from inference.pixels.errors import DeclinedError
 from inference.pixels.limits import MAX_STREAM_HEADER_BYTES
 
 DHT, SOS, COM, APP0, APP15 = 0xC4, 0xDA, 0xFE, 0xE0, 0xEF
 LONGEST_CODE = 16
 PEEKED = 12  # bits looked up at a time: the table then fits the processor's first cache
-
-
-class DeclinedError(Exception):
-    """The stream is not of the kind that this decoder reads."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,10 @@ import numpy as np
 
 from inference.pixels import decoders, jpeg, jpeg2000, limits, resolution_view
 from inference.pixels.decoders import Bytes, Decoder, Layout
-from inference.pixels.errors import ImageError
+from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.frame import Frame
 from inference.pixels.header import Header
 from inference.pixels.jpeg2000 import Codestream
-from inference.pixels.lossless import DeclinedError
 
 JPEG_PROCESSES = {
     **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
@@ -167,16 +166,10 @@ class PixelData:
     # The ways to decode a stream.
 
     def _decode_whole(self, layout: Layout) -> StoredValues:
-        """Decode with the first decoder that takes the stream: where it refuses, others guess."""
-        for decoder in decoders.find_decoders(self.header.transfer_syntax):
-            try:
-                pixels = _attempt(decoder.decode, self.frame.whole(), layout)
-            except DeclinedError:
-                continue
-            if isinstance(pixels, np.ndarray):
-                return self._values(pixels, layout, 0, decoder)
-            raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
-        raise decoders.explain_missing(self.header.transfer_syntax)
+        decoder, pixels = self._decode_by_first(self.frame.whole(), layout)
+        if isinstance(pixels, np.ndarray):
+            return self._values(pixels, layout, 0, decoder)
+        raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
         """Decode the smaller stream in the head of this one, where there is one."""
@@ -186,8 +179,7 @@ class PixelData:
         if view is None:
             return None
         layout = self._wavelet_layout(reduction)
-        decoder = decoders.find_decoders(self.header.transfer_syntax)[0]
-        pixels = _attempt(decoder.decode, view, layout)
+        decoder, pixels = self._decode_by_first(view, layout)
         if isinstance(pixels, np.ndarray):
             return self._values(pixels, layout, reduction, decoder)
         return None
@@ -201,6 +193,15 @@ class PixelData:
                 if isinstance(pixels, np.ndarray):
                     return self._values(pixels, layout, reduction, decoder)
         return None
+
+    def _decode_by_first(self, data: Bytes, layout: Layout) -> tuple[Decoder, np.ndarray | str]:
+        """Let the first decoder that takes the stream decode it: where it refuses, others guess."""
+        for decoder in decoders.find_decoders(self.header.transfer_syntax):
+            try:
+                return decoder, _attempt(decoder.decode, data, layout)
+            except DeclinedError:
+                continue
+        raise decoders.explain_missing(self.header.transfer_syntax)
 
     def _values(
         self, pixels: np.ndarray, layout: Layout, reduction: int, decoder: Decoder
