@@ -3,18 +3,22 @@
 Decoding and a real timm model are first measured alone, as CPU seconds per image of one process;
 the pipeline then runs over the images and its wall time is compared with the floor,
 (decode + model core-seconds) / cores. Both are warm, as in a run of hours. `--images` repeats the
-corpus by hard links.
+corpus by hard links. Decoding in threads is compared with decoding in processes, in turns.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +30,7 @@ from inference import pipeline, predict
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
 from inference.submission import TestImage
-from inference.workers import Task, Workers, peak_rss
+from inference.workers import Task, Workers, load_all, peak_rss
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,16 +102,18 @@ def measure(paths: Sequence[Path], file: Path, options: argparse.Namespace) -> d
     cores = len(os.sched_getaffinity(0))
     sample = paths[: min(len(paths), 32)]
     model = predict.open_model(file, options.device)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        decode, prepared = pool.apply(_decode_alone, (sample, model.preprocess))
-    alone = _model_alone(prepared, model)
     images = [
         TestImage(image_id=path.stem, patient_id="1", prediction_id="1", path=path, columns={})
         for path in paths
     ]
-    with Workers(options.workers) as workers:
+    with (
+        multiprocessing.get_context("spawn").Pool(1) as pool,
+        Workers(options.workers) as workers,
+    ):
+        decode, prepared = pool.apply(_decode_alone, (sample, model.preprocess))
+        alone = _model_alone(prepared, model)
         _warm(workers, model, sample)
-        pipeline.run(images[: 2 * workers.count], [[model]], workers, batch_size=model.batch_size)
+        threads_to_processes = _take_turns(pool, workers, model, sample)
         start = time.perf_counter()
         outcome = pipeline.run(images, [[model]], workers, batch_size=model.batch_size)
         wall = time.perf_counter() - start
@@ -124,6 +130,7 @@ def measure(paths: Sequence[Path], file: Path, options: argparse.Namespace) -> d
         "wall_seconds": wall,
         "wall_to_floor": wall / floor,
         "images_per_s": len(paths) / wall,
+        "threads_to_processes": threads_to_processes,
         "failures": len(outcome.failures),
         "peak_rss_bytes_of_the_parent": peak_rss(),
         "peak_rss_bytes_of_a_worker": outcome.peak_rss_bytes,
@@ -147,16 +154,39 @@ def _model_alone(prepared: np.ndarray, model: predict.Model) -> float:
     return (time.process_time() - start) / len(prepared)
 
 
+def _take_turns(pool: Pool, workers: Workers, model: predict.Model, paths: Sequence[Path]) -> float:
+    """Return the median ratio of decoding in threads to decoding in processes."""
+    given = (paths, model.preprocess, workers.count)
+    return statistics.median(
+        pool.apply(_decode_in_threads, given) / _decode_in_processes(paths, model, workers)
+        for _ in range(5)
+    )
+
+
+def _decode_in_threads(paths: Sequence[Path], config: PreprocessConfig, count: int) -> float:
+    """Return the wall seconds that `count` threads of one process take."""
+    with ThreadPoolExecutor(count) as pool:
+        start = time.perf_counter()
+        list(pool.map(lambda path: load(path, [config]), paths))
+        return time.perf_counter() - start
+
+
+def _decode_in_processes(paths: Sequence[Path], model: predict.Model, workers: Workers) -> float:
+    """Return the wall seconds that the runner's workers take."""
+    start = time.perf_counter()
+    assert len(list(load_all(workers, _tasks(paths, model)))) == len(paths)
+    return time.perf_counter() - start
+
+
 def _warm(workers: Workers, model: predict.Model, paths: Sequence[Path]) -> None:
     """Let the workers import and compile what they need, once for a run of hours."""
-    waiting = [
-        Task(key=number, path=paths[number % len(paths)], configs=(model.preprocess,))
-        for number in range(WARM_UP * workers.count)
-    ]
-    while waiting or workers.busy:
-        while waiting and workers.room:
-            workers.give(waiting.pop())
-        workers.collect()
+    many = itertools.islice(itertools.cycle(paths), WARM_UP * workers.count)
+    list(load_all(workers, _tasks(many, model)))
+
+
+def _tasks(paths: Iterable[Path], model: predict.Model) -> Iterator[Task]:
+    for key, path in enumerate(paths):
+        yield Task(key=key, path=path, configs=(model.preprocess,))
 
 
 def text(said: dict[str, Any]) -> str:
@@ -168,5 +198,6 @@ def text(said: dict[str, Any]) -> str:
         f"{said['model_core_seconds_per_image'] * 1e3:.0f} ms of one core per image\n"
         f"wall {said['wall_seconds']:.1f} s, floor {said['floor_seconds']:.1f} s: "
         f"{said['wall_to_floor']:.2f} ×, {said['images_per_s']:.2f} images/s\n"
+        f"decoding in threads takes {said['threads_to_processes']:.2f} × the time of processes\n"
         f"peak memory, all processes: {said['peak_rss_bytes'] / 1e6:.0f} MB"
     )

@@ -163,7 +163,7 @@ def _compiled() -> Callable[..., int]:
         numba.int64,
         numba.uint16[:, ::1],
     )
-    loop: Callable[..., int] = numba.njit(numba.int64(*signature))(_decode_rows)
+    loop: Callable[..., int] = numba.njit(numba.int64(*signature), nogil=True)(_decode_rows)
     return loop
 
 
