@@ -5,6 +5,7 @@ The other half, reading, is `inference.boot.bundle`, which also holds the schema
 
 import hashlib
 import json
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,8 @@ def write(
     """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
 
     The files are copied. A bundle of the same id that lies there already is left alone. `known`
-    holds the content (`sha256`, `members`) of files that need not be read to be described.
+    holds the content (`sha256`, `members`) of files that need not be read to be described: who
+    gives it answers for it, and the system copies such a file without its being hashed again.
     """
     if len(files) >= MOST_FILES:
         raise BundlerError(
@@ -80,7 +82,11 @@ def write(
     try:
         with atomic.new_folder(place) as folder:
             for entry in entries:
-                _copy(files[entry["name"]], folder / entry["shipped"], entry["sha256"])
+                source, target = files[entry["name"]], folder / entry["shipped"]
+                if entry["name"] in known:
+                    shutil.copyfile(source, target)
+                else:
+                    _copy(source, target, entry["sha256"])
             text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
             (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     except OSError as error:

@@ -72,14 +72,17 @@ def candidate(out: Path) -> Iterator[Path]:
 
 
 def check_hashes(made: Built, lock: Lock) -> None:
-    """Check that what was bundled is what was locked. Raises BundlerError."""
+    """Check that what was bundled is what was locked. Raises BundlerError.
+
+    The cache's files were verified before they were copied; here, that nobody touched them since.
+    """
     held = [part for file in made.bundle.files for part in (file, *file.members)]
     digests = {file.sha256 for file in held}
     for pin in (*lock.pins, *lock.build):
-        if pin.sha256 not in digests:
+        if pin.sha256 not in digests or downloads.cached(pin) is None:
             raise BundlerError(
-                f"{pin.file} in the cache ({cache.wheel(pin.sha256, pin.file)}) is not the file "
-                "that was locked. Delete it, and run `rsna-bundle libs` again."
+                f"{pin.file} was changed in the cache ({cache.root()}) while it was being bundled. "
+                "Run `rsna-bundle libs` again: what is wrong there is fetched anew."
             )
 
 

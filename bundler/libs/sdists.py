@@ -120,7 +120,7 @@ def restore(pin: Pin, sources: Sources, *, quiet: bool) -> Path:
             "build tool has changed since. Lock the new one with `rsna-bundle libs --upgrade "
             f"{pin.name}`, and see what changed."
         )
-    return wheel
+    return downloads.keep(wheel, pin.sha256)
 
 
 def as_wheel(path: Path, pin: Pin) -> Wheel:
