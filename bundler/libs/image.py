@@ -102,6 +102,15 @@ def _record(stem: str, files: dict[str, str]) -> str:
     return out.getvalue()
 
 
+def hollow_packages(target: Target) -> Path:
+    """Return a folder with a `.dist-info` for each package of the image, made once, too."""
+    place = cache.folder("images") / f"{target.digest[:32]}-{FORMAT}-packages"
+    if not place.is_dir():
+        with atomic.new_folder(place) as folder:
+            write_hollow_packages(folder, target)
+    return place
+
+
 def write_hollow_packages(site: Path, target: Target) -> None:
     """Write a `.dist-info` for each package of the image that is not really in `site`."""
     present = [entry.name.split("-")[0] for entry in site.glob("*.dist-info")]
@@ -113,7 +122,6 @@ def write_hollow_packages(site: Path, target: Target) -> None:
             folder.mkdir()
             needs = [need for need in package.needs() if _of_an_extra(need)]
             (folder / "METADATA").write_text(_metadata(package, needs), encoding="utf-8")
-            (folder / "INSTALLER").write_text("image\n", encoding="utf-8")
 
 
 def write_stand_in(folder: Path, sdist: Sdist, target: Target) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from packaging.utils import canonicalize_name
 
 import inference
 from bundler import atomic, process
-from bundler.errors import CheckError, InputError, NetworkError
-from bundler.libs import cache, downloads, image, index, interpreters, releases
+from bundler.errors import CheckError, InputError, NetworkError, UsageError
+from bundler.libs import cache, downloads, image, index, interpreters, releases, uv
 from bundler.libs.requirements import holds
 from bundler.libs.resolution import Pin
 from bundler.libs.sources import Sources
@@ -113,14 +114,15 @@ def _try(environment: Path, bundle: Path, modules: Mapping[str, list[str]]) -> d
 
 def _neighbours(target: Target, wheels: list[Wheel], sources: Sources) -> list[Path]:
     """Return wheels of the small packages of the image that the bundle's wheels need."""
-    found: list[Path] = []
+    with ThreadPoolExecutor(8) as pool:
+        pins = pool.map(lambda name: _image_pin(target, name, sources), _needed(target, wheels))
+    chosen: list[Pin] = []
     room = NEIGHBOURS_BYTES
-    for name in _needed(target, wheels):
-        pin = _image_pin(target, name, sources)
+    for pin in pins:
         if pin and pin.bytes and pin.bytes <= min(NEIGHBOUR_BYTES, room):
             room -= pin.bytes
-            found += downloads.fetch([pin], sources, quiet=True).values()
-    return sorted(found)
+            chosen.append(pin)
+    return sorted(downloads.fetch(chosen, sources, quiet=True).values())
 
 
 def _needed(target: Target, wheels: list[Wheel]) -> list[str]:
@@ -162,14 +164,29 @@ def _environment(python: Path, target: Target, neighbours: list[Path]) -> Path:
     process.run([python, "-I", "-m", "venv", "--clear", "--without-pip", place])
     _lend_pip(python, place)
     if neighbours:
-        pip = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
-        settings = {"PATH": os.defpath, "PIP_CONFIG_FILE": os.devnull}
-        process.run(
-            [_python_of(place), *pip, "--disable-pip-version-check", *neighbours], env=settings
-        )
-    image.write_hollow_packages(_site(place), target)
+        _install(_python_of(place), neighbours)
+    # After the environment's own folder on the path, so that what is really there counts first.
+    hollow = image.hollow_packages(target)
+    (_site(place) / "image.pth").write_text(f"{hollow}\n", encoding="utf-8")
     atomic.write_text(place / "complete", "")
     return place
+
+
+def _install(python: Path, wheels: list[Path]) -> None:
+    """Install wheels as they are: by uv, which takes a tenth of pip's time, where it is here."""
+    command: list[str | Path]
+    try:
+        command = [uv.executable(), "pip", "install", "--no-config", "--offline"]
+        command += ["--python", python]
+    except UsageError:
+        command = [python, "-m", "pip", "install", "--isolated", "--no-cache-dir", "--no-compile"]
+    settings = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PIP_", "UV_")) or key == "UV_CACHE_DIR"
+    }
+    settings["PIP_CONFIG_FILE"] = os.devnull
+    process.run([*command, "--quiet", "--no-index", "--no-deps", *wheels], env=settings)
 
 
 def _lend_pip(python: Path, environment: Path) -> None:

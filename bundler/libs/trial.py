@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     """Print {"error": …} or {"imports": {package: reason or null}}."""
     folder, scratch, modules = (Path(argument) for argument in arguments)
     try:
-        bundle = bundles.verify(folder)
+        bundle = bundles.read(folder)  # each file is verified when it is restored
         installer.activate(installer.install(bundle, scratch))
     except RunError as error:
         print(json.dumps({"error": str(error)}))
