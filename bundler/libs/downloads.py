@@ -15,11 +15,11 @@ from bundler.libs import cache, index, web, wheels
 from bundler.libs.resolution import Pin
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
-from inference.boot.bundle import CHUNK
 
 PARALLEL = 4
 TRIES = 4  # connections for one file
 BAR = 24  # characters
+PIECE = 1 << 18  # bytes between two looks at the bar: half a second at 4 Mbit/s
 
 
 def fetch(pins: Iterable[Pin], sources: Sources, *, quiet: bool = False) -> dict[str, Path]:
@@ -167,14 +167,14 @@ def _append(url: str, partial: Path, bar: "_Bar") -> str:
         goes_on = have and web.status_of(stream) == 206
         with partial.open("r+b", buffering=0) as sink:
             seen = hashlib.file_digest(sink, "sha256") if goes_on else hashlib.sha256()
-            bar.advance(have if goes_on else 0)
-            sink.truncate(sink.tell())
+            start = sink.tell()
+            sink.truncate(start)
             came = 0
-            while chunk := stream.read(CHUNK):
-                sink.write(chunk)
-                seen.update(chunk)
-                came += len(chunk)
-                bar.advance(len(chunk))
+            while piece := stream.read(PIECE):
+                sink.write(piece)
+                seen.update(piece)
+                came += len(piece)
+                bar.show(partial.name, start + came)
         promised = web.headers_of(stream).get("Content-Length")
     if promised and came < int(promised):
         raise NetworkError(f"{web.shown(url)} broke off after {came} of {promised} bytes.")
@@ -182,14 +182,18 @@ def _append(url: str, partial: Path, bar: "_Bar") -> str:
 
 
 class _Bar:
-    """One line on a terminal: how much of all files has come."""
+    """One line on standard error: how much has come; where that is no terminal, what will come."""
 
     def __init__(self, pins: list[Pin], quiet: bool) -> None:
         self.total = sum(pin.bytes or 0 for pin in pins)
-        self.files = len(pins)
-        self.done = 0
+        self.came: dict[str, int] = {}  # bytes of each file that are here
         self.visible = not quiet and sys.stderr.isatty()
         self.lock = threading.Lock()
+        files = f"{len(pins)} file{'s' * (len(pins) > 1)}"
+        self.head = f"downloading {files}"
+        if not quiet and not self.visible:
+            size = f", {self.total / 1e6:.1f} MB" if self.total else ""
+            print(f"{self.head}{size}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "_Bar":
         return self
@@ -198,14 +202,16 @@ class _Bar:
         if self.visible:
             print(file=sys.stderr)
 
-    def advance(self, size: int) -> None:
-        """Count bytes that have come."""
+    def show(self, file: str, size: int) -> None:
+        """Show that so many bytes of a file are here, those of an earlier run among them."""
         with self.lock:
-            self.done += size
+            self.came[file] = size
             if self.visible:
-                share = min(1.0, self.done / self.total) if self.total else 0.0
+                done = sum(self.came.values())
+                share = min(1.0, done / self.total) if self.total else 0.0
                 bar = "█" * round(BAR * share) + "·" * (BAR - round(BAR * share))
-                text = f"\rdownloading {self.files} files {bar} {self.done / 1e6:.1f} MB"
+                of = f" of {self.total / 1e6:.1f}" if self.total else ""
+                text = f"\r{self.head} {bar} {done / 1e6:.1f}{of} MB"
                 print(text, end="", file=sys.stderr, flush=True)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ class Registry:
         self.files: dict[str, bytes] = {}
         self.about: dict[str, dict[str, Any]] = {}
         self.log: list[str] = []
-        self.faults: dict[str, str] = {}  # file name → "cut", "gone", "changed", "busy", "stall"
+        # file name → "cut", "gone", "changed", "busy", "stall", "slow"
+        self.faults: dict[str, str] = {}
         self.stalled = threading.Event()  # a stalling file was asked for, and half of it sent
         self.release = threading.Event()
         self.as_html = False
@@ -131,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut(content)
         if fault == "stall":
             return self._stall(content)
+        if fault == "slow":
+            return self._trickle(content)
         return self._send(200, content, {"Accept-Ranges": "bytes"})
 
     def _stall(self, content: bytes) -> None:
@@ -139,6 +143,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.registry.stalled.set()
         self.registry.release.wait(60)
+
+    def _trickle(self, content: bytes) -> None:
+        """Send the file in ten pieces with pauses between them."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        piece = -(-len(content) // 10)
+        for start in range(0, len(content), piece):
+            self.wfile.write(content[start : start + piece])
+            self.wfile.flush()
+            time.sleep(0.05)
 
     def _cut(self, content: bytes) -> None:
         """Promise the whole file, send half of it, and hang up."""
