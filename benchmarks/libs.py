@@ -1,10 +1,11 @@
 """Figures of `rsna-bundle libs`, each a ratio within one run: `python -m benchmarks libs`.
 
-They ask the package registry, and download the typical list's wheels twice (with --cold).
+They ask the package registry, and with --cold download the typical list's wheels nine times.
 """
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     """Print the figures of the README's section on libs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks libs", description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="of each quick command")
-    parser.add_argument("--cold", action="store_true", help="also download everything, twice")
+    parser.add_argument("--cold", action="store_true", help="also download everything, anew")
+    parser.add_argument("--rounds", type=int, default=3, help="of the cold commands")
     options = parser.parse_args(argv)
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         del os.environ[name]  # the registry alone, however this machine is set up
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         delta_against_complete(path)
         quick(folder, path, options.runs)
         if options.cold:
-            cold(folder, path)
+            cold(folder, path, options.rounds)
     return 0
 
 
@@ -117,26 +119,54 @@ def uv_compile(path: Path) -> list[str]:
 # --- the first time ---
 
 
-def cold(folder: Path, path: Path) -> None:
-    """Time a build with empty caches beside `pip download` of the same wheels."""
+def cold(folder: Path, path: Path, rounds: int) -> None:
+    """Time builds with empty caches beside `pip download` of the same wheels, by turns.
+
+    Each command has a cache of its own that is empty. What a build does more than pip: it
+    resolves, it checks each wheel and what they close over, and it writes the bundle beside the
+    cache. By default it then also proves the bundle, which is timed apart, too.
+    """
     lock = locks.read(path.with_suffix(".lock"))
     assert lock is not None
     pinned = folder / "pinned.txt"
     pinned.write_text("".join(f"{pin.line}\n" for pin in lock.pins), encoding="utf-8")
+    turns: dict[str, Callable[[Path], list[str]]] = {
+        "pip": lambda place: pip_download(pinned, place),
+        "build": lambda place: command(copied(path, place), place / "libs", "--no-proof"),
+        "default": lambda place: command(copied(path, place), place / "libs"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for turn in range(rounds):
+        for name in sorted(turns, reverse=turn % 2 == 0):  # A B C C B A …: a drift hits all alike
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                caches = ("RSNA_BUNDLE_CACHE", "UV_CACHE_DIR", "PIP_CACHE_DIR")
+                empty = {cache: f"{place}/{cache}" for cache in caches}
+                words = turns[name](Path(place))
+                seconds[name].append(timed(words, env=empty))
+    pip, build, default = (statistics.median(seconds[name]) for name in turns)
+    size = sum(pin.bytes or 0 for pin in lock.pins)
+    print(f"cold, {len(lock.pins)} wheels of {size / 1e6:.0f} MB, medians of {rounds} rounds:")
+    print(f"  pip download of them: {pip:.1f} s ({size / 1e6 / pip:.0f} MB/s)")
+    print(f"  resolved, fetched, checked, bundled: {build:.1f} s; ratio {build / pip:.2f}")
+    print(f"  and installed and imported offline, which is the default: {default:.1f} s", end="; ")
+    print(f"ratio {default / pip:.2f}, the proof's share {default - build:.1f} s")
+    for name in turns:
+        print(f"  {name}: {', '.join(f'{value:.2f}' for value in seconds[name])} s")
+
+
+def pip_download(pinned: Path, place: Path) -> list[str]:
+    """Return pip's own command to fetch pinned wheels for the target."""
     target = targets.load(TARGET)
     platforms = [word for name in target.platforms for word in ("--platform", name)]
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir"]
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     download += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
     download += ["--python-version", target.python, *platforms]
-    download += ["--dest", str(folder / "pip"), "--requirement", str(pinned)]
-    empty = {name: str(folder / "empty" / name) for name in ("RSNA_BUNDLE_CACHE", "UV_CACHE_DIR")}
-    pip = timed(download)
-    build = timed(command(path, folder / "cold", "--no-proof"), env=empty)
-    size = sum(pin.bytes or 0 for pin in lock.pins)
-    print(f"cold build of {size / 1e6:.0f} MB: {build:.1f} s", end="; ")
-    print(f"pip download of the same wheels: {pip:.1f} s; ratio {build / pip:.2f}")
-    proven = timed(command(path, folder / "cold"), env=empty)
-    print(f"writing it again with its proof (install and import offline): {proven:.1f} s")
+    return [*download, "--dest", str(place / "pip"), "--requirement", str(pinned)]
+
+
+def copied(path: Path, place: Path) -> Path:
+    """Copy the requirements to where no lock lies beside them."""
+    return Path(shutil.copy(path, place))
 
 
 def command(path: Path, out: Path, *more: str) -> list[str]:
