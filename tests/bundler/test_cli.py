@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import bundler
+
 
 def rsna_bundle(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run rsna-bundle in a folder."""
@@ -31,6 +33,12 @@ def test_help_imports_nothing_slow(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "Usage:" in result.stdout
+
+
+def test_click_lives_in_the_command_line_alone() -> None:
+    root = Path(bundler.__file__).parent
+    users = [path for path in root.rglob("*.py") if "import click" in path.read_text()]
+    assert {path.parent for path in users} == {root / "cli"}
 
 
 def test_code_as_a_user_runs_it(repository: Path) -> None:

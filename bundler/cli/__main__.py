@@ -1,0 +1,5 @@
+"""`python -m bundler.cli`: the command line without its script."""
+
+from bundler.cli import main
+
+main()
