@@ -110,9 +110,9 @@ def _fetch(pin: Pin, sources: Sources, bar: "_Bar") -> Path:
             "so far is resumed."
         ) from error
     raise InputError(
-        f"{web.shown(url)} is not the file that was locked: its sha256 differs from "
-        f"{pin.sha256[:12]}…. If the change is right, lock it with `rsna-bundle libs --upgrade "
-        f"{pin.name}`."
+        f"{web.shown(url)} is not the file that was locked, or that the index names: its sha256 "
+        f"is not {pin.sha256[:12]}…. A proxy may have changed it. If the new file is right, lock "
+        f"it with `rsna-bundle libs --upgrade {pin.name}`."
     )
 
 

@@ -1,5 +1,7 @@
 """Say why a wheelhouse cannot be resolved: both sides of a conflict, and the ways out."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from packaging.requirements import Requirement
@@ -12,18 +14,27 @@ from bundler.libs.resolution import Pin, UnresolvedError
 from bundler.libs.solution import Problem, solve
 
 SHOWN = 6  # releases that a message lists
+ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and ours for pip's
+LACKS = re.compile(r"not found|No matching|[Tt]here (is|are) no|ha(s|ve) no|mismatch|metadata")
 
 
 def explained(problem: Problem, error: UnresolvedError) -> InputError:
     """Return an error with the resolver's words and ours."""
     path, target = problem.asked.path, problem.target
-    ours = _absent(problem) or _impossible(problem) or _conflicts(problem)
+    ours = error.ours or _reasons(problem, error.said)
     said = "\n".join(f"  {line}" for line in error.said.splitlines())
     also = "".join(f"\n{line}" for line in ours)
     return InputError(
         f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
         f"In {problem.resolver}'s words:\n{said}"
     )
+
+
+def _reasons(problem: Problem, said: str) -> Sequence[str]:
+    found = _absent(problem) or _impossible(problem) or _conflicts(problem)
+    if not found and ASKS.search(said) and not LACKS.search(said):
+        return ["What is asked for contradicts itself: loosen one of the lines that are named."]
+    return found
 
 
 def _applying(problem: Problem) -> list[Requirement]:
@@ -74,6 +85,11 @@ def _impossible(problem: Problem) -> list[str]:
 def _unfitting(problem: Problem, name: str, newest: list[index.File]) -> str:
     """Return which machines the newest release has wheels for."""
     target = problem.target
+    if not any(releases.python_allows(target, file) for file in newest):
+        return (
+            f"No release of {name} that is allowed runs on Python {target.python}; "
+            f"{newest[0].version} needs {newest[0].requires_python}."
+        )
     tags = [tag for file in newest if file.is_wheel for tag in parse_wheel_filename(file.name)[3]]
     pythons = sorted({tag.interpreter for tag in tags}, key=lambda tag: (len(tag), tag))[::-1]
     there = sorted({tag.platform for tag in tags if tag.interpreter == target.interpreter})

@@ -85,6 +85,17 @@ def newest(sources: Sources, name: str) -> str | None:
     return max((version for version in found if version), key=Version, default=None)
 
 
+def yanked(sources: Sources, name: str, version: str) -> str | None:
+    """Return why the indexes withdrew a release ("" where no reason is given), or None."""
+    for index in sources.indexes:
+        url = f"{index}/{canonicalize_name(name)}/"
+        if "://" in url and not url.startswith("file:"):
+            with contextlib.suppress(web.AbsentError):
+                reasons: dict[str, str] = _fresh(url, name, patience=PATIENCE)["yanked"]
+                return reasons.get(str(Version(version)))
+    return None
+
+
 def _fresh(url: str, name: str, patience: float = 0) -> dict[str, Any]:
     """Return what is kept of an index's page, asked again when the index's time for it is over.
 
@@ -106,6 +117,7 @@ def _fresh(url: str, name: str, patience: float = 0) -> dict[str, Any]:
             files = list(_parse(stream.read(), url, name))
             text = json.dumps([asdict(file) for file in files])
             head = {"etag": said.get("ETag") or "", "newest": _newest(files)}
+            head["yanked"] = {f.version: f.yanked for f in files if f.yanked is not None}
             head["digest"] = hashlib.sha256(text.encode()).hexdigest()
             atomic.write_text(_place(head, url), text)
     age = MAX_AGE.search(said.get("Cache-Control") or "")
@@ -133,7 +145,7 @@ def _place(head: Mapping[str, Any], url: str) -> Path:
 def _kept(url: str) -> dict[str, Any] | None:
     try:
         head = json.loads(_head_place(url).read_bytes())
-        whole = {"asked", "until", "etag", "newest", "digest"} <= head.keys() and _place(
+        whole = {"asked", "until", "etag", "newest", "yanked", "digest"} <= head.keys() and _place(
             head, url
         ).is_file()
     except (OSError, ValueError, AttributeError):

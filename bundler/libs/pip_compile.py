@@ -7,6 +7,7 @@ three names are replaced; what they are is pinned by a test against uv's answers
 
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,23 @@ from bundler.target import Target
 def main(arguments: list[str]) -> None:
     """Replace what pip believes of its machine, then hand over to pip-compile."""
     disguise(targets.read(Path(arguments[0])))
+    from pip._internal.exceptions import PipError
     from piptools.scripts.compile import cli
 
-    cli(arguments[1:])
+    try:
+        cli(arguments[1:])
+    except PipError as error:  # pip-compile itself shows a traceback
+        own = [] if str(error).startswith("ResolutionImpossible") else [str(error)]
+        print("\n".join([*causes(error), *own]), file=sys.stderr)
+        sys.exit(1)
+
+
+def causes(error: Exception) -> Iterator[str]:
+    """Yield who asks for what it does not get."""
+    for cause in getattr(error.__cause__, "causes", []):
+        parent = cause.parent
+        who = f"{parent.name} {parent.version}" if parent else "The requirements file"
+        yield f"{who} needs {cause.requirement.format_for_error()}"
 
 
 def disguise(target: Target) -> None:

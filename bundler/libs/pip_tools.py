@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -66,8 +65,9 @@ def _environment() -> dict[str, str]:
 
 
 def _said(output: str) -> str:
-    lines = [line for line in output.splitlines() if not line.startswith(("WARNING", "Traceback"))]
-    return "\n".join(lines).strip()
+    unclear = ("WARNING", "ERROR: Cannot install")  # the latter names our temporary file's lines
+    lines = [line.strip() for line in output.splitlines()]
+    return "\n".join(line for line in lines if not line.startswith(unclear)).strip()
 
 
 def _pin(line: str, target: Target, sources: Sources) -> Pin:
@@ -76,7 +76,7 @@ def _pin(line: str, target: Target, sources: Sources) -> Pin:
     files = [
         (file.name, file)
         for file in index.files(sources, name)
-        if Version(file.version) == Version(version) and _fits(file, target)
+        if Version(file.version) == Version(version) and releases.python_allows(target, file)
     ]
     chosen = best(target, files)
     if chosen is None:
@@ -85,7 +85,3 @@ def _pin(line: str, target: Target, sources: Sources) -> Pin:
             f"{target.name}."
         )
     return releases.pin(name, version, chosen)
-
-
-def _fits(file: index.File, target: Target) -> bool:
-    return not file.requires_python or SpecifierSet(file.requires_python).contains(target.python)

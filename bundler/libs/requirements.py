@@ -109,8 +109,9 @@ def _entries(path: Path, kind: str, depth: int) -> Iterator[_Entry]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path} cannot be read ({error}). Name the requirements with --requirements, or "
+            f"{path} cannot be read: {reason}. Name the requirements with --requirements, or "
             "write what the notebook's image lacks there, one requirement on each line."
         ) from error
     for line, content, replaces in _logical_lines(text):
@@ -141,7 +142,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
-    words = shlex.split(entry.text)
+    try:
+        words = shlex.split(entry.text)
+    except ValueError as error:
+        raise InputError(f"{entry.where}: `{entry.text}` cannot be read: {error}.") from error
     name, _, value = words[0].partition("=")
     if not name.startswith("--") and name[2:]:  # -rfile
         name, value = name[:2], name[2:]
@@ -166,7 +170,7 @@ def _parse(entry: _Entry) -> Requirement:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
-        detail = str(error).replace("\n", " ").strip()
+        detail = str(error).strip().split("\n")[0]
         raise InputError(
             f"{entry.where}: `{entry.text}` is no requirement ({detail}). Write a package's name "
             "as the registry has it, such as `pydicom>=3.0`; paths cannot be pinned."

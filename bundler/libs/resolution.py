@@ -34,11 +34,12 @@ class Pin:
 
 
 class UnresolvedError(InputError):
-    """The resolver found no set of packages; `said` holds its words."""
+    """The resolver found no set of packages; `said` holds its words, `ours` what we know."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: str, ours: tuple[str, ...] = ()) -> None:
         super().__init__(said)
         self.said = said
+        self.ours = ours
 
 
 def with_digest(pin: Pin) -> Pin:

@@ -5,9 +5,11 @@ target. One that compiles is not, and is refused, or shipped as it is (`--allow-
 """
 
 import os
+import re
 import sys
 import tarfile
 import tempfile
+import textwrap
 import tomllib
 import zipfile
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from bundler.libs.sources import Sources, pip_connection
 from bundler.libs.wheels import Wheel
 
 EPOCH = 315532800  # 1980-01-01, the first time that a zip can hold
+TAIL = 8  # lines of a failed build's output that an error repeats
 COMPILED = (".c", ".cc", ".cpp", ".cu", ".cxx", ".f", ".f90", ".pyx", ".rs")
 
 
@@ -85,7 +88,7 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     built = sorted(folder.glob("*.whl"))
     if result.returncode or len(built) != 1:
         reason = "its sdist, which compiles," if compiles(sdist.path) else "its sdist"
-        said = "\n".join(f"  {line}" for line in result.stderr.strip().splitlines()[-8:])
+        said = "\n".join(f"  {line}" for line in _last_words(result.stderr))
         raise CompiledError(
             f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and {reason} does not "
             "build here:\n"
@@ -93,6 +96,12 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
             "notebook with --allow-sdist."
         )
     return built[0]
+
+
+def _last_words(said: str) -> list[str]:
+    """Return the end of what a build itself said, which pip frames with words of its own."""
+    framed = re.findall(r"lines of output\]\n(.*?)\[end of output\]", said, re.DOTALL)
+    return textwrap.dedent(framed[-1] if framed else said).strip().splitlines()[-TAIL:]
 
 
 def _canonical(built: Path, place: Path) -> Path:

@@ -18,6 +18,7 @@ from bundler.errors import NetworkError
 from bundler.libs import (
     downloads,
     image,
+    index,
     pip_tools,
     releases,
     requirements,
@@ -99,6 +100,8 @@ def _solve(problem: Problem) -> Solution:
         brought, provided = image.split(problem.target, pins)
         final = [_origin(pin, links) for pin in brought]
         build = _build_pins(problem, links, final)
+    if not offline:
+        notes += _yanked(problem, final)
     if offline:
         notes.append("No network: this is what uv's cache knows, maybe not the newest releases.")
     notes += [note for note in links.notes if note not in notes]
@@ -108,6 +111,18 @@ def _solve(problem: Problem) -> Solution:
         build=tuple(build),
         notes=tuple(notes),
     )
+
+
+def _yanked(problem: Problem, pins: list[Pin]) -> list[str]:
+    """Return a warning for each pin that the index has withdrawn; `==` and a lock keep such."""
+    with ThreadPoolExecutor(8) as pool:
+        reasons = pool.map(lambda pin: index.yanked(problem.sources, pin.name, pin.version), pins)
+    return [
+        f"{pin.name} {pin.version} was yanked from the index ({reason or 'no reason given'}): "
+        f"ask for another release, or `rsna-bundle libs --upgrade {pin.name}`."
+        for pin, reason in zip(pins, reasons, strict=True)
+        if reason is not None
+    ]
 
 
 @contextmanager
@@ -124,10 +139,7 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
                 pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
             if not _add_sdists(problem, links, _wheelless(error.said, problem)):
-                if links.refused:
-                    said = "\n".join([error.said, *links.refused])
-                    raise UnresolvedError(said) from error
-                raise
+                raise UnresolvedError(error.said, tuple(links.refused)) from error
             continue
         brought = image.split(problem.target, pins)[0]
         if offline or not _add_newer(problem, links, brought):
@@ -174,9 +186,9 @@ def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
         try:
             return resolve(target, wanted, limits, sources, offline=True), True
         except (UnresolvedError, NetworkError) as offline_error:
+            said = "\n".join(f"  {line}" for line in str(offline_error).splitlines())
             raise NetworkError(
-                f"No index can be reached, and the cache does not hold all that is needed: "
-                f"{offline_error}\nConnect once, and run `rsna-bundle libs` again."
+                f"no index can be reached, and what earlier runs left here is not enough.\n{said}"
             ) from error
 
 

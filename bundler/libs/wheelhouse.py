@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from bundler import atomic, bundle, target
 from bundler.bundle import Built
-from bundler.errors import CheckError
+from bundler.errors import CheckError, NetworkError, UsageError
 from bundler.libs import (
     advisories,
     closure,
@@ -28,7 +30,7 @@ from bundler.libs.options import LibsOptions
 from bundler.libs.proof import Proof
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolution import Pin, UnresolvedError
-from bundler.libs.solution import Problem, solve
+from bundler.libs.solution import Problem, Solution, solve
 from bundler.libs.sources import Sources
 from bundler.libs.wheels import Wheel
 from bundler.target import Target
@@ -50,14 +52,18 @@ class Wheelhouse:
     def summary(self) -> str:
         """Return some lines for people."""
         if self.built is None:
-            return f"{self.path} is current: {len(self.lock.pins)} packages for {self.lock.target}"
+            return f"{self.path} is current: {self._count()} for {self.lock.target}"
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
-        head = f"{self.built.summary()}\n  {len(self.lock.pins)} packages{provided}; {self.path}"
+        head = f"{self.built.summary()}\n  {self._count()}{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
         moved = [f"lock: {line}" for line in self.changes]
         if self.estimate:
             notes.append(f"note: {self.lock.target} is an estimate; {CAPTURE}")
         return "\n  ".join([head, *moved, *self.proof.lines(), *notes])
+
+    def _count(self) -> str:
+        number = len(self.lock.pins)
+        return f"{number} package{'' if number == 1 else 's'}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -178,14 +184,15 @@ def resolve(
         allow_sdist=options.allow_sdist,
         upgrade=options.upgrade is not None,
         quiet=options.quiet,
-        keep=kept_pins(old, machine, options),
+        keep=kept_pins(old, asked, machine, options),
     )
     try:
-        solution = solve(problem)
-    except UnresolvedError as error:
-        from bundler.libs import explanations
-
-        raise explanations.explained(problem, error) from error
+        solution = solved(problem)
+    except NetworkError as error:
+        raise NetworkError(
+            f"{asked.path.name} cannot be resolved: {error}\nConnect, and run `rsna-bundle libs` "
+            "again; with a lock that is current and a warm cache it needs no network."
+        ) from error
     return Lock(
         target=machine.name,
         target_digest=machine.digest,
@@ -198,11 +205,32 @@ def resolve(
     )
 
 
-def kept_pins(old: Lock | None, machine: Target, options: LibsOptions) -> tuple[Pin, ...]:
-    """Return what a new resolution should leave as it was."""
-    if old is None or options.upgrade == () or old.target_digest != machine.digest:
+def solved(problem: Problem) -> Solution:
+    """Return the solution of a problem, or say why there is none. Raises InputError."""
+    try:
+        return solve(problem)
+    except UnresolvedError as error:
+        from bundler.libs import explanations
+
+        raise explanations.explained(problem, error) from error
+
+
+def kept_pins(
+    old: Lock | None, asked: Requirements, machine: Target, options: LibsOptions
+) -> tuple[Pin, ...]:
+    """Return what a new resolution should leave as it was. Raises UsageError."""
+    if old is None:
         return ()
-    return tuple(pin for pin in old.pins if pin.name not in (options.upgrade or ()))
+    moved = {canonicalize_name(name) for name in options.upgrade or ()}
+    known = {pin.name for pin in old.pins}
+    if strange := sorted(moved - known - {canonicalize_name(need.name) for need in asked.wanted}):
+        raise UsageError(
+            f"--upgrade {','.join(strange)}: {options.lock} locks no such package. It has "
+            f"{', '.join(sorted(known))}."
+        )
+    if options.upgrade == () or old.target_digest != machine.digest:
+        return ()
+    return tuple(pin for pin in old.pins if pin.name not in moved)
 
 
 def collect(lock: Lock, places: Sources, options: LibsOptions) -> dict[str, Path]:
