@@ -122,9 +122,11 @@ def _runtimes(
     """Return what runs an ONNX file: ONNX Runtime, and OpenVINO where it is installed."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    from inference import predict
+
+    session = onnxruntime.InferenceSession(
+        path, predict.settings(threads), providers=[predict.CPU]
+    )
     runners: dict[str, Callable[[], object]] = {
         "onnxruntime": lambda: session.run(["probability"], {"image": image[:, None]})
     }

@@ -13,12 +13,13 @@ import onnx_ir
 import torch
 
 from bundler.errors import InputError
+from bundler.model import greyscale
 from bundler.model.network import Folds
 from inference.boot.bundle import canonical
 
 METADATA_KEY = "rsna-bundle"  # as inference.predict reads it
 OUTPUTS = ("probability", "folds", "logits")
-OPSET = 18
+OPSET = 20  # the first with Gelu: one pass over the memory where its formula takes five
 LARGEST_BATCH = 1 << 16
 EMBEDDED_LIMIT = 2 * 1000**3  # bytes; protobuf holds no more than 2 GiB in one message
 
@@ -50,6 +51,7 @@ def export(
             f"{reason} Does the architecture take this size? Another --preset or --arch may."
         ) from error
     assert program is not None  # it is None only where `f` is given
+    greyscale.merge_channels(program.model)
     return program.model
 
 

@@ -15,8 +15,8 @@ class Folds(nn.Module):
     what goes in and out stays as it is.
     """
 
-    mean: Tensor
-    std: Tensor
+    gain: Tensor
+    offset: Tensor
 
     def __init__(
         self,
@@ -29,20 +29,24 @@ class Folds(nn.Module):
     ) -> None:
         super().__init__()
         self.nets = nn.ModuleList(net.half() if half else net for net in nets)
-        self.scale, self.channels, self.half_precision = float(normalize["scale"]), channels, half
+        self.channels, self.half_precision = channels, half
         self.kind, _, index = head.partition(":")
         self.index = int(index or 0)
-        for name in ("mean", "std"):
-            value = torch.as_tensor(normalize[name], dtype=torch.float32).reshape(1, -1, 1, 1)
-            self.register_buffer(name, value.clone())
+        # (x * scale - mean) / std, as one product and one sum
+        mean, std = (
+            torch.as_tensor(normalize[name], dtype=torch.float64).reshape(1, -1, 1, 1)
+            for name in ("mean", "std")
+        )
+        self.register_buffer("gain", (float(normalize["scale"]) / std).float())
+        self.register_buffer("offset", (-mean / std).float())
 
     def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, ...]:
         """Return probability [N], folds [N, F] and logits [N, F]."""
-        pixels = (image.float() * self.scale - self.mean) / self.std
-        pixels = pixels.expand(-1, self.channels, -1, -1)
+        pixels = image.float() * self.gain + self.offset
         inputs = [pixels] if metadata is None else [pixels, metadata]
         if self.half_precision:
             inputs = [value.half() for value in inputs]
+        inputs[0] = inputs[0].expand(-1, self.channels, -1, -1)
         logits = torch.stack([self._logit(net(*inputs).float()) for net in self.nets], dim=1)
         folds = torch.sigmoid(logits)
         return folds.mean(dim=1), folds, logits

@@ -14,6 +14,7 @@ import torch
 
 from bundler.errors import CheckError, InputError
 from bundler.model.network import Folds
+from inference import predict
 from inference.pixels.errors import ImageError
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -98,10 +99,8 @@ def _one_thread() -> Iterator[None]:
 
 def answer_onnx(path: Path, images: Array, metadata: Array | None) -> tuple[Array, Array]:
     """Return an ONNX file's probabilities [N] and logits [N, F] on the CPU, in other batches."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1  # as torch above: equal input gives an equal bundle
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    one_thread = predict.settings(threads=1)  # as torch above: equal input gives an equal bundle
+    session = onnxruntime.InferenceSession(path, one_thread, providers=[predict.CPU])
     probabilities, logits = [], []
     for start in range(0, len(images), BATCH - 1):
         inputs = {"image": images[start : start + BATCH - 1, None]}
