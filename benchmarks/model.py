@@ -1,9 +1,13 @@
 """`python -m benchmarks model`: the exported ONNX against the network it came from.
 
-Per architecture, with random weights on the CPU at batch 1: ONNX Runtime, and OpenVINO where it
-is installed, against torch eager, in turns within one run, so that a busy machine slows all of
-them; the median of the rounds' ratios. Beside it the time of the export, the size of fp16 over
-fp32, and the largest difference in probability from torch in both.
+Per architecture, with random weights on the CPU at batch 1 and in as many threads each: ONNX
+Runtime with the runner's own session options, and OpenVINO (in float32) where it is installed,
+against torch eager, in turns within one run, so that a busy machine slows all of them; the median
+of the rounds' ratios. Beside it the time of the export, the size of fp16 over fp32, and the
+largest difference in probability from torch in both.
+
+The ceiling is what a runtime would reach that spent no time but on the products of convolutions
+and matrices, those at the speed of one large matrix product, which takes its turns with the rest.
 """
 
 import argparse
@@ -25,6 +29,8 @@ ARCHITECTURES = (
 )
 FIXED_SIZE = ("vit",)  # these have to be told the size of their images
 TARGET, FLOOR = 1.8, 1.1  # times torch eager: the geometric mean, and each
+PAUSE = 0.2  # seconds before a turn: threads of the one before may still spin while they wait
+SIDE = 1536  # of the matrices whose product tells the machine's speed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,13 +57,21 @@ def measure(arch: str, size: tuple[int, int], rounds: int, threads: int) -> dict
     """Export one architecture in both precisions and time what can run it."""
     import torch
 
+    from bundler.model import golden
+
     torch.set_num_threads(threads)
     image = np.random.default_rng(0).integers(0, 256, (1, *size), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         network, whole, seconds = export(arch, size, Path(folder), half=False)
         _, half, _ = export(arch, size, Path(folder), half=True)
-        runners = {"torch": lambda: run_torch(network, image), **_runtimes(whole, image, threads)}
+        runners = {
+            "torch": lambda: run_torch(network, image),
+            **_runtimes(whole, image, threads),
+            "ceiling": _product(threads),
+        }
         times = take_turns(runners, rounds)
+        share = golden.count_operations(network, size, 0) / (2 * SIDE**3)
+        times["ceiling"] = [share * seconds for seconds in times["ceiling"]]
         sizes = [path.stat().st_size for path in (whole, half)]
         parity = {
             name: largest_difference(network, path, size)
@@ -124,9 +138,7 @@ def _runtimes(
 
     from inference import predict
 
-    session = onnxruntime.InferenceSession(
-        path, predict.settings(threads), providers=[predict.CPU]
-    )
+    session = onnxruntime.InferenceSession(path, predict.settings(threads), providers=[predict.CPU])
     runners: dict[str, Callable[[], object]] = {
         "onnxruntime": lambda: session.run(["probability"], {"image": image[:, None]})
     }
@@ -140,6 +152,29 @@ def _runtimes(
     return runners
 
 
+def _product(threads: int) -> Callable[[], object]:
+    """Return what multiplies two large matrices in ONNX Runtime."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    from inference import predict
+
+    left, right, product = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, (SIDE, SIDE)) for name in "abc"
+    )
+    node = helper.make_node("MatMul", ["a", "b"], ["c"])
+    model = helper.make_model(
+        helper.make_graph([node], "product", [left, right], [product]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), predict.settings(threads), providers=[predict.CPU]
+    )
+    square = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    return lambda: session.run(None, {"a": square, "b": square})
+
+
 def run_torch(network: Any, image: npt.NDArray[np.uint8]) -> object:
     """Run a network eagerly."""
     import torch
@@ -149,14 +184,15 @@ def run_torch(network: Any, image: npt.NDArray[np.uint8]) -> object:
 
 
 def take_turns(runners: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each runner's rounds, run in turns, after two that do not count."""
+    """Return the seconds of each runner's rounds, run in turns; each warms up before its own."""
     times: dict[str, list[float]] = {name: [] for name in runners}
-    for number in range(rounds + 2):
+    for _ in range(rounds):
         for name, run in runners.items():
+            time.sleep(PAUSE)
+            run()
             start = time.perf_counter()
             run()
-            if number >= 2:
-                times[name].append(time.perf_counter() - start)
+            times[name].append(time.perf_counter() - start)
     return times
 
 

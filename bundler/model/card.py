@@ -92,6 +92,7 @@ def render(card: Mapping[str, Any]) -> str:
             f"{parity['images']} images ({parity['real']} real); "
             f"{parity['tolerance']:.0e} is allowed",
         ],
+        *_cost_rows(card),
     ]
     return "\n".join([*align(rows), *warnings(card)])
 
@@ -160,8 +161,20 @@ def _output(card: Mapping[str, Any]) -> str:
 
 
 def _channels(card: Mapping[str, Any]) -> str:
-    count = card["model_kwargs"].get("in_chans", 3)
-    return f"{count} channel{'s' if count != 1 else ''}"
+    return _count(card["model_kwargs"].get("in_chans", 3), "channel")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
+def _cost_rows(card: Mapping[str, Any]) -> list[list[str]]:
+    """Return what an image costs; files of versions before this one do not say it."""
+    if "operations" not in card:
+        return []
+    replayed = _count(card["golden_images"], "golden image")
+    cost = f"{card['operations'] / 1e9:.3g} billion floating-point operations an image"
+    return [["cost", f"{cost}; {replayed} replayed before the first"]]
 
 
 def _items(values: Mapping[str, Any], *left_out: str) -> str:

@@ -121,10 +121,11 @@ def export(
     how, path = ensemble.recipe, folder / ensemble.file
     network = assemble(ensemble, half=False)
     width = architecture.metadata_width(how.metadata_columns)
-    count = golden.affordable(network, how.size, width)
-    phantoms = golden.draw(how.preprocess, count)
+    operations = golden.count_operations(network, how.size, width)
+    phantoms = golden.draw(how.preprocess, golden.affordable(operations))
     real = parity.load_real(options.images, how.preprocess)
     said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
+    said["operations"], said["golden_images"] = operations, len(phantoms)
     exported = assemble(ensemble, half=True) if options.precision == "fp16" else network
     model = graph.export(exported, how.size, width, how.arch)
     if options.precision == "int8":

@@ -25,7 +25,7 @@ from train import phantom
 SIZE = (640, 512)  # of the phantoms: small, and of several resolutions in JPEG 2000
 MOST_IMAGES = 16
 # What a replay may cost in floating-point operations: 2 to 3 s on a notebook's four CPU cores.
-BUDGET = 100e9
+BUDGET = 100 * 10**9
 EXACT, LOOSE = 1e-4, 5e-3  # in probability: float32 on the CPU, and anything else
 # (file, transfer syntax, photometric interpretation): what the competition's images are.
 DICOMS = (
@@ -86,17 +86,25 @@ def write_predictions(
     )
 
 
-def affordable(network: Folds, size: Sequence[int], width: int) -> int:
-    """Return how many images a replay can predict in time, 1 to 16.
+def affordable(operations: int) -> int:
+    """Return how many images of so many operations a replay can predict in time, 1 to 16.
 
-    Counted in operations, not in seconds, so that equal input gives equal bundles.
+    Operations, not seconds, so that equal input gives equal bundles.
+    """
+    return min(max(BUDGET // max(operations, 1), 1), MOST_IMAGES)
+
+
+def count_operations(network: Folds, size: Sequence[int], width: int) -> int:
+    """Return the floating-point operations that one image of `size` (H, W) costs.
+
+    The products of convolutions and matrices are counted, a multiplication and a sum as two.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     image = np.zeros((1, *size), dtype=np.uint8)
     with FlopCounterMode(display=False) as counter:
         parity.answer_torch(network, image, parity.random_metadata(width, 1))
-    return int(np.clip(BUDGET // max(counter.get_total_flops(), 1), 1, MOST_IMAGES))
+    return int(counter.get_total_flops())
 
 
 @functools.cache

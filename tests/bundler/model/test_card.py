@@ -44,6 +44,7 @@ def test_shows_where_a_model_comes_from(place: Path) -> None:
         assert "out of fold, mean  pF1 0." in text
         assert "out of fold, max   pF1 0." in text
         assert "plateau" in text
+        assert "billion floating-point operations an image; 16 golden images replayed" in text
 
 
 def test_an_unnatural_prevalence_is_a_warning_in_red(place: Path) -> None:
