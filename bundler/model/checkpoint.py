@@ -9,6 +9,7 @@ import hashlib
 import math
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,14 +148,16 @@ def _load(path: Path, mapped: bool) -> Any:
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _load_safetensors(path)
     try:
-        with torch.serialization.safe_globals(_harmless_types()):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless_types()):
+            # This project's own are of protocol 4, and what torch may not read of it, it refuses.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
             archive = head.startswith(b"PK")  # only the zip format can be mapped
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
     except pickle.UnpicklingError as error:
         raise _refused_pickle(path, str(error)) from error
     except Exception as error:  # bytes that are no pickle raise anything at all
         raise InputError(
-            f"{path} cannot be read as a checkpoint ({_first_line(error)}). It is cut short or "
+            f"{path} cannot be read as a checkpoint ({_first_sentence(error)}). It is cut short or "
             "damaged: compare its size with the original's and copy it again."
         ) from error
 
@@ -167,7 +170,7 @@ def _load_safetensors(path: Path) -> Any:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as safetensors ({_first_line(error)}). It is cut short or "
+            f"{path} cannot be read as safetensors ({_first_sentence(error)}). It is cut short or "
             "damaged: copy it again."
         ) from error
 
@@ -189,8 +192,9 @@ def _refuse_lookalikes(path: Path, head: bytes) -> None:
 def _refused_pickle(path: Path, said: str) -> InputError:
     named = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"class ([\w.]+)", said)
     if named is None:
+        reason = _first_sentence(said.partition("WeightsUnpickler error: ")[2] or said)
         return InputError(
-            f"{path} cannot be read as a checkpoint ({said.splitlines()[0][:200]}). If it is "
+            f"{path} cannot be read as a checkpoint ({reason}); nothing in it was run. If it is "
             f"whole, it holds more than weights. {_WAY_OUT}"
         )
     return InputError(
@@ -206,8 +210,10 @@ def _harmless_types() -> list[Any]:
     return [rebuild, np.dtype, argparse.Namespace, *dtypes]
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+def _first_sentence(said: object) -> str:
+    """Return what an error says first: torch's advice that follows is not for our readers."""
+    sentences = re.split(r"\.?\s*\n|\.\s", str(said).strip(), maxsplit=1)
+    return sentences[0][:200] or type(said).__name__
 
 
 # --- finding things in them ---

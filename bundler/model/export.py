@@ -1,7 +1,7 @@
 """Checkpoints → a bundle with one verified ONNX: the flow of `rsna-bundle model`."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,22 @@ def _check_alike(checkpoints: Sequence[Checkpoint], recipes: Sequence[Recipe]) -
     for one, how in zip(checkpoints, recipes, strict=True):
         if differing := how.differences(recipes[0]):
             parts = "; ".join(
-                f"{name} {getattr(how, name)} and {getattr(recipes[0], name)}" for name in differing
+                f"{name} {' and '.join(_apart(getattr(how, name), getattr(recipes[0], name)))}"
+                for name in differing
             )
             raise InputError(
                 f"{one.path.name} and {checkpoints[0].path.name} cannot be merged: they differ in "
                 f"{parts}. Choose folds of one training, or take --ensemble separate."
             )
+
+
+def _apart(one: Any, other: Any) -> tuple[str, str]:
+    """Return what sets two values apart, as text: of mappings only the items that differ."""
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return str(one), str(other)
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    said = [", ".join(f"{key} {each.get(key)}" for key in keys) for each in (one, other)]
+    return said[0], said[1]
 
 
 def export(
