@@ -33,16 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", default="host")
     parser.add_argument("--python", type=Path, help="the notebook's (default: made)")
     parser.add_argument("--patients", type=int, default=490, help="of the whole set; 4 images each")
+    parser.add_argument("--competition-dir", type=Path, help="phantoms drawn before (else: drawn)")
     parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 832), metavar=("H", "W"))
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        competition = Path(folder) / "competition"
-        written = write_competition(
-            competition, patients=options.patients, size=tuple(options.size), workers=2
-        )
-        said = measure(options, written.folder, Path(folder))
+        competition = options.competition_dir or Path(folder) / "competition"
+        if not competition.is_dir():
+            write_competition(
+                competition, patients=options.patients, size=tuple(options.size), workers=2
+            )
+        said = measure(options, competition, Path(folder))
     print(json.dumps(said, indent=2) if options.as_json else text(said))
     return 0
 

@@ -1,19 +1,22 @@
 """The hidden test set: a sample of the user's own images or phantoms, and the awkward cases."""
 
 import csv
-import random
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundler.errors import InputError
 from bundler.libs import cache
-from bundler.rehearse import awkward
+from bundler.rehearse import awkward, mixture
 from bundler.rehearse.awkward import Planted
+from bundler.rehearse.mixture import Mixture
 from bundler.rehearse.upload import link
 from train.phantom.competition import TEST_COLUMNS
 
+# The competition's training images: about half of each.
+HALVES = {"1.2.840.10008.1.2.4.90": 0.5, "1.2.840.10008.1.2.4.70": 0.5}
+NEEDED = {"patient_id", "image_id", "laterality"}
 EXTRA = {"reader_note": 'unseen column, with "quotes" and an ü'}
 Row = dict[str, str]
 
@@ -27,6 +30,7 @@ class HiddenSet:
     planted: tuple[Planted, ...]
     labels: dict[str, int]  # prediction_id → cancer, of the sample, where it is known
     source: str
+    mixture: Mixture = field(default_factory=Mixture)  # of the sample's transfer syntaxes
 
     @property
     def rows(self) -> list[Row]:
@@ -43,44 +47,75 @@ class HiddenSet:
         return self.folder / "test_images" / row["patient_id"] / f"{row['image_id']}.dcm"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where ordinary images are taken from."""
+
+    images: Path
+    rows: list[Row]  # of patients whose images are there
+    shares: Mapping[str, float]  # transfer syntax → its share of the hidden test's images
+    said: str
+
+
 def write(
     folder: Path, *, patients: int, competition: Path | None, phantom_size: tuple[int, int]
 ) -> HiddenSet:
     """Write a hidden test set of so many patients, and the awkward cases, into `folder`."""
     images = folder / "test_images"
     images.mkdir(parents=True)
-    if competition is None:
-        source = _phantoms(max(patients, 1), phantom_size)
-        rows, labels = _read_sample(source, "test", patients) if patients else ([], {})
-        part, said = "test", f"phantoms of at most {phantom_size[0]}×{phantom_size[1]}"
-    else:
-        source, part = competition, "train"
-        rows, labels = _read_sample(source, part, patients)
-        said = f"{patients} patients of {competition.name}'s training images"
+    source = _phantoms(patients, phantom_size) if competition is None else _training(competition)
+    chosen = mixture.choose(source.rows, patients)
+    rows = [row for row in source.rows if row["patient_id"] in chosen]
     for row in rows:
-        _take(source / f"{part}_images", images, row)
-    planted = awkward.plant(images)
+        _take(source.images, images, row)
     hidden = HiddenSet(
-        folder=folder, sample=tuple(rows), planted=tuple(planted), labels=labels, source=said
+        folder=folder,
+        sample=tuple({name: row.get(name) or "" for name in TEST_COLUMNS} for row in rows),
+        planted=tuple(awkward.plant(images)),
+        labels={r["prediction_id"]: int(float(r["cancer"])) for r in rows if r.get("cancer")},
+        source=source.said.format(patients=len(chosen)),
+        mixture=Mixture(syntaxes=mixture.syntaxes(images, rows), shares=source.shares),
     )
     write_tables(hidden)
     return hidden
 
 
-def _read_sample(source: Path, part: str, patients: int) -> tuple[list[Row], dict[str, int]]:
-    """Choose patients by a fixed seed; return their rows and, where known, their breasts' truth."""
-    path = source / f"{part}.csv"
+def _phantoms(patients: int, size: tuple[int, int]) -> Source:
+    """Return phantoms, drawn once for each number and size."""
+    rows, folder = [], _drawn(patients, size) if patients else Path()
+    if patients:
+        rows = _read(folder / "test.csv")
+    said = f"phantoms of at most {size[0]}×{size[1]}"
+    return Source(images=folder / "test_images", rows=rows, shares=HALVES, said=said)
+
+
+def _training(competition: Path) -> Source:
+    """Return the user's own training images: those of the patients that are there."""
+    images = competition / "train_images"
+    here = {entry.name for entry in images.iterdir()} if images.is_dir() else set()
+    rows = [row for row in _read(competition / "train.csv") if row["patient_id"] in here]
+    if not rows:
+        raise InputError(
+            f"{images} is missing or holds no patient of train.csv. Name a folder with both by "
+            "--competition-dir, or leave the option out to rehearse on phantoms."
+        )
+    said = f"{{patients}} patients of {competition.name}'s training images"
+    return Source(images=images, rows=rows, shares=mixture.survey(images, rows), said=said)
+
+
+def _read(path: Path) -> list[Row]:
+    """Return the rows of a competition's table, each with a prediction_id. Raises InputError."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-        ids = sorted({row["patient_id"] for row in rows})
-        chosen = set(random.Random(0).sample(ids, min(patients, len(ids))))
-        taken = [row for row in rows if row["patient_id"] in chosen]
-        for row in taken:
+            reader = csv.DictReader(stream)
+            if missing := NEEDED - set(reader.fieldnames or ()):
+                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+            rows = list(reader)
+        for row in rows:
             row.setdefault("prediction_id", f"{row['patient_id']}_{row['laterality']}")
-        labels = {r["prediction_id"]: int(float(r["cancer"])) for r in taken if r.get("cancer")}
-        return [{name: row.get(name) or "" for name in TEST_COLUMNS} for row in taken], labels
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError) as error:
+            float(row.get("cancer") or 0)
+        return rows
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(
             f"{path} is no table of the competition ({type(error).__name__}: {error}). Name the "
             "folder that holds train.csv and train_images with --competition-dir, or leave the "
@@ -100,8 +135,8 @@ def _take(source: Path, images: Path, row: Row) -> None:
     link(path, target)
 
 
-def _phantoms(patients: int, size: tuple[int, int]) -> Path:
-    """Return a competition folder of phantoms, drawn once for each number and size."""
+def _drawn(patients: int, size: tuple[int, int]) -> Path:
+    """Return a competition folder whose test images are phantoms; drawn where it is not known."""
     from bundler import atomic
     from train.phantom import write_competition
 

@@ -24,5 +24,5 @@ class RehearseOptions:
     memory_bytes: int | None = None  # None: the target's
     working_bytes: int = WORKING_BYTES
     phantom_size: tuple[int, int] = PHANTOM_SIZE
-    measure_seconds: float = 3.0  # of steady work, for the projection
+    measure_seconds: float = 5.0  # of steady work, for the projection
     quiet: bool = False

@@ -23,8 +23,9 @@ from bundler.settings import Settings
 WORKING, OUT = "/kaggle/working", "/rehearsal/out"
 HOME_BYTES = 2 << 30
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
-PROBED = 24  # images whose numbers are compared, whole breasts
-AFTER = 120.0  # seconds that the measuring after the notebook may take
+ORDINARY = 16  # images of the sample whose numbers are compared
+WORK = 4000  # images of steady work at most
+AFTER = 300.0  # seconds that the measuring after the notebook may take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,7 @@ def _lay_out(stage: Stage) -> Path:
     shutil.copyfile(stage.notebook, own / "notebook.ipynb")
     (own / "resolv.conf").write_text(RESOLVER)
     (own / "spec.json").write_text(json.dumps(_spec(stage)), encoding="utf-8")
+    (own / "measure.json").write_text(json.dumps(_measuring(stage)), encoding="utf-8")
     return out
 
 
@@ -125,16 +127,7 @@ def _spec(stage: Stage) -> dict[str, Any]:
     watched = {"REHEARSAL_WATCH": f"{OUT}/attempts.jsonl"}
     steps = [{"name": "notebook", "command": driver, "cwd": WORKING, "env": watched}]
     if stage.measure_seconds is not None:
-        measuring = {
-            "model": mounts(stage)["model"],
-            "competition": mounts(stage)["competition"],
-            "images": [row["image_id"] for row in probed_rows(stage.hidden)],
-            "sample": [row["image_id"] for row in stage.hidden.sample],
-            "seconds": stage.measure_seconds,
-            "libs": mounts(stage)["libs"],
-            "out": OUT,
-        }
-        command = [python, "-P", "/rehearsal/probe.py", json.dumps(measuring)]
+        command = [python, "-P", "/rehearsal/probe.py", "/rehearsal/measure.json"]
         steps.append({"name": "probe", "command": command, "cwd": WORKING, "env": {}})
     return {
         "out": OUT,
@@ -147,17 +140,31 @@ def _spec(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _measuring(stage: Stage) -> dict[str, Any]:
+    """Return what `probe.py` is told."""
+    hidden, places = stage.hidden, mounts(stage)
+    compared = [row["image_id"] for row in probed_rows(hidden)]
+    return {
+        "libs": places["libs"],
+        "model": places["model"],
+        "competition": places["competition"],
+        "images": compared,
+        "work": hidden.mixture.order(WORK) or compared,
+        "seconds": stage.measure_seconds,
+        "out": OUT,
+    }
+
+
 def probed_rows(hidden: HiddenSet) -> list[dict[str, str]]:
-    """Return the rows whose numbers are compared: whole breasts, as many as are cheap."""
-    readable = [image.row for image in hidden.planted if not image.may_fail]
-    rows: list[dict[str, str]] = []
-    for breast in dict.fromkeys(row["prediction_id"] for row in [*hidden.sample, *readable]):
-        everything = [row for row in hidden.rows if row["prediction_id"] == breast]
-        if all(row in hidden.sample or row in readable for row in everything):
-            rows += everything
-        if len(rows) >= PROBED:
+    """Return the rows whose numbers are compared: whole breasts, some ordinary, all awkward."""
+    lost = {image.row["prediction_id"] for image in hidden.planted if image.may_fail}
+    awkward = [i.row for i in hidden.planted if i.row["prediction_id"] not in lost]
+    ordinary: list[dict[str, str]] = []
+    for breast in dict.fromkeys(row["prediction_id"] for row in hidden.sample):
+        if len(ordinary) >= ORDINARY:
             break
-    return rows
+        ordinary += [row for row in hidden.sample if row["prediction_id"] == breast]
+    return [*ordinary, *awkward]
 
 
 def mounts(stage: Stage) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Measure, after the notebook, in its room: where modules come from, numbers, seconds an image.
 
-`python probe.py JSON` with the notebook's Python; the runner is the one that the notebook
+`python probe.py MEASURE.json` with the notebook's Python; the runner is the one that the notebook
 unpacked, the packages are those that it installed.
 """
 
@@ -15,16 +15,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-FEWEST = 48  # images of steady work
+FEWEST = 48  # images of steady work, unless they take too long
+MOST_SECONDS = 40.0  # of it
 WARMING = 12  # images before it: the workers import what they need
-MOST = 4000
-EACH_SYNTAX = 8  # images whose stages are timed one by one
+TIMED = 24  # images whose stages are timed one by one
 PARTS = 4  # of the steady work, whose differences tell how sure the rate is
 
 
 def main(arguments: list[str]) -> None:
-    """Write probed.json and inputs.npz into the folder that the JSON names."""
-    spec = json.loads(arguments[0])
+    """Write probed.json and inputs.npz into the folder that the file names."""
+    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     (code,) = glob.glob("/tmp/rsna-bundle-*/code")
     sys.path.insert(0, code)
     os.environ["PYTHONPATH"] = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
@@ -75,65 +75,97 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the numbers of some images, their stages' seconds, and the rate of steady work."""
     import numpy as np
 
-    from inference import metadata, pipeline, predict, submission, workers
+    from inference import predict, submission, workers
     from inference.boot import bundle as bundles
-    from inference.pixels.loading import load
 
-    bundle = bundles.read(spec["model"])
-    replicas = predict.load(bundle, "auto")
-    models = replicas[0]
+    replicas = predict.load(bundles.read(spec["model"]), "auto")
     images = {image.image_id: image for image in submission.read_test(Path(spec["competition"]))}
-    numbers, inputs, loads = {}, [], []
-    stages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
-    for name in spec["images"]:
-        loaded = load(images[name].path, [model.preprocess for model in models])
-        if len(stages[loaded.transfer_syntax]) < EACH_SYNTAX:
-            again = load(images[name].path, [model.preprocess for model in models])
-            stages[loaded.transfer_syntax].append(again.seconds)
-            if name in spec["sample"] or not spec["sample"]:
-                loads.append(sum(again.seconds.values()))
-        answers = []
-        for model, pixels in zip(models, loaded.inputs, strict=True):
-            told = metadata.encode(images[name].columns, model.metadata_columns)
-            answers.append(float(model.predict(pixels[None], told[None])[0]))
-        numbers[name] = sum(answers) / len(answers)
-        inputs.append(loaded.inputs[0])
+    numbers, inputs = answer([images[name] for name in spec["images"]], replicas[0])
     if inputs:
         np.savez_compressed(Path(spec["out"]) / "inputs.npz", *inputs)
-    chosen = [images[name] for name in spec["sample"] or spec["images"]]
-    with workers.Workers(workers.default_count()) as decoding:
-
-        def run(count: int) -> tuple[list[tuple[float, int]], Any]:
-            """Take so many images; return (seconds, images done) as they come."""
-            seen: list[tuple[float, int]] = []
-            start = time.perf_counter()
-            many = [chosen[number % len(chosen)] for number in range(count)]
-            outcome = pipeline.run(
-                many,
-                replicas,
-                decoding,
-                batch_size=models[0].batch_size,
-                progress=lambda now: seen.append((time.perf_counter() - start, now.done)),
-            )
-            return seen, outcome
-
-        first, outcome = run(WARMING)
-        middle = len(first) // 2
-        guess = (first[-1][0] - first[middle][0]) / max(first[-1][1] - first[middle][1], 1)
-        count = int(min(MOST, max(FEWEST, spec["seconds"] / max(guess, 1e-4))))
-        seen, outcome = run(count)
+    work = [images[name] for name in spec["work"]]
     return {
         "numbers": numbers,
-        "stages": stages,
-        "loads": loads,
-        "rates": rates(seen),
+        "stages": time_stages(work, replicas[0]),
+        **steady(work, replicas, spec["seconds"]),
+        "main_bytes": workers.peak_rss(),
+        "providers": list(replicas[0][0].providers),
+    }
+
+
+def answer(images: list[Any], models: list[Any]) -> tuple[dict[str, float], list[Any]]:
+    """Return each image's probability, and what the first model was shown, uint8 [H, W]."""
+    from inference import metadata
+    from inference.pixels.loading import load
+
+    numbers, inputs = {}, []
+    for image in images:
+        loaded = load(image.path, [model.preprocess for model in models])
+        answers = []
+        for model, pixels in zip(models, loaded.inputs, strict=True):
+            told = metadata.encode(image.columns, model.metadata_columns)
+            answers.append(float(model.predict(pixels[None], told[None])[0]))
+        numbers[image.image_id] = sum(answers) / len(answers)
+        inputs.append(loaded.inputs[0])
+    return numbers, inputs
+
+
+def time_stages(work: list[Any], models: list[Any]) -> dict[str, list[dict[str, float]]]:
+    """Return by transfer syntax the seconds of each stage of some images, on one core."""
+    from inference.pixels.loading import load
+
+    stages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
+    for image in list({image.image_id: image for image in work}.values())[:TIMED]:
+        loaded = load(image.path, [model.preprocess for model in models])
+        stages[loaded.transfer_syntax].append(loaded.seconds)
+    return stages
+
+
+def steady(work: list[Any], replicas: list[list[Any]], seconds: float) -> dict[str, Any]:
+    """Return the rate of the very pipeline over so many seconds, and what it took beside."""
+    from inference import pipeline, workers
+
+    seen: list[tuple[float, int]] = []
+    start = time.perf_counter()
+
+    def note(outcome: Any) -> None:
+        done = len(outcome.probabilities) + len(outcome.failures)
+        seen.append((time.perf_counter() - start, done))
+
+    def run(images: list[Any], seconds: float) -> Any:
+        seen.clear()
+        return pipeline.run(
+            images,
+            replicas,
+            decoding,
+            batch_size=replicas[0][0].batch_size,
+            deadline=_until(seconds),
+            progress=note,
+        )
+
+    with workers.Workers(workers.default_count()) as decoding:
+        run(work[:WARMING], MOST_SECONDS)
+        outcome = run(work, seconds)
+    count = max(len(outcome.probabilities), 1)
+    return {
+        "rates": rates(seen[:-1] or seen),  # nothing decodes beside the last batch
         "predict_seconds_per_image": outcome.seconds["predict"] / count,
         "workers": outcome.workers,
         "worker_bytes": outcome.peak_rss_bytes,
-        "main_bytes": workers.peak_rss(),
-        "providers": list(models[0].providers),
         "images": count,
     }
+
+
+def _until(seconds: float) -> Any:
+    """Return a deadline that is over after so many seconds, but not before enough images."""
+    from inference.deadline import Deadline
+
+    class Until(Deadline):
+        def pace(self, done: int, total: int) -> Any:
+            enough = self.elapsed() >= seconds and done >= FEWEST
+            return "over" if enough or self.elapsed() >= MOST_SECONDS else "full"
+
+    return Until()
 
 
 def rates(seen: list[tuple[float, int]]) -> list[float]:

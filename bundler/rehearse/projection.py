@@ -1,16 +1,18 @@
 """From a sample to the hidden test: how long it will take, how much memory and disk.
 
 What does not grow with the images (install, opening the models) is taken as it was; the rate is
-that of steady work in the same room, scaled by the number of cores and by their speed.
+that of steady work in the same room, on images in the shares of the hidden test's transfer
+syntaxes, scaled by the number of cores and by their speed.
 """
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bundler.rehearse.checks import Check
+from bundler.rehearse.checks import Check, Status
+from bundler.rehearse.mixture import Mixture
 from bundler.rehearse.performance import Limits, Performance
 from bundler.target import Target
 
@@ -43,6 +45,8 @@ class Projection:
     working_limit: int
     stages: Mapping[str, Mapping[str, float]]  # transfer syntax → stage → core-seconds an image
     predict_seconds: float  # for an image, all cores of this machine at work
+    sample: int  # ordinary images that it rests on; 0: the awkward ones alone, which are small
+    unseen: Mapping[str, float]  # transfer syntaxes that the sample lacks: their share there
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the JSON holds."""
@@ -61,10 +65,11 @@ class Projection:
         return [self._time_check(), self._memory_check(), self._disk_check()]
 
     def _time_check(self) -> Check:
-        said, status = f"{self.said()}.", "passed"
         bound = RED * self.limit_seconds
+        status: Status = "passed"
         # Without the target's GPU only the decoding is known to take as long there.
         known = self.seconds_low if self.gpu_missing else self.seconds
+        said = f"{self.said()}."
         if known > bound:
             status = "failed"
             said += (
@@ -73,14 +78,26 @@ class Projection:
         elif self.seconds_high > bound:
             status = "unproven"
             said += " The interval reaches beyond 80 % of the limit."
+        elif not self.sample:
+            status = "unproven"
+        return Check(name="time", status=status, said="".join([said, *self._doubts()]))
+
+    def _doubts(self) -> Iterator[str]:
+        """Yield what the projected time does not know."""
+        if not self.sample:
+            yield " It rests on the awkward images alone, which are small: take some --patients."
+        for name, share in self.unseen.items():
+            yield (
+                f" {share:.0%} of the images have the transfer syntax {name}, and none of the "
+                "sample: take more --patients."
+            )
         if self.gpu_missing:
-            said += (
+            yield (
                 " The target predicts on a GPU that this machine lacks: the lower end counts "
                 "decoding alone, the estimate predicts on the CPU."
             )
         if self.core_speed is None and not self.same_machine:
-            said += " Its cores' speed is not in the target's file, so they count as this one's."
-        return Check(name="time", status=status, said=said)  # type: ignore[arg-type]
+            yield " Its cores' speed is not in the target's file, so they count as this one's."
 
     def _memory_check(self) -> Check:
         said = f"{self.memory_bytes / 1e9:.2f} of {self.memory_limit / 1e9:.1f} GB at its peak"
@@ -101,39 +118,34 @@ class Projection:
 def project(
     seen: Performance,
     *,
-    sample: int,
+    mixture: Mixture,
     hidden_images: int,
     target: Target,
     limits: Limits,
     here_core_seconds: float | None,
     limit_seconds: float,
 ) -> Projection | None:
-    """Project a performance of `sample` ordinary images; None where nothing was measured."""
+    """Project a performance to the hidden test; None where nothing was measured."""
     probed = seen.probed
     if probed is None or not probed["rates"] or seen.report is None:
         return None
-    rates = [float(rate) for rate in probed["rates"]]
-    rate = statistics.fmean(rates)
-    there = target.cpus or limits.cpus
+    rate = statistics.fmean(probed["rates"])
     speed = None
     if here_core_seconds and target.core_seconds:
         speed = here_core_seconds / target.core_seconds
+    there, sample = target.cpus or limits.cpus, len(mixture.syntaxes)
     scale = limits.cpus / there / (speed or 1.0)
-    decoding = statistics.fmean(probed["loads"] or [0.0]) / limits.cpus
     gpu_missing = bool(target.gpus) and "CUDAExecutionProvider" not in probed["providers"]
     fixed = max(seen.seconds - sample * rate, 0.0)
-    error = min(Z * _relative_error(rates, probed["loads"], sample), 0.9)
-    alike = target.name == "host" or speed is not None
-    doubt = 1.0 if alike else UNCALIBRATED
-    low_rate = min(decoding, rate) if gpu_missing else rate
-    low = fixed + hidden_images * low_rate * (1 - error) * scale / doubt
-    high = fixed + hidden_images * rate * (1 + error) * scale * doubt
-    more_workers = max(there - limits.cpus, 0)
+    loads = _loads(probed, mixture)
+    least = min(_mean(loads, mixture) / limits.cpus, rate) if gpu_missing else rate
+    error = min(Z * _relative_error(probed["rates"], loads, mixture), 0.9)
+    doubt = 1.0 if target.name == "host" or speed is not None else UNCALIBRATED
     return Projection(
         images=hidden_images,
         seconds=fixed + hidden_images * rate * scale,
-        seconds_low=low,
-        seconds_high=high,
+        seconds_low=fixed + hidden_images * least * (1 - error) * scale / doubt,
+        seconds_high=fixed + hidden_images * rate * (1 + error) * scale * doubt,
         limit_seconds=limit_seconds,
         fixed_seconds=fixed,
         seconds_per_image=rate * scale,
@@ -142,14 +154,22 @@ def project(
         core_speed=speed,
         same_machine=target.name == "host",
         gpu_missing=gpu_missing,
-        memory_bytes=seen.watched.peak_bytes + more_workers * int(probed["worker_bytes"]),
+        memory_bytes=_memory(seen, there - limits.cpus),
         memory_limit=target.memory_bytes or limits.memory_bytes,
         disk_bytes=seen.disk_bytes,
         working_bytes=sum(seen.sizes.values()),
         working_limit=limits.working_bytes,
         stages=_stages(probed),
         predict_seconds=float(probed["predict_seconds_per_image"]),
+        sample=sample,
+        unseen=mixture.unseen,
     )
+
+
+def _memory(seen: Performance, more_workers: int) -> int:
+    """Return the peak, and what a worker holds for each core that the target has more."""
+    assert seen.probed is not None
+    return seen.watched.peak_bytes + max(more_workers, 0) * int(seen.probed["worker_bytes"])
 
 
 def _stages(probed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -160,12 +180,36 @@ def _stages(probed: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _relative_error(rates: list[float], loads: list[float], sample: int) -> float:
-    """Return the rate's standard error over the rate: of its parts, and of drawing images."""
+def _loads(probed: Mapping[str, Any], mixture: Mixture) -> dict[str, list[float]]:
+    """Return the core-seconds that some images took to load, by transfer syntax."""
+    return {
+        syntax: [sum(one.values()) for one in probed["stages"][syntax]]
+        for syntax in mixture.weights
+        if probed["stages"].get(syntax)
+    }
+
+
+def _mean(loads: Mapping[str, list[float]], mixture: Mixture) -> float:
+    """Return the core-seconds that loading an image takes, each transfer syntax by its share."""
+    return sum(mixture.weights[name] * statistics.fmean(some) for name, some in loads.items())
+
+
+def _relative_error(
+    rates: list[float], loads: Mapping[str, list[float]], mixture: Mixture
+) -> float:
+    """Return the rate's standard error over the rate: of its parts, and of drawing images.
+
+    The images are a stratified sample: what varies is the mean of each transfer syntax, by its
+    share (Cochran, Sampling Techniques, 5.3).
+    """
     parts = statistics.stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else 0.0
-    drawn = 0.0
-    if len(loads) > 1 and statistics.fmean(loads) > 0:
-        drawn = statistics.stdev(loads) / statistics.fmean(loads) / math.sqrt(max(sample, 1))
+    variance = sum(
+        mixture.weights[name] ** 2 * statistics.variance(some) / mixture.counts[name]
+        for name, some in loads.items()
+        if len(some) > 1
+    )
+    mean = _mean(loads, mixture)
+    drawn = math.sqrt(variance) / mean if mean else 0.0
     return math.hypot(parts / statistics.fmean(rates), drawn)
 
 

@@ -246,7 +246,7 @@ def project(plan: Plan, seen: Performance, shown: HiddenSet) -> Projection | Non
     settings, machine = plan.options.settings, plan.machine
     return projection.project(
         seen,
-        sample=len(shown.sample),
+        mixture=shown.mixture,
         hidden_images=settings.hidden_images,
         target=machine,
         limits=plan.limits,

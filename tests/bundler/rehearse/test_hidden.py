@@ -79,5 +79,21 @@ def test_says_what_a_wrong_folder_lacks(competition: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="is no table of the competition"):
         hidden.write(tmp_path / "1", patients=2, competition=tmp_path / "bad", phantom_size=(8, 8))
     (tmp_path / "bad" / "train.csv").write_text((competition / "train.csv").read_text())
-    with pytest.raises(InputError, match="is missing, and train"):
+    with pytest.raises(InputError, match=r"train_images is missing or holds no patient of train"):
         hidden.write(tmp_path / "2", patients=2, competition=tmp_path / "bad", phantom_size=(8, 8))
+    with (competition / "train.csv").open(newline="") as stream:
+        patient = next(csv.DictReader(stream))["patient_id"]
+    (tmp_path / "bad" / "train_images" / patient).mkdir(parents=True)
+    with pytest.raises(InputError, match="is missing, and train"):
+        hidden.write(tmp_path / "3", patients=2, competition=tmp_path / "bad", phantom_size=(8, 8))
+
+
+def test_takes_the_patients_that_are_there(competition: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    (part / "train_images").mkdir(parents=True)
+    (part / "train.csv").write_text((competition / "train.csv").read_text())
+    some = sorted((competition / "train_images").iterdir())[1]
+    (part / "train_images" / some.name).symlink_to(some)
+    drawn = hidden.write(tmp_path / "1", patients=3, competition=part, phantom_size=(8, 8))
+    assert {row["patient_id"] for row in drawn.sample} == {some.name}
+    assert drawn.source.startswith("1 patients of")

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from bundler.rehearse import projection
+from bundler.rehearse.mixture import Mixture
 from bundler.rehearse.performance import Limits, Performance
 from bundler.rehearse.watchdog import Watched
 from bundler.target import Target
 
-SYNTAX = "1.2.840.10008.1.2.4.90"
+SYNTAX, OTHER = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.70"
+MIXTURE = Mixture(syntaxes={str(n): SYNTAX for n in range(100)}, shares={SYNTAX: 1.0})
 
 
 def performance(**more: Any) -> Performance:
@@ -34,7 +36,6 @@ def performance(**more: Any) -> Performance:
         "probed": {
             "rates": [0.1, 0.1, 0.1, 0.1],
             "stages": {SYNTAX: [stage, stage]},
-            "loads": [0.1, 0.1],
             "providers": ["CPUExecutionProvider"],
             "predict_seconds_per_image": 0.05,
             "worker_bytes": 100_000_000,
@@ -53,7 +54,7 @@ def target(**more: Any) -> Target:
 def project(seen: Performance, machine: Target, **more: Any) -> projection.Projection:
     """Project to 1,000 images, from two cores."""
     values: dict[str, Any] = {
-        "sample": 100,
+        "mixture": MIXTURE,
         "hidden_images": 1000,
         "target": machine,
         "limits": Limits(cpus=2, memory_bytes=10**10, working_bytes=2 * 10**10, seconds=3600),
@@ -111,3 +112,36 @@ def test_memory_and_disk_beyond_80_percent_fail() -> None:
     assert memory.status == disk.status == "failed"
     assert "25.20 of 30.0 GB" in memory.said
     assert "17.00 of 20.0 GB" in disk.said
+
+
+def test_the_error_of_drawing_images_is_that_of_a_stratified_sample() -> None:
+    """Syntaxes that take different times widen nothing; images of one syntax that do, widen."""
+
+    def stage(decode: float) -> dict[str, float]:
+        return {"read": 0.0, "decode": decode, "prepare": 0.0}
+
+    halves = Mixture(
+        syntaxes={str(n): (SYNTAX, OTHER)[n % 2] for n in range(100)},
+        shares={SYNTAX: 0.5, OTHER: 0.5},
+    )
+    apart = {SYNTAX: [stage(0.09)] * 4, OTHER: [stage(0.01)] * 4}
+    within = {name: [stage(0.09), stage(0.01)] * 2 for name in (SYNTAX, OTHER)}
+    spans = []
+    for stages in (apart, within):
+        probed = dict(performance().probed or {}) | {"stages": stages}
+        found = project(performance(probed=probed), target(), mixture=halves)
+        spans.append(found.seconds_high / found.seconds_low)
+    assert spans[0] < spans[1]
+
+
+def test_what_the_sample_lacks_is_said() -> None:
+    lacking = Mixture(syntaxes=MIXTURE.syntaxes, shares={SYNTAX: 0.6, OTHER: 0.4})
+    found = project(performance(), target(), mixture=lacking)
+    assert found.unseen == {OTHER: 0.4}
+    assert f"40% of the images have the transfer syntax {OTHER}" in found.checks()[0].said
+
+
+def test_awkward_images_alone_prove_no_time() -> None:
+    check = project(performance(), target(), mixture=Mixture()).checks()[0]
+    assert check.status == "unproven"
+    assert "rests on the awkward images alone" in check.said
