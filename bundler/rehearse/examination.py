@@ -31,7 +31,7 @@ from inference.errors import BundleError
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
 LAPTOP = re.compile(r"""["'](?P<path>(?:/home/[^/"']+|/Users/[^/"']+|[A-Z]:\\\\?Users)[^"'\n]*)""")
 SOURCES = (".py", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini")
-UPLOADS = 1  # the version of what `upload` does; another number tries it anew
+UPLOADS = 2  # the version of what `upload` does; another number tries it anew
 DIFFERENCE = 20  # lines of it that are shown
 CUDA_13 = Version("1.27")  # of onnxruntime-gpu: from here on it wants CUDA 13
 

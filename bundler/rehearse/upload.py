@@ -1,15 +1,16 @@
 """What an upload to Kaggle does to a folder of files, done here.
 
-Folders are dropped (the client skips them), archives arrive unpacked: flat, in a folder of their
-name, or in two of them, one in the other. A neutral ending keeps an archive whole, or does not,
-where its content is looked at (see the facts in the README's section on bundles).
+Folders are dropped (the client skips them). Archives arrive unpacked, and so do those in them:
+flat, in a folder of their name, or in two, one in the other. A neutral ending (`.tmp`) keeps
+an archive whole: that is the form `as published`. Should its content be looked at instead, it does
+not: that is what the other forms are for, so in them the wheels in `wheels.tar.tmp` are unpacked.
 """
 
 import os
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from bundler.bundle import MOST_FILES, UNPACKED
@@ -23,16 +24,21 @@ REFUSED = ("@", "&")  # in a file's name
 ENDINGS = (*sorted(TARS, key=len, reverse=True), *ZIPS, ".pth", ".pt", ".npz", ".egg", ".gz")
 
 
-def receive(folder: Path, place: Path, form: str) -> None:
-    """Make the dataset `place` of the files in `folder` as an upload would."""
+def receive(folder: Path, place: Path, form: str) -> list[Path]:
+    """Make the dataset `place` of the files in `folder` as an upload would.
+
+    Returns the folders that were made of archives.
+    """
     place.mkdir(parents=True)
+    made = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             continue
         if _is_unpacked(path, form):
-            _unpack(path, _destination(place, path.name, form))
+            made += _unpack(path, place, path.name, form)
         else:
             link(path, place / path.name)
+    return made
 
 
 def link(source: Path, target: Path) -> None:
@@ -71,55 +77,46 @@ def complaints(folder: Path) -> Iterator[str]:
 def lost(folder: Path, scratch: Path) -> Iterator[str]:
     """Yield in which forms the notebook could not find or verify the bundle in `folder`.
 
-    Everything is unpacked and verified once; the other forms move what was unpacked, and it is
-    seen whether all of it is found again.
+    Everything is unpacked and verified once, in folders of the archives' names; the other forms
+    are made of links to it, and it is seen whether all of it is found in them.
     """
-    place = scratch / "dataset"
-    for form, arrange in (("name/", None), ("name/name/", _nest), ("flat", _flatten)):
+    named = scratch / "named"
+    try:
+        made = receive(folder, named, "name/")
+        reader.verify(named)
+    except (BundleError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+        yield f"uploaded and unpacked name/: {error}"
+        return  # there is nothing to arrange otherwise
+    for number, form in enumerate(("flat", "name/name/")):
+        place = scratch / str(number)
         try:
-            if arrange is None:
-                receive(folder, place, form)
-                reader.verify(place)
-            else:
-                arrange(place)
-                bundle = reader.read(place)
-                for file in bundle.files:
-                    reader.locate(place, file)
-        except (BundleError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+            _arrange(named, place, {str(path) for path in made}, form)
+            bundle = reader.read(place)
+            for file in bundle.files:
+                reader.locate(place, file)
+        except (BundleError, OSError) as error:
             yield f"uploaded and unpacked {form}: {error}"
-            if arrange is None:
-                break  # there is nothing to move
-    shutil.rmtree(place, ignore_errors=True)
 
 
-def _nest(place: Path) -> None:
-    """Make name/name/ of every name/."""
-    for folder in [entry for entry in place.iterdir() if entry.is_dir()]:
-        inner = folder.with_name(folder.name + ".inner")
-        folder.rename(inner)
-        folder.mkdir()
-        inner.rename(folder / folder.name)
-
-
-def _flatten(place: Path) -> None:
-    """Lay what is in every name/name/ beside each other. Raises BundleError."""
-    for outer in [entry for entry in place.iterdir() if entry.is_dir()]:
-        inner = outer.rename(outer.with_name(outer.name + ".outer")) / outer.name
-        for path in sorted(inner.rglob("*")):
-            target = place / path.relative_to(inner)
-            if path.is_dir():
-                target.mkdir(exist_ok=True)
-            elif target.exists() and target.read_bytes() != path.read_bytes():
+def _arrange(source: Path, place: Path, made: Container[str], form: str) -> None:
+    """Link what lies in `source` to `place`, the folders `made` of archives in another form."""
+    place.mkdir(parents=True, exist_ok=True)
+    with os.scandir(source) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            target, path = place / entry.name, Path(entry.path)
+            if entry.is_dir():
+                other = {"flat": place, "name/name/": target / entry.name}[form]
+                _arrange(path, other if entry.path in made else target, made, form)
+            elif not target.exists():
+                link(path, target)
+            elif target.read_bytes() != path.read_bytes():
                 raise BundleError(f"{target.name} is in several archives, and only one stays.")
-            else:
-                path.replace(target)
-        shutil.rmtree(inner.parent)
 
 
 def _is_unpacked(path: Path, form: str) -> bool:
     name = path.name.lower()
     if name.endswith(UNPACKED):
-        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+        return _is_archive(path)
     hidden = name.removesuffix(SHIPPED_SUFFIX).endswith((*ZIPS, *TARS))
     return form != PUBLISHED and name.endswith(SHIPPED_SUFFIX) and hidden
 
@@ -133,11 +130,30 @@ def _destination(place: Path, name: str, form: str) -> Path:
     return {"flat": place, "name/name/": place / stem / stem}.get(form, place / stem)
 
 
-def _unpack(path: Path, place: Path) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(place)
-    else:
+def _unpack(path: Path, place: Path, name: str, form: str) -> list[Path]:
+    """Unpack the archive `path`, called `name` there, below `place`, and the archives in it."""
+    folder = _destination(place, name, form)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = [folder]
+    for member in _extract(path, folder):
+        inner = folder / member
+        if member.endswith((*ZIPS, *TARS)) and _is_archive(inner):
+            moved = inner.rename(inner.with_name(f".{inner.name}"))
+            made += _unpack(moved, inner.parent, inner.name, form)
+            moved.unlink()
+    return made
+
+
+def _is_archive(path: Path) -> bool:
+    return path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+
+
+def _extract(path: Path, folder: Path) -> list[str]:
+    """Extract an archive into `folder` and return its members' names."""
+    if tarfile.is_tarfile(path):  # asked first: a tar that ends with a wheel passes for a zip
         with tarfile.open(path) as tar:
-            tar.extractall(place, filter="data")
+            tar.extractall(folder, filter="data")
+            return tar.getnames()
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+        return archive.namelist()

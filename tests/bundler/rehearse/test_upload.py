@@ -1,6 +1,7 @@
 """What an upload does to a bundle, and that the notebook's verifier gets along with it."""
 
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,31 @@ def test_each_form_can_be_verified_and_restored(
         "two-1.0-py3-none-any.whl",
         "note.txt",
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "member"),
+    [
+        (upload.PUBLISHED, "wheels.tar.tmp"),
+        ("flat", "one/__init__.py"),
+        ("name/", "wheels/one-1.0-py3-none-any/one/__init__.py"),
+        ("name/name/", f"wheels/wheels/{2 * 'one-1.0-py3-none-any/'}one/__init__.py"),
+    ],
+)
+def test_the_wheels_in_an_archive_are_unpacked_with_it(
+    libs: Path, tmp_path: Path, form: str, member: str
+) -> None:
+    names = {path.name: path.name.removesuffix(".tmp") for path in libs.glob("*.whl.tmp")}
+    with tarfile.open(tmp_path / "wheels.tar", "w") as archive:
+        for shipped, name in names.items():
+            archive.add(libs / shipped, name)
+    bundle.write(tmp_path / "many", "libs", {"wheels.tar": tmp_path / "wheels.tar"}, {})
+    assert list(upload.lost(tmp_path / "many", tmp_path / "scratch")) == []
+    upload.receive(tmp_path / "many", tmp_path / "dataset", form)
+    assert (tmp_path / "dataset" / member).is_file()
+    (wheels,) = reader.restore(reader.verify(tmp_path / "dataset"), tmp_path / "restored")
+    with tarfile.open(wheels.path) as archive:
+        assert sorted(archive.getnames()) == sorted(names.values())
 
 
 def test_nothing_is_lost_of_a_sound_bundle(libs: Path, tmp_path: Path) -> None:

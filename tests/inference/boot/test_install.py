@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from bundler import bundle as writer
+from bundler.rehearse import upload
 from inference.boot import bundle, install
 from inference.errors import BundleError, InstallError
 
@@ -64,6 +66,23 @@ def test_installs_a_wheel_that_an_upload_unpacked(
     (tmp_path / "x").rename(wheel)
     site = install.install(libs, tmp_path)
     assert (site / "alphapkg" / "__init__.py").read_text() == "VERSION = '1.0'\n"
+
+
+@pytest.mark.parametrize("form", ["as published", "flat", "name/", "name/name/"])
+def test_installs_many_wheels_however_an_upload_unpacked_them(
+    tmp_path: Path, make_wheel: Callable[..., Path], form: str
+) -> None:
+    wheels = [make_wheel("alphapkg"), make_wheel("betapkg")]
+    libs = write_libs(tmp_path / "alone", wheels)
+    with tarfile.open(tmp_path / "wheels.tar", "w") as archive:
+        for path in wheels:
+            archive.add(path, path.name)
+    files = {"wheels.tar": tmp_path / "wheels.tar"}
+    writer.write(tmp_path / "libs", "libs", files, libs.details)
+    upload.receive(tmp_path / "libs", tmp_path / "mounted", form)
+    site = install.install(bundle.verify(tmp_path / "mounted"), tmp_path)
+    for name in ("alphapkg", "betapkg"):
+        assert (site / name / "__init__.py").read_text() == "VERSION = '1.0'\n"
 
 
 def test_refuses_a_tampered_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
