@@ -1,6 +1,7 @@
 """What a rehearsal checks of a performance: the submission, what ran, what it tried."""
 
 import csv
+import ipaddress
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from bundler.rehearse import causes
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.performance import Performance, Stage
+from bundler.rehearse.watcher import MOST as MOST_NOTED
 
 Status = Literal["passed", "failed", "unproven"]
 SHOWN = 5  # ids that a message names
@@ -114,6 +116,29 @@ def _network(seen: Performance) -> Iterator[str]:
     for name in seen.names:
         if name not in hosts:
             yield f"{name} was asked for by a program other than Python (see the log)"
+    yield from _native(seen.sent_nowhere - sum(map(_sends, seen.attempts)), len(seen.attempts))
+
+
+def _native(packets: int, noted: int) -> Iterator[str]:
+    """Say what the kernel counted and Python did not note."""
+    if packets > 0 and noted < MOST_NOTED:
+        yield (
+            f"{packets} {'packet' if packets == 1 else 'packets'} to an address outside had no "
+            "route, and Python sent none of them: native code tried the network. Which code, and "
+            "which address, the kernel does not say: look among the libraries and programs that "
+            "the run loads for what sends telemetry or fetches models."
+        )
+
+
+def _sends(attempt: Mapping[str, Any]) -> bool:
+    """Say whether an attempt that Python noted sent a packet: one that knew an address."""
+    if attempt.get("event") not in ("socket.connect", "socket.sendto"):
+        return False
+    try:
+        ipaddress.ip_address(str(attempt["what"]).rpartition(":")[0])
+    except ValueError:
+        return False  # a name, which nobody resolved
+    return True
 
 
 def _writes(seen: Performance) -> Iterator[str]:

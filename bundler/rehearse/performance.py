@@ -82,6 +82,7 @@ class Performance:
     disk_bytes: int
     attempts: tuple[Mapping[str, Any], ...]
     names: tuple[str, ...]  # that any program asked a name server for
+    sent_nowhere: int  # packets to other machines, by the kernel's count
     watched: Watched
     report: Mapping[str, Any] | None  # submission.json
     probed: Mapping[str, Any] | None = None
@@ -251,6 +252,7 @@ def _gather(stage: Stage, out: Path, watched: Watched, began: float) -> Performa
         disk_bytes=int(ended.get("disk_bytes", 0)),
         attempts=tuple(json.loads(line) for line in _text(out / "attempts.jsonl").splitlines()),
         names=tuple(dict.fromkeys(_text(out / "names.txt").splitlines())),
+        sent_nowhere=int(ended.get("sent_nowhere", 0)),
         watched=watched,
         report=_json(out / "working" / "submission.json"),
         probed=_json(out / "probed.json"),

@@ -27,8 +27,10 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec["cpus"]])
     listen_for_names(spec["names"])
     for number, step in enumerate(spec["steps"]):
+        before = sent_nowhere()
         ended = run(step, out / f"{step['name']}.log")
         if number == 0:
+            ended |= {"sent_nowhere": sent_nowhere() - before}
             ended |= {"working": keep(Path(spec["working"]), out / "working")}
             ended |= {"home": listed(Path(spec["home"])), "disk_bytes": used(Path(spec["tmp"]))}
         (out / f"{step['name']}.json").write_text(json.dumps(ended), encoding="utf-8")
@@ -73,6 +75,26 @@ def listed(folder: Path) -> list[str]:
 def used(folder: Path) -> int:
     """Return the bytes of all files in a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def sent_nowhere() -> int:
+    """Return how many packets had no route, as this network namespace's kernel counts (RFC 4293).
+
+    In a network of loopback alone, each is an attempt to reach another machine by its address.
+    """
+    try:
+        names, values = [
+            line.split() for line in _lines("/proc/net/snmp") if line.startswith("Ip:")
+        ]
+        counted = int(dict(zip(names, values, strict=True))["OutNoRoutes"])
+        newer = [line.split() for line in _lines("/proc/net/snmp6")]
+        return counted + sum(int(words[1]) for words in newer if words[0] == "Ip6OutNoRoutes")
+    except (OSError, ValueError, KeyError):
+        return 0  # a kernel that does not count
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
 
 
 def listen_for_names(log: str) -> None:

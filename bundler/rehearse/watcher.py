@@ -57,7 +57,7 @@ def _network(event: str, arguments: tuple[Any, ...]) -> dict[str, str] | None:
         return None
     port = arguments[1] if event == "socket.getaddrinfo" else None
     port = address[1] if isinstance(address, tuple) else port
-    return {"kind": "network", "what": f"{host}:{port}" if port else host}
+    return {"kind": "network", "event": event, "what": f"{host}:{port}" if port else host}
 
 
 def _writing(

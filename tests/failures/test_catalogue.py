@@ -285,6 +285,29 @@ def test_a_program_that_asks_the_network(plant: Plant) -> None:
     assert "weights.example.org was asked for by a program other than Python" in said["network"]
 
 
+NATIVE = """
+import ctypes, socket, struct
+libc = ctypes.CDLL(None)
+address = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(443), socket.inet_aton("192.0.2.1"))
+for _ in range(3):
+    libc.connect(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), address, len(address))
+"""
+ATTEMPT = "import socket\nsocket.socket().connect_ex(('192.0.2.1', 443))\n"
+
+
+def test_native_code_that_tries_an_address(plant: Plant) -> None:
+    said = failed(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
+    assert "192.0.2.1:443 was tried, from" in said["network"]  # that by Python, once
+    assert "3 packets to an address outside had no route" in said["network"]
+    assert "native code tried the network" in said["network"]
+
+
+def test_what_python_tries_is_not_taken_for_native_code(plant: Plant) -> None:
+    said = failed(plant(own_runner(2 * ATTEMPT)).rehearse())
+    assert "192.0.2.1:443 was tried, from" in said["network"]
+    assert "native code" not in said["network"]
+
+
 # --- paths ---
 
 

@@ -31,6 +31,7 @@ def performance(**more: Any) -> Performance:
         "disk_bytes": 5,
         "attempts": (),
         "names": (),
+        "sent_nowhere": 0,
         "watched": Watched(peak_bytes=1_000_000_000),
         "report": {"images": {"total": 100}},
         "probed": {
