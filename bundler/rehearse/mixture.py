@@ -14,6 +14,14 @@ from typing import TypeVar
 SURVEYED = 300  # images whose transfer syntax is looked up, to know the shares
 SEED = 0
 LITTLE = 0.01  # a share that need not be measured
+SYNTAXES = {
+    "1.2.840.10008.1.2": "uncompressed, implicit VR",
+    "1.2.840.10008.1.2.1": "uncompressed, explicit VR",
+    "1.2.840.10008.1.2.5": "RLE",
+    "1.2.840.10008.1.2.4.70": "JPEG Lossless SV1",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
+}
 Row = Mapping[str, str]
 Item = TypeVar("Item")
 

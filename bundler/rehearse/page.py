@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.rehearse import pictures
+from bundler.rehearse import mixture, pictures
 from bundler.rehearse.checks import Check
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.performance import Performance, probed_rows
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from bundler.rehearse.rehearsal import Rehearsal
 
 STYLE = Path(__file__).with_name("page.css")
-SYNTAXES = {
-    "1.2.840.10008.1.2": "uncompressed, implicit VR",
-    "1.2.840.10008.1.2.1": "uncompressed, explicit VR",
-    "1.2.840.10008.1.2.5": "RLE",
-    "1.2.840.10008.1.2.4.70": "JPEG Lossless SV1",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS",
-    "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
-}
 LOG_LINES = 200
 ORDER = ("failed", "unproven", "passed")
 
@@ -142,7 +134,7 @@ def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
     names = ("read", "decode", "prepare")
     head = "".join(f"<th>{name}, ms</th>" for name in names)
     rows = "".join(
-        f"<tr><td>{text(SYNTAXES.get(syntax, syntax))}</td>"
+        f"<tr><td>{text(mixture.SYNTAXES.get(syntax, syntax))}</td>"
         + "".join(f"<td>{1e3 * seconds[name]:.1f}</td>" for name in names)
         + "</tr>"
         for syntax, seconds in stages.items()

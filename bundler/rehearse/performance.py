@@ -59,6 +59,10 @@ class Stage:
         """Return the folders of the notebook's Python and of the one that drives it."""
         return room.python_folders([self.image.python, Path(sys.executable)])
 
+    def at(self, place: str) -> str:
+        """Return where the notebook finds one of Kaggle's places: there, or below a root."""
+        return f"{self.folder / 'root'}{place}" if self.backend == "sandbox-exec" else place
+
     @property
     def home(self) -> str:
         """Return the home folder: Kaggle's, unless a Python of this machine lies in it."""
@@ -122,28 +126,30 @@ def _lay_out(stage: Stage) -> Path:
 
 
 def _spec(stage: Stage) -> dict[str, Any]:
-    python = str(stage.image.python)
-    notebooks = ["/rehearsal/notebook.ipynb", f"{OUT}/executed.ipynb"]
-    driver = [sys.executable, "-I", "/rehearsal/execute.py", *notebooks, "--python", python]
-    watched = {"REHEARSAL_WATCH": f"{OUT}/attempts.jsonl"}
-    steps = [{"name": "notebook", "command": driver, "cwd": WORKING, "env": watched}]
+    python, own, out = str(stage.image.python), stage.at("/rehearsal"), stage.at(OUT)
+    notebooks = [f"{own}/notebook.ipynb", f"{out}/executed.ipynb"]
+    driver = [sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python]
+    watched = {"REHEARSAL_WATCH": f"{out}/attempts.jsonl", "REHEARSAL_ROOT": stage.at("")}
+    working = stage.at(WORKING)
+    steps = [{"name": "notebook", "command": driver, "cwd": working, "env": watched}]
     if stage.measure_seconds is not None:
-        command = [python, "-P", "/rehearsal/probe.py", "/rehearsal/measure.json"]
-        steps.append({"name": "probe", "command": command, "cwd": WORKING, "env": {}})
+        command = [python, "-P", f"{own}/probe.py", f"{own}/measure.json"]
+        steps.append({"name": "probe", "command": command, "cwd": working, "env": {}})
     return {
-        "out": OUT,
+        "out": out,
         "cpus": stage.limits.cpus,
-        "names": f"{OUT}/names.txt",
-        "working": WORKING,
-        "home": stage.home,
-        "tmp": "/tmp",
+        "names": f"{out}/names.txt",
+        "working": working,
+        "home": stage.at(stage.home),
+        "tmp": stage.at("/tmp"),
         "steps": steps,
     }
 
 
 def _measuring(stage: Stage) -> dict[str, Any]:
     """Return what `probe.py` is told."""
-    hidden, places = stage.hidden, mounts(stage)
+    hidden = stage.hidden
+    places = {kind: stage.at(place) for kind, place in mounts(stage).items()}
     compared = [row["image_id"] for row in probed_rows(hidden)]
     return {
         "libs": places["libs"],
@@ -152,7 +158,7 @@ def _measuring(stage: Stage) -> dict[str, Any]:
         "images": compared,
         "work": hidden.mixture.order(WORK) or compared,
         "seconds": stage.measure_seconds,
-        "out": OUT,
+        "out": stage.at(OUT),
     }
 
 
@@ -197,10 +203,11 @@ def environment(stage: Stage) -> dict[str, str]:
     """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
     return {
         "PATH": os.pathsep.join([str(stage.image.python.parent), "/usr/local/bin", os.defpath]),
-        "HOME": stage.home,
+        "HOME": stage.at(stage.home),
         "LANG": "C.UTF-8",
-        "TMPDIR": "/tmp",
-        "PYTHONPATH": "/rehearsal/watch",
+        "TMPDIR": stage.at("/tmp"),
+        "PYTHONPATH": stage.at("/rehearsal/watch"),
+        **({"RSNA_BUNDLE_INPUT": stage.at("/kaggle/input")} if stage.at("") else {}),
         "KAGGLE_KERNEL_RUN_TYPE": "Batch",
         "KAGGLE_IS_COMPETITION_RERUN": "1",
         "KAGGLE_CONTAINER_NAME": "rehearsal",
@@ -208,9 +215,9 @@ def environment(stage: Stage) -> dict[str, str]:
 
 
 def _run(stage: Stage, out: Path) -> Watched:
-    words: list[str | Path] = [sys.executable, "-I", "/rehearsal/supervise.py"]
+    own = stage.at("/rehearsal")
     running = room.start(
-        [*words, "/rehearsal/spec.json"],
+        [sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
         _room(stage, out),
         backend=stage.backend,
         env=environment(stage),
@@ -226,8 +233,7 @@ def _run(stage: Stage, out: Path) -> Watched:
             grace=AFTER,
         )
     finally:  # an interruption, too, leaves nothing running
-        running.kill()
-        running.wait()
+        room.end(running)
 
 
 # --- after ---

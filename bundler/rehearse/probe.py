@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -25,7 +26,7 @@ PARTS = 4  # of the steady work, whose differences tell how sure the rate is
 def main(arguments: list[str]) -> None:
     """Write probed.json and inputs.npz into the folder that the file names."""
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    (code,) = glob.glob("/tmp/rsna-bundle-*/code")
+    (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code")
     sys.path.insert(0, code)
     os.environ["PYTHONPATH"] = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
     from inference.boot import bundle as bundles

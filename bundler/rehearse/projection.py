@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bundler.rehearse.checks import Check, Status
-from bundler.rehearse.mixture import Mixture
+from bundler.rehearse.mixture import SYNTAXES, Mixture
 from bundler.rehearse.performance import Limits, Performance
 from bundler.target import Target
 
@@ -88,8 +88,8 @@ class Projection:
             yield " It rests on the awkward images alone, which are small: take some --patients."
         for name, share in self.unseen.items():
             yield (
-                f" {share:.0%} of the images have the transfer syntax {name}, and none of the "
-                "sample: take more --patients."
+                f" {share:.0%} of the images are {SYNTAXES.get(name, name)}, and the sample has "
+                "none: take more --patients."
             )
         if self.gpu_missing:
             yield (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import inference
-from bundler.rehearse import examination
+from bundler.rehearse import examination, seatbelt
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.image import Image
 from bundler.rehearse.performance import Limits, Performance
@@ -24,6 +24,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return what was rehearsed with what, and what is unlike the target."""
     notes = [*(played.unlike if played else ()), *limits.scaled]
+    if backend == seatbelt.PROGRAM:
+        notes.append(seatbelt.UNTESTED)
     if machine.estimate:
         notes.append(f"the target {machine.name} is an estimate: capture yours in a notebook")
     return {

@@ -1,8 +1,10 @@
 """What a command sees instead of this machine: an empty root with a few folders in it."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bundler import process
+from bundler.rehearse import seatbelt
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/nix", "/sys")
 DEVICES = ("nvidia*", "kfd", "dri")  # what a GPU needs of /dev
+BACKENDS = ("bubblewrap", "namespaces", "sandbox-exec")
 PREFIXES = "import sys; print(sys.prefix, sys.base_prefix, sys.exec_prefix, sep='\\n')"
 
 
@@ -98,7 +102,6 @@ def _within(name: str, folders: Iterable[str]) -> bool:
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent dies: for use before an exec."""
     import ctypes
-    import signal
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, <sys/prctl.h>
 
@@ -114,10 +117,14 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start a command in a room, without a network; its output goes to `log`.
 
-    `backend` is `bubblewrap` or `namespaces`. The room ends with the command, and both end with
-    this process, however it ends.
+    `backend` is one of `BACKENDS`. The room ends with the command, and both end with this process,
+    however it ends; with `sandbox-exec` they end when `end` is called.
     """
-    if backend == "bubblewrap":
+    if backend == "sandbox-exec":
+        links = {**room.read_only, **room.writable}
+        seatbelt.lay_out(scratch / "root", links, room.limited)
+        before = seatbelt.words(room.read_only.values())
+    elif backend == "bubblewrap":
         apart = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
         if os.geteuid() != 0:
             apart += ["--unshare-user", "--uid", "0", "--gid", "0"]  # root there, as on Kaggle
@@ -129,16 +136,24 @@ def start(
         spec.write_text(json.dumps({"root": str(root), **room.as_dict()}), encoding="utf-8")
         inside = Path(__file__).with_name("inside.py")
         before = [*unshare_words(), sys.executable, "-I", str(inside), "--room", str(spec), "--"]
+    program = shutil.which(before[0]) or before[0]  # by our PATH, not by the room's
     with log.open("ab") as sink:
         return subprocess.Popen(
-            [*before, *map(str, words)],
+            [program, *before[1:], *map(str, words)],
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a command that was started in a room, and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def unshare_words() -> list[str]:
@@ -149,17 +164,19 @@ def unshare_words() -> list[str]:
 
 def backends() -> dict[str, str | None]:
     """Return for each way to make a room why it does not work here, or None."""
-    return {name: _why_not(name) for name in ("bubblewrap", "namespaces")}
+    return {name: _why_not(name) for name in BACKENDS}
 
 
 def choose_backend() -> str | None:
     """Return the first way to make a room that works here; None where none does."""
-    return next((name for name in ("bubblewrap", "namespaces") if _why_not(name) is None), None)
+    return next((name for name in BACKENDS if _why_not(name) is None), None)
 
 
 def _why_not(backend: str) -> str | None:
     import tempfile
 
+    if backend == "sandbox-exec":
+        return seatbelt.why_not()
     program = {"bubblewrap": "bwrap", "namespaces": "unshare"}[backend]
     if sys.platform != "linux":
         return "this is not Linux"

@@ -2,7 +2,7 @@
 
 On Linux, by namespaces of its own: a network namespace that has loopback alone, and a mount
 namespace in which the given folders are read-only. Root is not needed where the kernel lets
-users make namespaces.
+users make namespaces. On macOS, by `sandbox-exec`, which is untested.
 """
 
 import functools
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bundler import process
 from bundler.errors import BundlerError
+from bundler.rehearse import seatbelt
 
 MEND = (
     "Allow namespaces with `sysctl kernel.unprivileged_userns_clone=1` (Debian) or "
@@ -46,17 +47,25 @@ def run(
     """
     if reason := why_not():
         raise SandboxError(reason)
-    folders = [word for folder in read_only for word in ("--read-only", str(folder.resolve()))]
-    words = [*_unshare(network), sys.executable, "-I", INSIDE, *folders, "--", *command]
+    words = [*_before(read_only, network), *command]
     return process.run(words, cwd=cwd, env=env, echo=echo, check=check)
+
+
+def _before(read_only: Sequence[Path], network: bool) -> list[str | Path]:
+    if sys.platform == "darwin":
+        return [*seatbelt.words(read_only, network)]
+    folders = [word for folder in read_only for word in ("--read-only", str(folder.resolve()))]
+    return [*_unshare(network), sys.executable, "-I", INSIDE, *folders, "--"]
 
 
 @functools.cache
 def why_not() -> str | None:
     """Return why this machine has no sandbox and how to mend it, or None where it has one."""
+    if sys.platform == "darwin":
+        return seatbelt.why_not()
     if sys.platform != "linux":
         return (
-            "Cutting the network off needs Linux namespaces, and this is another system. Run the "
+            "Cutting the network off needs Linux or macOS, and this is another system. Run the "
             "same command in a Linux container or virtual machine."
         )
     if not shutil.which("unshare"):

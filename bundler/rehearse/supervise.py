@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Run each command; stop after the first that fails."""
     spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     out = Path(spec["out"])
-    if spec["cpus"]:
+    if hasattr(os, "sched_setaffinity"):  # macOS has none
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec["cpus"]])
     listen_for_names(spec["names"])
     for number, step in enumerate(spec["steps"]):

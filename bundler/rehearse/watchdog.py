@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 EVERY = 0.1  # seconds between two looks
+PROC = Path("/proc")
+LISTED = ("ps", "-axo", "pid=,ppid=,rss=")  # where there is no /proc; kilobytes
 PAGE = os.sysconf("SC_PAGE_SIZE")
 OURS = ("supervise.py", "execute.py", "bwrap", "unshare")  # what must live to tell the end
 
@@ -36,7 +38,7 @@ def watch(
     seen, start = Watched(), time.monotonic()
     while process.poll() is None:
         seen.seconds = time.monotonic() - start
-        sizes = {pid: _rss(pid) for pid in descendants(process.pid)}
+        sizes = sizes_below(process.pid)
         counting = not until.exists()
         if counting and sum(sizes.values()) > 0:
             total = _shared_once(sizes) if sum(sizes.values()) > memory / 2 else sum(sizes.values())
@@ -56,14 +58,35 @@ def watch(
     return seen
 
 
+def sizes_below(root: int) -> dict[int, int]:
+    """Return the resident bytes of a process's children, and theirs, as far as they live."""
+    if PROC.is_dir():
+        return {pid: _rss(pid) for pid in _below(root, _parents())}
+    told = subprocess.run(LISTED, capture_output=True, text=True, check=False).stdout
+    rows = [list(map(int, line.split())) for line in told.splitlines()]
+    parents, sizes = {row[0]: row[1] for row in rows}, {row[0]: row[2] << 10 for row in rows}
+    return {pid: sizes[pid] for pid in _below(root, parents)}
+
+
 def descendants(root: int) -> list[int]:
     """Return the ids of a process's children, and theirs, as far as they live."""
-    children = defaultdict(list)
-    for entry in Path("/proc").iterdir():
+    return _below(root, _parents())
+
+
+def _parents() -> dict[int, int]:
+    parents = {}
+    for entry in PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                children[parent].append(int(entry.name))
+                told = (entry / "stat").read_text().rpartition(")")[2]
+                parents[int(entry.name)] = int(told.split()[1])
+    return parents
+
+
+def _below(root: int, parents: dict[int, int]) -> list[int]:
+    children = defaultdict(list)
+    for pid, parent in parents.items():
+        children[parent].append(pid)
     found, open_ = [], [root]
     while open_:
         for child in children[open_.pop()]:
@@ -74,7 +97,7 @@ def descendants(root: int) -> list[int]:
 
 def _rss(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError, ValueError):
         return 0  # it has ended
 

@@ -14,7 +14,8 @@ from typing import Any
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.symlink")
 LOCAL = ("127.", "localhost", "::1", "0.0.0.0")
-MAY_WRITE = ("/kaggle/working", "/tmp", "/dev", "/proc", "/rehearsal")
+MAY_WRITE = ("/kaggle/working", "/tmp", "/rehearsal")  # below REHEARSAL_ROOT, if there is one
+DEVICES = ("/dev", "/proc")
 OF_THE_HOME = (".ipython", ".jupyter", ".local/share/jupyter", ".cache", ".config")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
@@ -27,7 +28,9 @@ _busy = False
 def watch(path: str) -> None:
     """Begin to note attempts in the file `path`."""
     home = os.path.expanduser("~")
-    may_write = (*MAY_WRITE, *(os.path.join(home, name) for name in OF_THE_HOME))
+    root = os.environ.get("REHEARSAL_ROOT", "")
+    own = [*(root + place for place in MAY_WRITE), *(f"{home}/{name}" for name in OF_THE_HOME)]
+    may_write = (*DEVICES, *own, *map(os.path.realpath, own))
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,0 +1,63 @@
+"""On macOS: the network cut by `sandbox-exec`, and Kaggle's folders below another root.
+
+UNTESTED: written from the documented profile language, tested for what it writes and starts, and
+not yet run on a Mac. Who runs it is asked to say how it went; until then it says so itself.
+
+macOS has no mounts of one's own, so a room's folders are links below a root, and the notebook is
+told of it by RSNA_BUNDLE_INPUT. What a folder in memory limits elsewhere is not limited here.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+PROGRAM = "sandbox-exec"
+UNTESTED = (
+    "the sandbox of macOS (sandbox-exec) is untested: nobody has reported to have run it yet. The "
+    "disk is not limited, the Python sees the whole machine, and memory is that of all processes"
+)
+NO_NETWORK = """\
+(deny network*)
+(allow network-bind (local ip "localhost:*"))
+(allow network-inbound (local ip "localhost:*"))
+(allow network-outbound (remote ip "localhost:*"))
+"""
+
+
+def why_not() -> str | None:
+    """Return why there is no such sandbox here, or None."""
+    if sys.platform != "darwin":
+        return "this is not macOS"
+    if not shutil.which(PROGRAM):
+        return f"the program {PROGRAM}, a part of macOS, is missing"
+    return None
+
+
+def words(read_only: Iterable[Path], network: bool = False) -> list[str]:
+    """Return the words before a command that cut the network off and keep folders unchanged."""
+    return [PROGRAM, "-p", profile(read_only, network)]
+
+
+def profile(read_only: Iterable[Path], network: bool = False) -> str:
+    """Return a sandbox profile; where rules contradict each other, the last one counts."""
+    folders = sorted({str(folder.resolve()) for folder in read_only})
+    denied = "".join(f"(deny file-write* (subpath {_quoted(name)}))\n" for name in folders)
+    return "(version 1)\n(allow default)\n" + ("" if network else NO_NETWORK) + denied
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def lay_out(root: Path, links: Mapping[str, Path], empty: Iterable[str]) -> None:
+    """Make below `root` what would be mounted: links by their place, and empty folders."""
+    for place in sorted(empty):
+        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for place, folder in sorted(links.items()):
+        link = root / place.lstrip("/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if link.is_dir() and not link.is_symlink():
+            link.rmdir()  # a mount point, empty
+        link.symlink_to(folder.resolve())
