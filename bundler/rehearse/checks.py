@@ -4,7 +4,7 @@ import csv
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from bundler.rehearse.performance import Performance, Stage
 from bundler.rehearse.watcher import MOST as MOST_NOTED
 
 Status = Literal["passed", "failed", "unproven"]
+ORDER: tuple[Status, ...] = ("failed", "unproven", "passed")
 SHOWN = 5  # ids that a message names
 # In the run's own warnings: what loses a submission, though the run went on.
 GRAVE = ("has a GPU, but", "is the model broken?")
@@ -32,6 +33,11 @@ class Check:
     def as_dict(self) -> dict[str, str]:
         """Return what the JSON holds."""
         return {"name": self.name, "status": self.status, "said": self.said}
+
+
+def ordered(checks: Iterable[Check]) -> list[Check]:
+    """Return the checks with what must be mended first."""
+    return sorted(checks, key=lambda check: ORDER.index(check.status))
 
 
 def verdict(name: str, problems: Sequence[str], fine: str) -> Check:

@@ -1,11 +1,11 @@
 """report.html: one self-contained page, the verdict first."""
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.rehearse import mixture, pictures
+from bundler.rehearse import checks, mixture, pictures
 from bundler.rehearse.checks import Check
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.performance import Performance, probed_rows
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("page.css")
 LOG_LINES = 200
-ORDER = ("failed", "unproven", "passed")
 
 text = html.escape
 
@@ -29,7 +28,7 @@ def render(result: "Rehearsal", main: Performance | None, shown: HiddenSet | Non
         _head(result, state, title),
         _timeline(result.stages),
         _projection(result.projection) if result.projection else "",
-        _section("Checks", "".join(map(_check, _ordered(result.checks)))),
+        _section("Checks", "".join(map(_check, checks.ordered(result.checks)))),
         _sheet(main, shown) if main and shown else "",
         _distribution(main) if main and main.report else "",
         _provenance(result.provenance),
@@ -44,10 +43,6 @@ def render(result: "Rehearsal", main: Performance | None, shown: HiddenSet | Non
     )
 
 
-def _ordered(checks: Iterable[Check]) -> list[Check]:
-    return sorted(checks, key=lambda check: ORDER.index(check.status))
-
-
 def _section(title: str, body: str) -> str:
     return f"<section><h2>{text(title)}</h2>{body}</section>"
 
@@ -55,7 +50,8 @@ def _section(title: str, body: str) -> str:
 def _head(result: "Rehearsal", state: str, title: str) -> str:
     failed = [check for check in result.checks if check.status == "failed"]
     names = ", ".join(check.name for check in failed)
-    said = "The notebook ran in Kaggle's layout, network cut."
+    layouts = " and the ".join(result.provenance["layouts"])
+    said = f"The notebook ran, network cut, in Kaggle's {layouts} layout."
     if failed:
         said = f"What failed: {names}."
     if result.projection:
@@ -111,10 +107,10 @@ def _projection(projected: Projection) -> str:
     ]
     ours = f"{projected.cores_here} cores here, {projected.cores_there} there"
     note = (
-        f"{projected.images} images; {projected.fixed_seconds:.1f} s before and after them, "
+        f"{projected.what()}; {projected.fixed_seconds:.1f} s before and after them, "
         f"{projected.seconds_per_image * 1e3:.1f} ms an image on the target ({ours}); predicting "
-        f"takes {projected.predict_seconds * 1e3:.1f} ms of it here. The red line is 80 % of the "
-        "limit, the pale bar the 90 % interval."
+        f"takes {projected.predict_seconds * 1e3:.1f} ms of it here, and files are read at this "
+        "machine's pace. The red line is 80 % of the limit, the pale bar the 90 % interval."
     )
     table = _stages(projected.stages)
     return _section("The hidden test, projected", "".join(rows) + _note(note) + table)

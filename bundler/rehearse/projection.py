@@ -19,6 +19,7 @@ from bundler.target import Target
 RED = 0.8  # of a limit
 Z = 1.645  # of a 90 % interval
 UNCALIBRATED = 1.35  # how far another machine's core may be from this one's
+REAL = 4664 * 3064  # pixels of a large mammogram
 STAGES = ("read", "decode", "prepare")
 
 
@@ -47,6 +48,7 @@ class Projection:
     predict_seconds: float  # for an image, all cores of this machine at work
     sample: int  # ordinary images that it rests on; 0: the awkward ones alone, which are small
     unseen: Mapping[str, float]  # transfer syntaxes that the sample lacks: their share there
+    phantoms: tuple[int, int] | None = None  # the size of those that stand for real images
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the JSON holds."""
@@ -56,9 +58,16 @@ class Projection:
         """Return one line for people."""
         span = f"{_time(self.seconds_low)} to {_time(self.seconds_high)}"
         return (
-            f"{self.images} images take {_time(self.seconds)} ({span}) of "
+            f"{self.what()} take {_time(self.seconds)} ({span}) of "
             f"{_time(self.limit_seconds)} on the target's {self.cores_there} cores"
         )
+
+    def what(self) -> str:
+        """Return how many images of what kind are projected."""
+        if self.phantoms is None:
+            return f"{self.images} images"
+        height, width = self.phantoms
+        return f"{self.images} phantoms of at most {height}×{width}"
 
     def checks(self) -> list[Check]:
         """Return whether time, memory and disk are within 80 % of their limits."""
@@ -78,12 +87,25 @@ class Projection:
         elif self.seconds_high > bound:
             status = "unproven"
             said += " The interval reaches beyond 80 % of the limit."
-        elif not self.sample:
+        elif not self.sample or (self.phantoms and self._high_for_real_images() > bound):
             status = "unproven"
         return Check(name="time", status=status, said="".join([said, *self._doubts()]))
 
+    def _high_for_real_images(self) -> float:
+        """Return the upper end if a real image took as much longer as it has more pixels."""
+        return self.fixed_seconds + self._larger() * (self.seconds_high - self.fixed_seconds)
+
+    def _larger(self) -> float:
+        height, width = self.phantoms or (1, REAL)
+        return max(REAL / (height * width), 1.0)
+
     def _doubts(self) -> Iterator[str]:
         """Yield what the projected time does not know."""
+        if self.phantoms and self.sample:
+            yield (
+                f" Real images have up to {self._larger():.0f} times as many pixels: "
+                "--competition-dir measures on yours."
+            )
         if not self.sample:
             yield " It rests on the awkward images alone, which are small: take some --patients."
         for name, share in self.unseen.items():
@@ -124,6 +146,7 @@ def project(
     limits: Limits,
     here_core_seconds: float | None,
     limit_seconds: float,
+    phantoms: tuple[int, int] | None = None,
 ) -> Projection | None:
     """Project a performance to the hidden test; None where nothing was measured."""
     probed = seen.probed
@@ -163,6 +186,7 @@ def project(
         predict_seconds=float(probed["predict_seconds_per_image"]),
         sample=sample,
         unseen=mixture.unseen,
+        phantoms=phantoms,
     )
 
 

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import inference
@@ -21,6 +21,7 @@ def describe(
     shown: HiddenSet | None,
     backend: str,
     limits: Limits,
+    layouts: Sequence[str],
 ) -> dict[str, Any]:
     """Return what was rehearsed with what, and what is unlike the target."""
     notes = [*(played.unlike if played else ()), *limits.scaled]
@@ -34,6 +35,7 @@ def describe(
         "target": machine.name,
         "python": played.version if played else None,
         "sandbox": backend,
+        "layouts": list(layouts),
         "machine": f"{platform.system()} {platform.machine()}, {limits.cpus} CPUs used",
         "images": shown.source if shown else None,
         "tool": inference.__version__,
@@ -59,9 +61,6 @@ def timeline(seen: Mapping[str, Performance]) -> Iterator[tuple[str, float, floa
 def _inside(
     report: Mapping[str, Any], begin: float, end: float
 ) -> Iterator[tuple[str, float, float]]:
-    seconds = report["seconds"]
-    installed = begin + seconds.get("install", 0.0)
-    finished = max(end - 0.2, installed)
+    installed = begin + report["seconds"].get("install", 0.0)
     yield ("verify and install", begin, installed)
-    yield ("open, decode, predict", installed, finished)
-    yield ("write", finished, end)
+    yield ("open, decode, predict", installed, end)

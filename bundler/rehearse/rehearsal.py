@@ -79,10 +79,11 @@ class Rehearsal:
         head = "The rehearsal passed" if self.passed else "The rehearsal FAILED"
         head += "" if self.passed else f": {', '.join(check.name for check in failed)}"
         lines = [f"{head}  ({self.seconds:.0f} s)"]
-        for check in sorted(self.checks, key=lambda one: one.status != "failed"):
+        width = max((len(check.name) for check in self.checks), default=0)
+        for check in checks.ordered(self.checks):
             first, *rest = check.said.splitlines() or [""]
-            lines.append(f"  {MARKS[check.status]:8}  {check.name:18} {first}")
-            lines += [f"{'':31}{line}" for line in rest] if check.status != "passed" else []
+            lines.append(f"  {MARKS[check.status]:8}  {check.name:{width}}  {first}")
+            lines += [f"{'':{width + 14}}{line}" for line in rest if check.status != "passed"]
         lines += [f"  note      {note}" for note in self.provenance["notes"]]
         return "\n".join([*lines, f"  {self.report}"])
 
@@ -252,13 +253,20 @@ def project(plan: Plan, seen: Performance, shown: HiddenSet) -> Projection | Non
         limits=plan.limits,
         here_core_seconds=capture.core_seconds() if machine.core_seconds else None,
         limit_seconds=settings.time_limit_hours * 3600,
+        phantoms=None if plan.options.competition_dir else plan.options.phantom_size,
     )
 
 
 def conclude(plan: Plan, seconds: float) -> Rehearsal:
     """Return what came of it."""
     about = provenance.describe(
-        plan.machine, plan.found, plan.played, plan.shown, plan.backend, plan.limits
+        plan.machine,
+        plan.found,
+        plan.played,
+        plan.shown,
+        plan.backend,
+        plan.limits,
+        tuple(plan.seen),
     )
     return Rehearsal(
         checks=tuple(plan.done),

@@ -148,3 +148,12 @@ def test_awkward_images_alone_prove_no_time() -> None:
     check = project(performance(), target(), mixture=Mixture()).checks()[0]
     assert check.status == "unproven"
     assert "rests on the awkward images alone" in check.said
+
+
+def test_phantoms_are_not_taken_for_real_images() -> None:
+    sized = project(performance(), target(), phantoms=(2332, 3064), limit_seconds=130.0)
+    (check, *_) = sized.checks()
+    assert check.said.startswith("1000 phantoms of at most 2332×3064 take 60 s")
+    assert "Real images have up to 2 times as many pixels" in check.said
+    assert check.status == "unproven"  # twice that might be beyond the limit
+    assert project(performance(), target(), limit_seconds=130.0).checks()[0].status == "passed"
