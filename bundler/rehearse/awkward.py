@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 SIZE = (320, 256)  # small: what is awkward about them is not their size
 BROKEN = ("truncated", "missing")
+USUAL = ("JPEG Lossless", "JPEG 2000")  # as ordinary images are, but small
 IMPLICIT, RLE, JPEG_LS = "1.2.840.10008.1.2", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"
 Pixels = npt.NDArray[np.uint16]
 

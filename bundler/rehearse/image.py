@@ -19,6 +19,7 @@ from bundler.libs import cache, image, interpreters
 from bundler.target import Target
 
 KERNEL = ("pip==24.1.2", "ipykernel==6.17.1")  # of Kaggle's image
+TAKEN = ("numba",)  # what the runner makes use of where the image has it
 VERSION = "import platform; print(platform.python_version())"
 
 
@@ -52,34 +53,38 @@ def play(target: Target, provided: Sequence[str]) -> Image:
         return replace(play(targets.host(), ()), unlike=(python,))
     kernel = [_at_image_version(line, target) for line in KERNEL]
     wanted = [*kernel, *provided]
-    key = "\n".join([str(python.resolve()), target.digest, *wanted])
+    # The host's own packages are not the notebook's: its Python plays others, too.
+    there = target.packages if target.name != "host" else {}
+    taken = [_at_image_version(name, target) for name in TAKEN if name in there]
+    key = "\n".join([str(python.resolve()), target.digest, *wanted, *taken])
     place = cache.folder("images") / f"rehearsal-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
     if not (place / "complete").is_file():
         # Made in its place, since a virtual environment's scripts name the folder they lie in.
         process.run([python, "-I", "-m", "venv", "--clear", "--without-pip", place])
-        _install(place / "bin" / "python", wanted, target)
+        _install(place / "bin" / "python", wanted, taken, target)
         image.write_hollow_packages(_site(place / "bin" / "python"), target)
         atomic.write_text(place / "complete", "")
     return _described(place / "bin" / "python", target)
 
 
-def _install(python: Path, wanted: Sequence[str], target: Target) -> None:
-    """Install by uv, at the image's versions where the index has them."""
+def _install(python: Path, wanted: Sequence[str], taken: Sequence[str], target: Target) -> None:
+    """Install by uv, at the image's versions where the index has them; `taken` where it can."""
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
     pins = cache.folder("images") / f"{target.digest[:24]}-constraints.txt"
     atomic.write_text(pins, "\n".join(image.constraints(target)) + "\n")
     environment = os.environ | {"UV_LINK_MODE": "copy"}
-    try:
-        process.run([*uv, "--constraint", str(pins), *wanted], env=environment)
-    except CommandError:
-        # The estimate of an image may hold versions that contradict each other.
+    pinned = ["--constraint", str(pins)]
+    # The estimate of an image may hold versions that contradict each other.
+    for words in ([*pinned, *wanted, *taken], [*wanted, *taken], wanted):
         try:
-            process.run([*uv, *wanted], env=environment)
+            process.run([*uv, *words], env=environment)
+            return
         except CommandError as error:
-            raise InputError(
-                f"The notebook's kernel and the image's packages cannot be installed for the "
-                f"rehearsal ({', '.join(wanted)}): {error} This is needed once, with the network."
-            ) from error
+            said = str(error)
+    raise InputError(
+        f"The notebook's kernel and the image's packages cannot be installed for the rehearsal "
+        f"({', '.join(wanted)}): {said} This is needed once, with the network."
+    )
 
 
 def _at_image_version(line: str, target: Target) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from bundler.notebook import execute
 from bundler.rehearse import probe, room, supervise, watchdog, watcher
+from bundler.rehearse.awkward import USUAL
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.image import Image
 from bundler.rehearse.room import Room
@@ -157,6 +158,7 @@ def _measuring(stage: Stage) -> dict[str, Any]:
         "competition": places["competition"],
         "images": compared,
         "work": hidden.mixture.order(WORK) or compared,
+        "small": [image.row["image_id"] for image in hidden.planted if image.case in USUAL],
         "seconds": stage.measure_seconds,
         "out": stage.at(OUT),
     }
