@@ -21,7 +21,7 @@ from bundler import process, settings
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse import RehearseOptions, hidden, run
-from bundler.rehearse.rehearsal import Rehearsal
+from bundler.rehearse.result import Rehearsal
 from train.phantom import write_competition
 
 

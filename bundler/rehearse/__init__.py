@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bundler.rehearse.options import RehearseOptions
 
 if TYPE_CHECKING:
-    from bundler.rehearse.rehearsal import Rehearsal
+    from bundler.rehearse.result import Rehearsal
 
 __all__ = ["RehearseOptions", "run"]
 

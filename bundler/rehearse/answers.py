@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bundler.rehearse.checks import Check, verdict
 from bundler.rehearse.hidden import HiddenSet
-from bundler.rehearse.performance import Performance, probed_rows
+from bundler.rehearse.performance import Performance
+from bundler.rehearse.stage import probed_rows
 from inference.boot import bundle as reader
 from inference.errors import RunError
 

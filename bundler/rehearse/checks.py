@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from bundler.rehearse import causes
 from bundler.rehearse.hidden import HiddenSet
-from bundler.rehearse.performance import Performance, Stage
+from bundler.rehearse.performance import Performance
+from bundler.rehearse.stage import Stage
 from bundler.rehearse.watcher import MOST as MOST_NOTED
 
 Status = Literal["passed", "failed", "unproven"]

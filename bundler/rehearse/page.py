@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from bundler.rehearse import checks, mixture, pictures
 from bundler.rehearse.checks import Check
 from bundler.rehearse.hidden import HiddenSet
-from bundler.rehearse.performance import Performance, probed_rows
+from bundler.rehearse.performance import Performance
 from bundler.rehearse.projection import RED, Projection
+from bundler.rehearse.stage import probed_rows
 
 if TYPE_CHECKING:
-    from bundler.rehearse.rehearsal import Rehearsal
+    from bundler.rehearse.result import Rehearsal
 
 STYLE = Path(__file__).with_name("page.css")
 LOG_LINES = 200

@@ -13,7 +13,8 @@ from typing import Any
 
 from bundler.rehearse.checks import Check, Status
 from bundler.rehearse.mixture import SYNTAXES, Mixture
-from bundler.rehearse.performance import Limits, Performance
+from bundler.rehearse.performance import Performance
+from bundler.rehearse.stage import Limits
 from bundler.target import Target
 
 RED = 0.8  # of a limit

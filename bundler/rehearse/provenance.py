@@ -9,7 +9,8 @@ import inference
 from bundler.rehearse import examination, seatbelt
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.image import Image
-from bundler.rehearse.performance import Limits, Performance
+from bundler.rehearse.performance import Performance
+from bundler.rehearse.stage import Limits
 from bundler.target import Target
 from inference.boot.bundle import Bundle
 

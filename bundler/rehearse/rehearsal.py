@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bundler import atomic, target
 from bundler.errors import BundlerError, UsageError
@@ -30,62 +29,17 @@ from bundler.rehearse.checks import Check
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.image import Image
 from bundler.rehearse.options import LAYOUTS, RehearseOptions
-from bundler.rehearse.performance import Limits, Performance, Stage
+from bundler.rehearse.performance import Performance
 from bundler.rehearse.projection import Projection
+from bundler.rehearse.result import Rehearsal
 from bundler.rehearse.sandbox import SandboxError
+from bundler.rehearse.stage import Limits, Stage
 from bundler.target import Target
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 
-FORMAT = 1
 REPORT, RESULT = "report.html", "rehearsal.json"
 FATAL = ("bundles", "upload", "ids", "wheels")  # where one of these fails, the notebook would
-MARKS = {"passed": "ok", "failed": "FAILED", "unproven": "unproven"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rehearsal:
-    """What was rehearsed, and what came of it."""
-
-    checks: tuple[Check, ...]
-    projection: Projection | None
-    provenance: Mapping[str, Any]
-    stages: tuple[tuple[str, float, float], ...]  # name, begin, end: seconds
-    seconds: float
-    report: Path
-    log: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Say whether no check failed."""
-        return not any(check.status == "failed" for check in self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return {
-            "format": FORMAT,
-            "passed": self.passed,
-            "checks": [check.as_dict() for check in self.checks],
-            "projection": self.projection.as_dict() if self.projection else None,
-            "provenance": dict(self.provenance),
-            "stages": [list(stage) for stage in self.stages],
-            "seconds": round(self.seconds, 2),
-            "report": str(self.report),
-        }
-
-    def summary(self) -> str:
-        """Return the verdict first, then the checks, then where the report lies."""
-        failed = [check for check in self.checks if check.status == "failed"]
-        head = "The rehearsal passed" if self.passed else "The rehearsal FAILED"
-        head += "" if self.passed else f": {', '.join(check.name for check in failed)}"
-        lines = [f"{head}  ({self.seconds:.0f} s)"]
-        width = max((len(check.name) for check in self.checks), default=0)
-        for check in checks.ordered(self.checks):
-            first, *rest = check.said.splitlines() or [""]
-            lines.append(f"  {MARKS[check.status]:8}  {check.name:{width}}  {first}")
-            lines += [f"{'':{width + 14}}{line}" for line in rest if check.status != "passed"]
-        lines += [f"  note      {note}" for note in self.provenance["notes"]]
-        return "\n".join([*lines, f"  {self.report}"])
 
 
 @dataclass(kw_only=True)

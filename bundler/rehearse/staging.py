@@ -7,7 +7,7 @@ from bundler.rehearse import hidden, image, upload
 from bundler.rehearse.hidden import HiddenSet
 from bundler.rehearse.image import Image
 from bundler.rehearse.options import RehearseOptions
-from bundler.rehearse.performance import Limits
+from bundler.rehearse.stage import Limits
 from bundler.target import Target
 from inference.boot.bundle import Bundle
 

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from bundler import bundle
 from bundler.notebook import submission
 from bundler.rehearse import RehearseOptions, room, run
-from bundler.rehearse.rehearsal import Rehearsal
+from bundler.rehearse.result import Rehearsal
 from bundler.settings import Settings
 from inference.golden import fingerprint
 from inference.pixels.loading import load

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundler import bundle
-from bundler.rehearse.rehearsal import Rehearsal
+from bundler.rehearse.result import Rehearsal
 from inference.boot.bundle import content_id
 from tests.bundler.libs.packages import sdist, wheel
 from tests.failures.conftest import (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundler.rehearse.rehearsal import Rehearsal
+from bundler.rehearse.result import Rehearsal
 from tests.failures.conftest import House
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

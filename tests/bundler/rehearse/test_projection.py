@@ -7,7 +7,8 @@ import pytest
 
 from bundler.rehearse import projection
 from bundler.rehearse.mixture import Mixture
-from bundler.rehearse.performance import Limits, Performance
+from bundler.rehearse.performance import Performance
+from bundler.rehearse.stage import Limits
 from bundler.rehearse.watchdog import Watched
 from bundler.target import Target
 
