@@ -51,8 +51,9 @@ def _section(title: str, body: str) -> str:
 def _head(result: "Rehearsal", state: str, title: str) -> str:
     failed = [check for check in result.checks if check.status == "failed"]
     names = ", ".join(check.name for check in failed)
-    layouts = " and the ".join(result.provenance["layouts"])
-    said = f"The notebook ran, network cut, in Kaggle's {layouts} layout."
+    layouts = " and ".join(result.provenance["layouts"])
+    many = "s" if " and " in layouts else ""
+    said = f"The notebook ran, network cut, in Kaggle's {layouts} layout{many}."
     if failed:
         said = f"What failed: {names}."
     if result.projection:
@@ -175,7 +176,9 @@ def _distribution(main: Performance) -> str:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
-    return _section("What was rehearsed", f"<table>{''.join(_facts(provenance))}</table>")
+    return _section(
+        "What was rehearsed", f'<table class="facts">{"".join(_facts(provenance))}</table>'
+    )
 
 
 def _facts(provenance: Mapping[str, Any]) -> Iterator[str]:

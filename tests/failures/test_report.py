@@ -80,9 +80,7 @@ def test_says_the_verdict_first_and_everything_else(rehearsed: Rehearsal) -> Non
     text = [line for line in parsed(rehearsed.report).text if line]
     assert text[0] == "Rehearsal passed"  # the title
     body = text[text.index("Rehearsal passed", 1) :]
-    assert body[1].startswith(
-        "The notebook ran, network cut, in Kaggle's new and the legacy layout."
-    )
+    assert body[1].startswith("The notebook ran, network cut, in Kaggle's new and legacy layouts.")
     assert "1000 phantoms of at most 320×256 take" in body[1]
     for heading in (
         "Stages of the rehearsed run",
