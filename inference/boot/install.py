@@ -80,10 +80,12 @@ def _unpack_archive(part: Restored, wheels: Path) -> dict[str, str]:
     for member in part.file.members:
         shutil.move(unpacked / member.name, wheels / member.name)
     # Of an archive that was packed again, so may have been the wheels: they are verified by now.
-    return {
-        member.sha256: hashlib.sha256((wheels / member.name).read_bytes()).hexdigest()
-        for member in part.file.members
-    }
+    return {member.sha256: _digest(wheels / member.name) for member in part.file.members}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pin(line: str, hashes: dict[str, str]) -> str:
