@@ -107,7 +107,7 @@ def test_another_decoder_is_caught(bundle: Bundle, models: list[Model]) -> None:
     pixels[40, 20] ^= 1
     prepared = {"model.onnx": fingerprint(pixels)}
     other = changed(bundle, lambda cases: cases["dicoms"][1].update(prepared=prepared))
-    with pytest.raises(BundleError, match=r"golden-jpeg-lossless\.dcm.*decoded by imagecodecs"):
+    with pytest.raises(BundleError, match=r"golden-jpeg-lossless\.dcm.*decoded by "):
         replay(other, models)
 
 

@@ -77,7 +77,9 @@ def test_shows_what_was_given_and_nothing_else(backend: str, tmp_path: Path) -> 
     assert seen["interfaces"] == ["lo"]
     assert not seen["laptop"]
     assert seen["processes"] <= 3
-    assert not {"home", "tmp", "mnt", "srv", "var"} & set(seen["root"])
+    # Python's own folders may lie below one of them.
+    above = {Path(target).parts[1] for target in given.read_only}
+    assert not ({"home", "tmp", "mnt", "srv", "var"} - above) & set(seen["root"])
     assert (tmp_path / "out" / "new").exists()
     assert list((tmp_path / "input").iterdir()) == []
 
