@@ -48,8 +48,13 @@ def _sum_weights(
     assert colour.const_value is not None
     weights = colour.const_value.numpy()
     summed = weights.sum(axis=1, keepdims=True, dtype=np.float64).astype(weights.dtype)
-    grey = onnx_ir.Value(name=f"{colour.name}_grey", const_value=onnx_ir.tensor(summed))
-    grey.shape = onnx_ir.Shape(summed.shape)
+    tensor = onnx_ir.tensor(summed)
+    grey = onnx_ir.Value(
+        name=f"{colour.name}_grey",
+        const_value=tensor,
+        shape=onnx_ir.Shape(summed.shape),
+        type=onnx_ir.TensorType(tensor.dtype),
+    )
     graph.register_initializer(grey)
     convolution.replace_input_with(0, channel)
     convolution.replace_input_with(1, grey)

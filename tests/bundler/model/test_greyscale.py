@@ -56,6 +56,8 @@ def test_equal_channels_are_convolved_once(arch: str, kwargs: dict[str, Any]) ->
     network = folds(arch, [0.4], **kwargs)
     model = graph.export(network, SIZE, 0, arch)
     assert first_channels(model) == [1, 1]  # a convolution for each fold
+    # Without a type, writing the file complains.
+    assert all(value.type for value in model.graph.initializers.values())
     check_answers(network, model)
 
 
