@@ -99,11 +99,11 @@ def test_cuda_demanded_where_there_is_none(house: House) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_warns_of_an_unused_gpu(plant: Plant) -> None:
-    text = runner()["inference/predict.py"].replace(
+    text = runner()["inference/pixels/gpu.py"].replace(
         'return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))', "return 2"
     )
     assert "return 2" in text
-    said = failed(plant({"inference/predict.py": text}).rehearse())
+    said = failed(plant({"inference/pixels/gpu.py": text}).rehearse())
     assert "this machine has a GPU, but model.onnx runs on the CPU" in said["warning of the run"]
 
 
