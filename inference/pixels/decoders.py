@@ -201,13 +201,15 @@ class Proven:
         return self.decode(data) if self.works else self._prove(data, layout)
 
     def _prove(self, data: Bytes, layout: Layout) -> np.ndarray:
-        expected = self.judge(data, layout)
+        pixels = None
         try:
-            self.works = np.array_equal(self.decode(data), expected)
+            pixels = self.decode(data)
         except DeclinedError:
-            raise  # of this stream, not of this machine
+            raise  # it says something of this stream, not of this machine
         except Exception:  # noqa: BLE001 - compilers and drivers have many ways to fail
-            self.works = False
+            pass
+        expected = self.judge(data, layout)
+        self.works = pixels is not None and np.array_equal(pixels, expected)
         return expected
 
 

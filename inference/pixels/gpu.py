@@ -25,14 +25,17 @@ def count_gpus() -> int:
 
 
 def decode(data: memoryview | bytes) -> np.ndarray:
-    """Return [H, W] as the stream holds it; DeclinedError where the GPU is not for it."""
+    """Return [H, W] as the stream holds it; DeclinedError where the GPU is not for it.
+
+    RuntimeError where no decoder can be had on this machine at all.
+    """
     header = jpeg2000.read_main_header(data[:MAX_STREAM_HEADER_BYTES])
     if header is None or header.transformation != REVERSIBLE_5_3:
         raise DeclinedError("not reversible")
     from nvidia import nvimgcodec
 
+    decoder, parameters = _open()
     try:
-        decoder, parameters = _open()
         image = decoder.decode(nvimgcodec.CodeStream(bytes(data)), params=parameters)
         pixels = None if image is None else np.array(image.cpu())
     except RuntimeError as error:  # CUDA's, of whatever kind: out of memory, most often

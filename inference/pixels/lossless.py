@@ -41,10 +41,10 @@ def decode(data: memoryview | bytes) -> np.ndarray:
     The first call compiles the loop, which takes about two seconds.
     """
     scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
+    if not 0 < scan.rows * scan.columns <= 8 * len(data):
+        raise DeclinedError("no pixels, or fewer bits than pixels")
     singles = _look_up_singles(scan)
     values = np.empty((scan.rows, scan.columns), np.uint16)
-    if values.size > 8 * len(data):
-        raise DeclinedError("fewer bits than pixels")
     stream = np.frombuffer(data, np.uint8)
     pairs = _look_up_pairs(singles)
     end = _compiled()(stream, scan.start, singles, pairs, 1 << (scan.precision - 1), values)

@@ -18,9 +18,12 @@ def encode(reversible: bool) -> bytes:
     )
 
 
-def test_without_a_gpu_the_row_is_out() -> None:
-    for row in decoders.find_decoders(dicoms.JPEG_2000_LOSSLESS):
-        assert not row.gpu or gpu.count_gpus()
+@pytest.mark.parametrize("count", [0, 2])
+def test_without_a_gpu_the_row_is_out(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(decoders, "_is_available", lambda modules, codec: True)
+    monkeypatch.setattr(decoders, "count_gpus", lambda: count)
+    rows = decoders.find_decoders(dicoms.JPEG_2000_LOSSLESS)
+    assert (ON_A_GPU in rows) == bool(count)
 
 
 @pytest.mark.parametrize("stream", [encode(reversible=False), b"", b"\xff\x4f\xff\x51"])

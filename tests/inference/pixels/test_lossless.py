@@ -141,6 +141,16 @@ def test_a_compiler_that_fails_costs_no_pixel(fault: str) -> None:
         decode(stream, LAYOUT)
 
 
+def test_a_stream_that_is_declined_is_judged_by_the_next_row_alone() -> None:
+    stream = encode(texture("noise", (24, 17), 12, 0), 12, predictor=4)
+    judged = []
+    decode = Proven(lossless.decode, lambda data, layout: judged.append(data), worth_after=0)
+    with pytest.raises(DeclinedError):
+        decode(stream, LAYOUT)
+    assert not judged
+    assert decode.works is None
+
+
 def test_a_long_run_of_files_changes_over_and_gives_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
