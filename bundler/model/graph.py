@@ -13,7 +13,7 @@ import onnx_ir
 import torch
 
 from bundler.errors import InputError
-from bundler.model import greyscale
+from bundler.model import attention, greyscale
 from bundler.model.network import Folds
 from inference.boot.bundle import canonical
 
@@ -39,6 +39,7 @@ def export(
                 tuple(inputs),
                 dynamo=True,
                 opset_version=OPSET,
+                custom_translation_table=attention.TRANSLATIONS,
                 input_names=["image", "metadata"][: len(inputs)],
                 output_names=list(OUTPUTS),
                 dynamic_shapes=tuple({0: batch} for _ in inputs),
