@@ -54,16 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def export(arch: str, preset: str, folder: Path) -> Path:
-    """Export a timm model with random weights by `rsna-bundle model`; return the ONNX file."""
+def export(arch: str, preset: str, folder: Path, folds: int = 1) -> Path:
+    """Export folds with random weights by `rsna-bundle model`; return the ONNX file."""
     import torch
 
     from train.timm_import import timm
 
-    network = timm.create_model(arch, pretrained=False, in_chans=1, num_classes=1)
-    torch.save(network.state_dict(), folder / "random.pt")
+    weights = [folder / f"random{fold}.pt" for fold in range(folds)]
+    for path in weights:
+        network = timm.create_model(arch, pretrained=False, in_chans=1, num_classes=1)
+        torch.save(network.state_dict(), path)
     said = {
-        "ckpt": folder / "random.pt",
         "arch": arch,
         "preset": preset,
         "mean": 0.5,
@@ -76,6 +77,7 @@ def export(arch: str, preset: str, folder: Path) -> Path:
         "out": folder / "model",
     }
     words = [word for key, value in said.items() for word in (f"--{key}", str(value))]
+    words += [word for path in weights for word in ("--ckpt", str(path))]
     command = [sys.executable, "-m", "bundler.cli", "model", "--quiet", *words]
     subprocess.run(command, check=True)
     return next((folder / "model").glob("*.onnx"))

@@ -76,7 +76,9 @@ def run(options: Options) -> None:
     with workers.Workers(options.workers or workers.default_count()) as decoding:
         replicas = predict.load(chosen["model"], options.device)
         models = replicas[0]
+        opened = time.monotonic()
         golden.replay(chosen["model"], models)
+        replayed = time.monotonic() - opened
         print(report.banner(chosen, replicas, images), flush=True)
         outcome = pipeline.run(
             images,
@@ -87,7 +89,7 @@ def run(options: Options) -> None:
             deadline=deadline,
             progress=report.Progress(deadline),
         )
-    outcome.seconds["install"] = installed
+    outcome.seconds |= {"install": installed, "replay": replayed}
     report.check_failures(outcome, options.most_failures)
     report.check_deadline(outcome, deadline)
     breasts = submission.aggregate(

@@ -60,7 +60,7 @@ def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say
     ensembles = group(chosen, options)
     decided = decision.decide(options, chosen, say)
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-model-") as scratch:
-        folder, cases = Path(scratch), golden.Cases()
+        folder, cases = Path(scratch), golden.Cases(models=len(ensembles))
         models, files = [], []
         for ensemble in ensembles:
             entry, written = export(ensemble, options, decided, cases, folder)
@@ -132,7 +132,7 @@ def export(
     network = assemble(ensemble, half=False)
     width = architecture.metadata_width(how.metadata_columns)
     operations = golden.count_operations(network, how.size, width)
-    phantoms = golden.draw(how.preprocess, golden.affordable(operations))
+    phantoms = golden.draw(how.preprocess, cases.affordable(operations))
     real = parity.load_real(options.images, how.preprocess)
     said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
     said["operations"], said["golden_images"] = operations, len(phantoms)

@@ -24,7 +24,7 @@ from train import phantom
 
 SIZE = (640, 512)  # of the phantoms: small, and of several resolutions in JPEG 2000
 MOST_IMAGES = 16
-# What a replay may cost in floating-point operations: 2 to 3 s on a notebook's four CPU cores.
+# What a replay may cost in floating-point operations: 1 to 2 s on two CPU cores.
 BUDGET = 100 * 10**9
 EXACT, LOOSE = 1e-4, 5e-3  # in probability: float32 on the CPU, and anything else
 # (file, transfer syntax, photometric interpretation): what the competition's images are.
@@ -36,11 +36,19 @@ DICOMS = (
 
 @dataclass(kw_only=True)
 class Cases:
-    """What is collected while the files of a bundle are made: the manifest's part, and files."""
+    """What is collected while the `models` of a bundle are made: the manifest's part, and files."""
 
+    models: int
     dicoms: list[dict[str, Any]] = field(default_factory=list)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+
+    def affordable(self, operations: int) -> int:
+        """Return how many images of so many operations a model's replay may have, 1 to 16.
+
+        All models share the budget, in operations, not seconds: equal input gives equal bundles.
+        """
+        return min(max(BUDGET // (self.models * max(operations, 1)), 1), MOST_IMAGES)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what bundle.json holds as `golden`."""
@@ -84,14 +92,6 @@ def write_predictions(
             "tolerance": {"cpu": EXACT if precision == "fp32" else LOOSE, "other": LOOSE},
         }
     )
-
-
-def affordable(operations: int) -> int:
-    """Return how many images of so many operations a replay can predict in time, 1 to 16.
-
-    Operations, not seconds, so that equal input gives equal bundles.
-    """
-    return min(max(BUDGET // max(operations, 1), 1), MOST_IMAGES)
 
 
 def count_operations(network: Folds, size: Sequence[int], width: int) -> int:

@@ -133,7 +133,16 @@ def test_large_networks_get_fewer_images() -> None:
 
     folds = Folds([net()], normalize=NORMALIZE, channels=1)
     sizes = ((96, 64), (1024, 512), (4096, 2048))
-    counts = [golden.affordable(golden.count_operations(folds, size, 0)) for size in sizes]
+    cases = golden.Cases(models=1)
+    counts = [cases.affordable(golden.count_operations(folds, size, 0)) for size in sizes]
     assert counts[0] == golden.MOST_IMAGES
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] >= 1
+
+
+def test_models_share_the_time_of_the_replay() -> None:
+    assert [golden.Cases(models=n).affordable(golden.BUDGET // 10) for n in (1, 5, 50)] == [
+        10,
+        2,
+        1,
+    ]

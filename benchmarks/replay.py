@@ -1,0 +1,77 @@
+"""`python -m benchmarks replay [ARCH …]`: the golden cases at the start of a submission.
+
+A bundle of merged folds with random weights is exported by `rsna-bundle model`, opened as the
+runner opens it on the CPU, and its golden cases are replayed once, cold, in a process of its own.
+Beside it what one image costs: a submission that can end in time takes at most a second for it.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.predict import export
+from inference.pixels.preprocess import PRESETS
+
+ARCHITECTURES = ("efficientnet_b0", "tf_efficientnetv2_s", "seresnext50_32x4d", "convnext_small")
+LIMIT = 5.0  # seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print the figures; 1 where a replay takes too long."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks replay", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("architectures", nargs="*", default=ARCHITECTURES, metavar="ARCH")
+    parser.add_argument("--preset", choices=list(PRESETS), default="baseline-512")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args(arguments)
+    rows = []
+    for arch in options.architectures:
+        with tempfile.TemporaryDirectory() as folder:
+            model = alone(export, arch, options.preset, Path(folder), options.folds)
+            rows.append({"arch": arch, **alone(replay, model.parent)})
+        if not options.as_json:
+            print(text(rows[-1]), flush=True)
+    if options.as_json:
+        print(json.dumps(rows, indent=2))
+    return int(any(row["seconds"] > LIMIT for row in rows))
+
+
+def alone(run: Any, *arguments: Any) -> Any:
+    """Return what a function returns in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(run, arguments)
+
+
+def replay(folder: Path) -> dict[str, Any]:
+    """Return the seconds of a bundle's replay, and of one image by all its models after it."""
+    from inference import golden, predict
+    from inference.boot import bundle
+
+    opened = bundle.read(folder)
+    (models,) = predict.load(opened, "cpu")
+    start = time.perf_counter()
+    golden.replay(opened, models)
+    replayed = time.perf_counter()
+    for model in models:
+        model.predict(np.zeros((1, *model.preprocess.size), dtype=np.uint8))
+    return {
+        "seconds": replayed - start,
+        "images": sum(entry["golden_images"] for entry in opened.details["models"]),
+        "seconds_per_image": time.perf_counter() - replayed,
+    }
+
+
+def text(row: dict[str, Any]) -> str:
+    """Return an architecture's figures as a line."""
+    return (
+        f"{row['arch']:24} replay {row['seconds']:.1f} s (two DICOM files and {row['images']} "
+        f"prepared; at most {LIMIT:g} s); one image {row['seconds_per_image']:.2f} s"
+    )
