@@ -63,7 +63,7 @@ def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say
         folder, cases = Path(scratch), golden.Cases(models=len(ensembles))
         models, files = [], []
         for ensemble in ensembles:
-            entry, written = export(ensemble, options, decided, cases, folder)
+            entry, written = export(ensemble, options, decided, cases, folder, say)
             say(card.render(entry))
             models.append(entry)
             files += written
@@ -125,7 +125,12 @@ def _apart(one: Any, other: Any) -> tuple[str, str]:
 
 
 def export(
-    ensemble: Ensemble, options: ModelOptions, decided: Decision, cases: golden.Cases, folder: Path
+    ensemble: Ensemble,
+    options: ModelOptions,
+    decided: Decision,
+    cases: golden.Cases,
+    folder: Path,
+    say: Say,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write one ONNX file, verified; return its entry in the manifest and its files."""
     how, path = ensemble.recipe, folder / ensemble.file
@@ -136,16 +141,20 @@ def export(
     real = parity.load_real(options.images, how.preprocess)
     said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
     said["operations"], said["golden_images"] = operations, len(phantoms)
+    say(f"{path.name}: exporting {len(ensemble.folds)} × {how.arch}…")
     exported = assemble(ensemble, half=True) if options.precision == "fp16" else network
     model = graph.export(exported, how.size, width, how.arch)
     if options.precision == "int8":
         model = graph.quantize(model, folder)
     graph.strip(model)
     graph.write(model, path, said)
-    images = np.concatenate([parity.random_images(how.size), phantoms, real])
-    said["parity"] = verify(network, path, images, width, options.precision, real=len(real))
+    images = np.concatenate([phantoms, parity.random_images(how.size), real])
+    told = parity.random_metadata(width, len(images))
+    say(f"{path.name}: comparing ONNX Runtime with torch on {len(images)} images…")
+    compared, found = verify(network, path, images, told, options.precision, real=len(real))
+    said["parity"] = compared.as_dict()
     written = graph.write(model, path, said)
-    golden.write_predictions(cases, path, phantoms, width, options.precision)
+    golden.write_predictions(cases, path, phantoms, told, found, options.precision)
     return {"file": path.name, **said}, written
 
 
@@ -162,15 +171,20 @@ def assemble(ensemble: Ensemble, half: bool) -> Folds:
 
 
 def verify(
-    network: Folds, path: Path, images: parity.Array, width: int, precision: str, real: int
-) -> dict[str, Any]:
-    """Compare torch and ONNX Runtime on uint8 [N, H, W] images; refuse a difference."""
-    told = parity.random_metadata(width, len(images))
-    found = parity.compare(
-        parity.answer_torch(network, images, told),
-        parity.answer_onnx(path, images, told),
-        real=real,
-        tolerance=parity.TOLERANCE[precision],
-    )
-    parity.check(found, precision)
-    return found.as_dict()
+    network: Folds,
+    path: Path,
+    images: parity.Array,
+    told: parity.Array | None,
+    precision: str,
+    real: int,
+) -> tuple[parity.Parity, parity.Array]:
+    """Compare torch and ONNX Runtime on uint8 [N, H, W] images; refuse a difference.
+
+    Return how they differ, and ONNX Runtime's probabilities [N].
+    """
+    expected = parity.answer_torch(network, images, told)
+    found = parity.answer_onnx(path, images, told)
+    tolerance = parity.TOLERANCE[precision]
+    compared = parity.compare(expected, found, real=real, tolerance=tolerance)
+    parity.check(compared, precision)
+    return compared, found[0]

@@ -3,6 +3,7 @@
 They are drawn, not photographed: no patient's image leaves the laptop in a bundle.
 """
 
+import copy
 import functools
 import io
 import tempfile
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundler.model import parity
 from bundler.model.network import Folds
 from bundler.model.recipe import Recipe
 from inference.golden import fingerprint
@@ -75,20 +75,26 @@ def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> N
 
 
 def write_predictions(
-    cases: Cases, path: Path, images: npt.NDArray[np.uint8], width: int, precision: str
+    cases: Cases,
+    path: Path,
+    images: npt.NDArray[np.uint8],
+    told: npt.NDArray[np.float32] | None,
+    probabilities: npt.NDArray[np.float32],
+    precision: str,
 ) -> None:
-    """Write prepared images and note what the ONNX file at `path` says of them on the CPU."""
+    """Write prepared images and note what the ONNX file at `path` said of them on the CPU.
+
+    uint8 [N, H, W] images; of the first N of the metadata [M, K] and of the probabilities [M].
+    """
     place = path.with_name(f"golden-{path.stem}.npy")
     np.save(place, images, allow_pickle=False)
-    told = parity.random_metadata(width, len(images))
-    probabilities, _ = parity.answer_onnx(path, images, told)
     cases.files.append(place)
     cases.predictions.append(
         {
             "model": path.name,
             "images": place.name,
-            "metadata": None if told is None else [[float(v) for v in row] for row in told],
-            "probabilities": [round(float(value), 7) for value in probabilities],
+            "metadata": None if told is None else told[: len(images)].astype(float).tolist(),
+            "probabilities": [round(float(value), 7) for value in probabilities[: len(images)]],
             "tolerance": {"cpu": EXACT if precision == "fp32" else LOOSE, "other": LOOSE},
         }
     )
@@ -99,11 +105,15 @@ def count_operations(network: Folds, size: Sequence[int], width: int) -> int:
 
     The products of convolutions and matrices are counted, a multiplication and a sum as two.
     """
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    image = np.zeros((1, *size), dtype=np.uint8)
-    with FlopCounterMode(display=False) as counter:
-        parity.answer_torch(network, image, parity.random_metadata(width, 1))
+    shapes = copy.deepcopy(network).to("meta")  # which computes nothing
+    inputs = [torch.empty((1, 1, *size), dtype=torch.uint8, device="meta")]
+    if width:
+        inputs.append(torch.empty((1, width), device="meta"))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        shapes(*inputs)
     return int(counter.get_total_flops())
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from inference.pixels.preprocess import PreprocessConfig
 Array = npt.NDArray[Any]
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "int8": 5e-3}  # of a probability
 RANDOM_IMAGES = 4
-BATCH = 4
+MOST_AT_ONCE = 4  # batches: each takes memory of its own
 REAL_IMAGES = 8
 SEARCHED = 2000  # files of a folder that are looked at
 
@@ -73,42 +75,54 @@ def load_real(folder: Path | None, preprocess: Mapping[str, Any]) -> npt.NDArray
 
 
 def answer_torch(network: Folds, images: Array, metadata: Array | None) -> tuple[Array, Array]:
-    """Return a network's probabilities [N] and logits [N, F], a few images at a time."""
-    probabilities, logits = [], []
-    with torch.inference_mode(), _one_thread():
-        for start in range(0, len(images), BATCH):
-            inputs = [torch.from_numpy(images[start : start + BATCH, None])]
-            if metadata is not None:
-                inputs.append(torch.from_numpy(metadata[start : start + BATCH]))
-            probability, _, logit = network.eval()(*inputs)
-            probabilities.append(probability.numpy())
-            logits.append(logit.numpy())
-    return np.concatenate(probabilities), np.concatenate(logits)
+    """Return a network's probabilities [N] and logits [N, F], one image at a time."""
+    network.eval()
 
+    def answer(part: slice) -> tuple[Array, Array]:
+        torch.set_num_threads(1)  # of this thread's own sums
+        inputs = [torch.from_numpy(images[part, None])]
+        if metadata is not None:
+            inputs.append(torch.from_numpy(metadata[part]))
+        with torch.inference_mode():
+            probability, _, logit = network(*inputs)
+        return probability.numpy(), logit.numpy()
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute in one thread: sums of several differ in their last digits."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        yield
+        return _answer_parts(answer, len(images), 1)
     finally:
         torch.set_num_threads(before)
 
 
 def answer_onnx(path: Path, images: Array, metadata: Array | None) -> tuple[Array, Array]:
-    """Return an ONNX file's probabilities [N] and logits [N, F] on the CPU, in other batches."""
-    one_thread = predict.settings(threads=1)  # as torch above: equal input gives an equal bundle
+    """Return an ONNX file's probabilities [N] and logits [N, F] on the CPU, two images at a time.
+
+    What torch computes one by one is so compared with a batch.
+    """
+    one_thread = predict.settings(threads=1)
     session = onnxruntime.InferenceSession(path, one_thread, providers=[predict.CPU])
-    probabilities, logits = [], []
-    for start in range(0, len(images), BATCH - 1):
-        inputs = {"image": images[start : start + BATCH - 1, None]}
+
+    def answer(part: slice) -> tuple[Array, Array]:
+        inputs = {"image": images[part, None]}
         if metadata is not None:
-            inputs["metadata"] = metadata[start : start + BATCH - 1]
+            inputs["metadata"] = metadata[part]
         probability, logit = session.run(["probability", "logits"], inputs)
-        probabilities.append(probability)
-        logits.append(logit)
+        return probability, logit
+
+    return _answer_parts(answer, len(images), 2)
+
+
+def _answer_parts(
+    answer: Callable[[slice], tuple[Array, Array]], count: int, batch: int
+) -> tuple[Array, Array]:
+    """Return what `answer` says of `count` images, several batches at once, a thread each.
+
+    More threads for one image would add its sums up in another order, and the same checkpoint
+    would become another bundle on a machine with other cores.
+    """
+    parts = [slice(start, start + batch) for start in range(0, count, batch)]
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_ONCE)) as pool:
+        probabilities, logits = zip(*pool.map(answer, parts), strict=True)
     return np.concatenate(probabilities), np.concatenate(logits)
 
 
