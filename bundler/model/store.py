@@ -1,5 +1,6 @@
 """Checkpoints in an MLflow store: those of one run, or of the run that was best."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,13 +71,14 @@ def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
 
 
 def _score(run: Any, metric: str) -> float | None:
-    """Return a run's metric, the mean of its folds where they have one each."""
+    """Return a run's metric, the mean of its folds where they have one each; none if it is NaN."""
     metrics = dict(run.data.metrics)
-    whole = naming.find_metric(metrics, metric)
-    if whole is not None:
-        return whole
-    folds = [value for name, value in metrics.items() if _bare(name) == metric]
-    return sum(folds) / len(folds) if folds else None
+    score = naming.find_metric(metrics, metric)
+    if score is None:
+        each = (naming.find_metric({_bare(name): metrics[name]}, metric) for name in metrics)
+        folds = [value for value in each if value is not None]
+        score = sum(folds) / len(folds) if folds else None
+    return None if score is None or math.isnan(score) else score
 
 
 def _bare(name: str) -> str:

@@ -1,5 +1,6 @@
 """Checkpoints out of a real MLflow store, as the training tracks them."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ from train.tracking import Tracker
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store of two runs: the better one has two folds."""
+    """A store of three runs: the best one has two folds, the last one diverged."""
     runs = tmp_path_factory.mktemp("runs")
     uri = tracking.default_uri(runs)
-    for name, scores in (("good", [0.5, 0.4]), ("bad", [0.2])):
+    for name, scores in (("good", [0.5, 0.4]), ("bad", [0.2]), ("lost", [math.nan])):
         (runs / name).mkdir()
         tracker = Tracker(runs / name, uri, "rsna-breast", name)
         for fold, score in enumerate(scores):
@@ -47,6 +48,7 @@ BAD = ["fold0_epoch03_vpfbeta0.200.pt"]
 def test_the_best_run_by_a_metric(uri: str) -> None:
     assert chosen(ModelOptions(checkpoints=(), store=uri, best="pfbeta")) == GOOD
     assert chosen(ModelOptions(checkpoints=(), store=uri, best="loss")) == GOOD  # the lowest
+    assert chosen(ModelOptions(checkpoints=(), store=uri, best="vpfbeta")) == GOOD  # as in names
 
 
 def test_a_run_by_its_id(uri: str) -> None:
@@ -55,7 +57,7 @@ def test_a_run_by_its_id(uri: str) -> None:
 
 
 def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"knows no run nobody \(of 2\)"):
+    with pytest.raises(InputError, match=r"knows no run nobody \(of 3\)"):
         chosen(ModelOptions(checkpoints=(), store=uri, run="nobody"))
     with pytest.raises(UsageError, match=r"records auc; they record loss, pfbeta"):
         chosen(ModelOptions(checkpoints=(), store=uri, best="auc"))
