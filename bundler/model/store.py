@@ -1,5 +1,6 @@
 """Checkpoints in an MLflow store: those of one run, or of the run that was best."""
 
+import csv
 import math
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from bundler.model import naming
 from bundler.model.checkpoint import SUFFIXES
 from bundler.model.options import ModelOptions
 
+OOF = "oof.csv"  # of all folds, where the training tracked it
 _MOST_RUNS = 1000
 _MOST_DEEP = 3  # folders of artifacts below a run that are looked through
 
@@ -101,12 +103,30 @@ def _download(client: Any, run: Any, folder: Path) -> None:
         copy = Path(client.download_artifacts(run.info.run_id, path, str(folder)))
         if copy.parent != folder:
             copy.rename(folder / copy.name)
+    if any(entry.path == OOF for entry in client.list_artifacts(run.info.run_id)):
+        _split(Path(client.download_artifacts(run.info.run_id, OOF, str(folder))))
     if not found:
         raise InputError(
             f"The run {run.info.run_id} holds no checkpoint (artifacts are looked for in "
             f"{run.info.artifact_uri}). A database that was copied loses its artifacts: name the "
             "checkpoints with --ckpt."
         )
+
+
+def _split(oof: Path) -> None:
+    """Put a run's out-of-fold rows beside its checkpoints, a file a fold, as training did."""
+    header, *rows = oof.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    names = next(csv.reader([header]), [])
+    if "fold" not in names:
+        return
+    folds: dict[str, list[str]] = {}
+    for row, line in zip(csv.reader(rows), rows, strict=False):
+        if len(row) == len(names):
+            folds.setdefault(row[names.index("fold")], [header]).append(line)
+    for fold, lines in folds.items():
+        if fold.isdigit():
+            text = "".join(lines)
+            oof.with_name(f"fold{fold}.oof.csv").write_text(text, encoding="utf-8", newline="")
 
 
 def _store_errors() -> tuple[type[Exception], ...]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import InputError, NetworkError, UsageError
-from bundler.model import selection, store
+from bundler.model import selection, store, thresholds
 from bundler.model.options import ModelOptions
 from tests.bundler.model.checkpoints import save
+from tests.bundler.model.test_thresholds import drawn, write
 from train import tracking
 from train.tracking import Tracker
 
@@ -26,10 +27,22 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
             path = runs / name / f"fold{fold}_epoch03_vpfbeta{score:.3f}.pt"
             save(path, fold=fold, epoch=3, run_id=tracker.run_id, metrics={"pfbeta": score})
             tracker.artifact(path, "checkpoints")
+        tracker.artifact(write_folds(runs / name / "oof.csv", len(scores)))
         tracker.end()
         assert tracker.send()
         (runs / f"{name}.id").write_text(tracker.run_id)
     return uri
+
+
+def write_folds(path: Path, folds: int) -> Path:
+    """Write out-of-fold rows of several folds into one file."""
+    header, *rows = write(path, drawn(breasts=40)).read_text().splitlines()
+    turned = (row.split(",") for row in rows)
+    lines = (
+        ",".join([*row[:6], str(int(row[1]) % folds), *row[7:]]) for row in turned
+    )  # by patient
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
 
 
 def run_id(uri: str, name: str) -> str:
@@ -54,6 +67,16 @@ def test_the_best_run_by_a_metric(uri: str) -> None:
 def test_a_run_by_its_id(uri: str) -> None:
     options = ModelOptions(checkpoints=(), store=uri, run=run_id(uri, "bad"))
     assert chosen(options) == BAD
+
+
+def test_the_threshold_can_be_found_on_the_runs_own_rows(uri: str) -> None:
+    """They lie beside the checkpoints as the training left them: a file for each fold."""
+    with store.fetched(ModelOptions(checkpoints=(), store=uri, best="pfbeta")) as options:
+        (folder,) = options.checkpoints
+        parts = [thresholds.read([folder / f"fold{fold}.oof.csv"]) for fold in (0, 1)]
+        whole = thresholds.read([folder / "oof.csv"])
+    assert not set(parts[0].patients) & set(parts[1].patients)
+    assert sum(len(part.labels) for part in parts) == len(whole.labels)
 
 
 def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
