@@ -17,6 +17,7 @@ from bundler.model.options import ModelOptions
 
 OOF = "oof.csv"  # of all folds, where the training tracked it
 _MOST_RUNS = 1000
+_SHOWN = 3  # runs that a message lists
 _MOST_DEEP = 3  # folders of artifacts below a run that are looked through
 
 
@@ -60,7 +61,11 @@ def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
         for run in runs:
             if options.run in (run.info.run_id, run.data.tags.get(tracking.TAG)):
                 return run, client
-        raise InputError(f"{options.store} knows no run {options.run} (of {len(runs)}).")
+        newest = ", ".join(f"{run.info.run_id} ({run.info.run_name})" for run in runs[:_SHOWN])
+        raise InputError(
+            f"{options.store} knows no run {options.run} (of {len(runs)}). A run is named by its "
+            f"id; the newest are {newest or 'none'}."
+        )
     scored = [(score, run) for run in runs if (score := _score(run, str(options.best))) is not None]
     if not scored:
         names = sorted({_bare(name) for run in runs for name in run.data.metrics})
