@@ -50,10 +50,10 @@ def select(options: ModelOptions) -> Selection:
         if path.is_dir():
             some, unread = _read_folder(path)
             notes += unread
-            some = [one for one in some if not options.folds or one.fold in options.folds]
+            some = _of_folds(some, options)
             picked = best_per_fold(some, options.by)
         else:
-            picked, some = [checkpoint.read(path)], _read_beside(path)
+            picked, some = _of_folds([checkpoint.read(path)], options), _read_beside(path)
         found += picked if path.is_file() else some
         chosen += picked
         for one in picked:
@@ -104,6 +104,10 @@ def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None
             f"{chosen.path.name} (epoch {chosen.epoch})."
         )
     return notes
+
+
+def _of_folds(some: Sequence[Checkpoint], options: ModelOptions) -> list[Checkpoint]:
+    return [one for one in some if not options.folds or one.fold in options.folds]
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

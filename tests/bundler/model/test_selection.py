@@ -98,6 +98,8 @@ def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:
         select(tmp_path)
     with pytest.raises(InputError, match="No checkpoint of fold 7 lies in"):
         select(folder, folds=(7,))
+    with pytest.raises(InputError, match="No checkpoint of fold 1 lies in"):
+        select(folder / NAMES[0], folds=(1,))  # a file is asked, too: this one is of fold 0
 
 
 def test_losses_are_chosen_low(folder: Path, tmp_path: Path) -> None:
