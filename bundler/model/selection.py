@@ -62,6 +62,7 @@ def select(options: ModelOptions) -> Selection:
         which = f" of fold {', '.join(map(str, options.folds))}" if options.folds else ""
         listed = ", ".join(str(path) for path in options.checkpoints)
         raise InputError("\n".join([f"No checkpoint{which} lies in {listed}.", *notes]))
+    notes += _note_runs(chosen)
     whole = [checkpoint.read(one.path) for one in chosen]
     return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by)
 
@@ -108,6 +109,18 @@ def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None
 
 def _of_folds(some: Sequence[Checkpoint], options: ModelOptions) -> list[Checkpoint]:
     return [one for one in some if not options.folds or one.fold in options.folds]
+
+
+def _note_runs(chosen: Sequence[Checkpoint]) -> list[str]:
+    """Say that the chosen are of several runs: the best of each fold may lie in any of them."""
+    runs = dict.fromkeys(one.run_id for one in chosen if one.run_id)
+    if len(runs) < 2:
+        return []
+    listed = ", ".join(run[:12] for run in runs)
+    return [
+        f"note: what was chosen is of {len(runs)} runs ({listed}), whose folds may hold out other "
+        "patients. Name the files of one run with --ckpt, or the run with --run, to have it alone."
+    ]
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -102,6 +102,14 @@ def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:
         select(folder / NAMES[0], folds=(1,))  # a file is asked, too: this one is of fold 0
 
 
+def test_several_runs_in_one_choice_are_said(tmp_path: Path) -> None:
+    for fold, run_id in enumerate(("one", "two")):
+        save(tmp_path / f"{run_id}.pt", run_id=run_id, fold=fold)
+    (note,) = select(tmp_path).notes
+    assert "is of 2 runs (one, two), whose folds may hold out other patients" in note
+    assert select(tmp_path, folds=(1,)).notes == []
+
+
 def test_losses_are_chosen_low(folder: Path, tmp_path: Path) -> None:
     for name in ("epoch=1-val_loss=0.5.ckpt", "epoch=2-val_loss=0.3.ckpt"):
         shutil.copy(folder / NAMES[0], tmp_path / name)
