@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
@@ -39,6 +40,20 @@ class Selection:
             mark = "→" if one.path in marked else ""
             rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
         return "\n".join([*align(rows), *self.notes])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--dry-run --json` prints."""
+        return {
+            "chosen": [
+                {
+                    "file": str(one.path),
+                    **{name: getattr(one, name) for name in ("fold", "epoch", "run_id")},
+                    "metrics": dict(one.metrics),
+                }
+                for one in self.chosen
+            ],
+            "notes": list(self.notes),
+        }
 
 
 def select(options: ModelOptions) -> Selection:
