@@ -62,15 +62,17 @@ def write(
 ) -> Built:
     """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
 
-    The files are copied. A bundle of the same id that lies there already is left alone. `known`
-    holds the content (`sha256`, `members`) of files that need not be read to be described: who
-    gives it answers for it, and the system copies such a file without its being hashed again.
+    The files are copied. A bundle of the same id that lies there already is left alone, and a
+    folder that is no bundle is refused. `known` holds the content (`sha256`, `members`) of files
+    that need not be read to be described: who gives it answers for it, and the system copies
+    such a file without its being hashed again.
     """
     if len(files) >= MOST_FILES:
         raise BundlerError(
             f"A {kind} bundle of {len(files)} files is more than Kaggle takes ({MOST_FILES} at "
             "the top level, the manifest among them)."
         )
+    check_place(place)
     known = known or {}
     entries = [describe(name, path, known.get(name)) for name, path in sorted(files.items())]
     manifest: dict[str, Any] = {"format": FORMAT, "kind": kind, "files": entries, **details}
@@ -95,6 +97,19 @@ def write(
             "before is untouched."
         ) from error
     return Built(bundle=reader.read(place), bytes=size, changed=True)
+
+
+def check_place(place: Path) -> None:
+    """Refuse a folder with files in it that is no bundle: a bundle would take their place."""
+    try:
+        foreign = place.is_dir() and any(place.iterdir()) and not (place / MANIFEST).is_file()
+    except OSError as error:
+        raise BundlerError(f"The folder {place} cannot be read: {error.strerror}.") from error
+    if foreign:
+        raise BundlerError(
+            f"{place} holds files and is no bundle; a bundle would take the place of all of them. "
+            "Name another folder with --out, or empty this one yourself."
+        )
 
 
 def is_whole(place: Path, bundle_id: str) -> bool:

@@ -99,14 +99,22 @@ def model(
     """Export checkpoints as one verified ONNX with their history inside, and bundle it."""
     if context.invoked_subcommand:
         return
-    from bundler.model import export
+    from bundler import bundle
+    from bundler.model import export, selection, store
     from bundler.model.options import parse
 
     settings: Settings = context.obj
+    options = parse(told, settings)
+    if options.dry_run:
+        with store.fetched(options) as fetched:
+            selected = selection.select(fetched)
+        report(selected.as_dict(), selected.table(), as_json=as_json, quiet=quiet)
+        return
+    place = out or settings.dist / "model"
+    bundle.check_place(place)  # now, since an export may take minutes
     say = (lambda text: None) if as_json or quiet else click.echo
-    built = export.build(parse(told, settings), out or settings.dist / "model", say)
+    built = export.build(options, place, say)
     if built:
-        place = out or settings.dist / "model"
         report_built(settings, built, place, publish=publish, as_json=as_json, quiet=quiet)
 
 

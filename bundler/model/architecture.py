@@ -54,11 +54,14 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
             f"{checkpoint.path} has {outputs} outputs: ImageNet's classes. These are pretrained "
             "weights that were not trained on mammograms yet; take the checkpoint of a training."
         )
+    channels = None if first is None or first.ndim != 4 else int(first.shape[1])
+    if channels not in (1, 3):  # what timm calls the first convolution is not there, or another
+        _check_names(checkpoint, arch)
     question = f"it has {outputs} outputs: sigmoid:K if output K (from 0) is the logit of cancer"
     if outputs == 2:
         question += ", or softmax if the second of both is cancer"
     return Shape(
-        channels=None if first is None or first.ndim != 4 else int(first.shape[1]),
+        channels=channels,
         outputs=outputs,
         head="sigmoid:0" if outputs in (None, 1) else None,
         head_question=question,
@@ -104,6 +107,21 @@ def metadata_width(columns: Sequence[str]) -> int:
             f"The checkpoint wants the column {error} of the table, which the runner cannot "
             f"encode. It knows {', '.join(metadata.WIDTHS)}."
         ) from error
+
+
+def _check_names(checkpoint: Checkpoint, arch: str) -> None:
+    """Refuse weights that lack tensors of the architecture, before anything else is asked."""
+    from train import model
+
+    try:
+        with torch.device("meta"):
+            expected = model.build(arch, {"num_classes": 1}).state_dict()
+    except (ConfigError, TypeError, RuntimeError, ValueError, AssertionError):
+        return  # some of timm's need memory for their weights: `build` will tell
+    state = _select(checkpoint.state, expected)
+    missing = {key for key in expected if key not in state and not key.endswith(_NOT_NEEDED)}
+    if missing:
+        _check_fit(state, expected, checkpoint, arch)
 
 
 def _check_fit(

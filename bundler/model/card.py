@@ -64,7 +64,14 @@ def read(path: Path) -> list[dict[str, Any]]:
     """Return the cards in an ONNX file, or in a model bundle's folder."""
     if not path.exists():
         raise InputError(f"There is no {path}. Name an ONNX file or a model bundle's folder.")
+    if path.name == bundles.MANIFEST:
+        path = path.parent
     if path.is_file():
+        if path.suffix != ".onnx":  # another ending makes onnx read another format
+            raise InputError(
+                f"{path} is no ONNX file (*.onnx). Name one, or a model bundle's folder; what a "
+                f"checkpoint holds is shown by `rsna-bundle model --dry-run --ckpt {path}`."
+            )
         return [{"file": path.name, **graph.read_card(path)}]
     found = bundles.read(path)
     if found.kind != "model":

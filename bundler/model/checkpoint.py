@@ -114,10 +114,12 @@ def _read_ours(path: Path, content: Mapping[str, Any]) -> Checkpoint:
             f"{FORMAT}; write it with train.checkpoint.save."
         )
     source = "model" if content.get("ema") is None else "ema"
-    columns = content.get("metadata_columns") or []
+    columns = content.get("metadata_columns") or ()
     wrong = [name for name, kinds in _KINDS.items() if not isinstance(content[name], kinds)]
     wrong += [] if _is_state(content[source]) else [source]
-    wrong += [] if all(isinstance(name, str) for name in columns) else ["metadata_columns"]
+    wrong += [] if _is_list_of(columns, str) else ["metadata_columns"]
+    wrong += [] if _is_normalize(content["normalize"]) else ["normalize"]
+    wrong = list(dict.fromkeys(wrong))
     if wrong:
         raise InputError(
             f"The checkpoint {path} holds something else than it should as {', '.join(wrong)}; "
@@ -132,6 +134,19 @@ def _read_ours(path: Path, content: Mapping[str, Any]) -> Checkpoint:
         metrics=_find_metrics(content),
         metadata_columns=tuple(columns),
         **{name: content[name] for name in (*own, *more) if name != "metrics"},
+    )
+
+
+def _is_list_of(value: Any, *kinds: type) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, kinds) for item in value)
+
+
+def _is_normalize(value: Any) -> bool:
+    """Say whether mean, std and scale are numbers, or the first two one for each channel."""
+    return isinstance(value, Mapping) and all(
+        isinstance(value.get(name), (*_NUMBER, _MAYBE))
+        or (name != "scale" and _is_list_of(value[name], *_NUMBER))
+        for name in ("mean", "std", "scale")
     )
 
 

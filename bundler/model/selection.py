@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
@@ -40,6 +41,20 @@ class Selection:
             rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
         return "\n".join([*align(rows), *self.notes])
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--dry-run --json` prints."""
+        return {
+            "chosen": [
+                {
+                    "file": str(one.path),
+                    **{name: getattr(one, name) for name in ("fold", "epoch", "run_id")},
+                    "metrics": dict(one.metrics),
+                }
+                for one in self.chosen
+            ],
+            "notes": list(self.notes),
+        }
+
 
 def select(options: ModelOptions) -> Selection:
     """Choose among the files and folders that were named. Raises InputError, UsageError."""
@@ -50,10 +65,10 @@ def select(options: ModelOptions) -> Selection:
         if path.is_dir():
             some, unread = _read_folder(path)
             notes += unread
-            some = [one for one in some if not options.folds or one.fold in options.folds]
+            some = _of_folds(some, options)
             picked = best_per_fold(some, options.by)
         else:
-            picked, some = [checkpoint.read(path)], _read_beside(path)
+            picked, some = _of_folds([checkpoint.read(path)], options), _read_beside(path)
         found += picked if path.is_file() else some
         chosen += picked
         for one in picked:
@@ -62,6 +77,7 @@ def select(options: ModelOptions) -> Selection:
         which = f" of fold {', '.join(map(str, options.folds))}" if options.folds else ""
         listed = ", ".join(str(path) for path in options.checkpoints)
         raise InputError("\n".join([f"No checkpoint{which} lies in {listed}.", *notes]))
+    notes += _note_runs(chosen)
     whole = [checkpoint.read(one.path) for one in chosen]
     return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by)
 
@@ -104,6 +120,22 @@ def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None
             f"{chosen.path.name} (epoch {chosen.epoch})."
         )
     return notes
+
+
+def _of_folds(some: Sequence[Checkpoint], options: ModelOptions) -> list[Checkpoint]:
+    return [one for one in some if not options.folds or one.fold in options.folds]
+
+
+def _note_runs(chosen: Sequence[Checkpoint]) -> list[str]:
+    """Say that the chosen are of several runs: the best of each fold may lie in any of them."""
+    runs = dict.fromkeys(one.run_id for one in chosen if one.run_id)
+    if len(runs) < 2:
+        return []
+    listed = ", ".join(run[:12] for run in runs)
+    return [
+        f"note: what was chosen is of {len(runs)} runs ({listed}), whose folds may hold out other "
+        "patients. Name the files of one run with --ckpt, or the run with --run, to have it alone."
+    ]
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,5 +1,7 @@
 """Checkpoints in an MLflow store: those of one run, or of the run that was best."""
 
+import csv
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,9 @@ from bundler.model import naming
 from bundler.model.checkpoint import SUFFIXES
 from bundler.model.options import ModelOptions
 
+OOF = "oof.csv"  # of all folds, where the training tracked it
 _MOST_RUNS = 1000
+_SHOWN = 3  # runs that a message lists
 _MOST_DEEP = 3  # folders of artifacts below a run that are looked through
 
 
@@ -57,7 +61,11 @@ def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
         for run in runs:
             if options.run in (run.info.run_id, run.data.tags.get(tracking.TAG)):
                 return run, client
-        raise InputError(f"{options.store} knows no run {options.run} (of {len(runs)}).")
+        newest = ", ".join(f"{run.info.run_id} ({run.info.run_name})" for run in runs[:_SHOWN])
+        raise InputError(
+            f"{options.store} knows no run {options.run} (of {len(runs)}). A run is named by its "
+            f"id; the newest are {newest or 'none'}."
+        )
     scored = [(score, run) for run in runs if (score := _score(run, str(options.best))) is not None]
     if not scored:
         names = sorted({_bare(name) for run in runs for name in run.data.metrics})
@@ -70,13 +78,14 @@ def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
 
 
 def _score(run: Any, metric: str) -> float | None:
-    """Return a run's metric, the mean of its folds where they have one each."""
+    """Return a run's metric, the mean of its folds where they have one each; none if it is NaN."""
     metrics = dict(run.data.metrics)
-    whole = naming.find_metric(metrics, metric)
-    if whole is not None:
-        return whole
-    folds = [value for name, value in metrics.items() if _bare(name) == metric]
-    return sum(folds) / len(folds) if folds else None
+    score = naming.find_metric(metrics, metric)
+    if score is None:
+        each = (naming.find_metric({_bare(name): metrics[name]}, metric) for name in metrics)
+        folds = [value for value in each if value is not None]
+        score = sum(folds) / len(folds) if folds else None
+    return None if score is None or math.isnan(score) else score
 
 
 def _bare(name: str) -> str:
@@ -99,12 +108,30 @@ def _download(client: Any, run: Any, folder: Path) -> None:
         copy = Path(client.download_artifacts(run.info.run_id, path, str(folder)))
         if copy.parent != folder:
             copy.rename(folder / copy.name)
+    if any(entry.path == OOF for entry in client.list_artifacts(run.info.run_id)):
+        _split(Path(client.download_artifacts(run.info.run_id, OOF, str(folder))))
     if not found:
         raise InputError(
             f"The run {run.info.run_id} holds no checkpoint (artifacts are looked for in "
             f"{run.info.artifact_uri}). A database that was copied loses its artifacts: name the "
             "checkpoints with --ckpt."
         )
+
+
+def _split(oof: Path) -> None:
+    """Put a run's out-of-fold rows beside its checkpoints, a file a fold, as training did."""
+    header, *rows = oof.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    names = next(csv.reader([header]), [])
+    if "fold" not in names:
+        return
+    folds: dict[str, list[str]] = {}
+    for row, line in zip(csv.reader(rows), rows, strict=False):
+        if len(row) == len(names):
+            folds.setdefault(row[names.index("fold")], [header]).append(line)
+    for fold, lines in folds.items():
+        if fold.isdigit():
+            text = "".join(lines)
+            oof.with_name(f"fold{fold}.oof.csv").write_text(text, encoding="utf-8", newline="")
 
 
 def _store_errors() -> tuple[type[Exception], ...]:

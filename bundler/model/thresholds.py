@@ -81,8 +81,11 @@ def read(paths: Sequence[Path]) -> OutOfFold:
             reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise InputError(f"{path} lacks the column {', '.join(missing)}.")
-            rows += list(reader)
+                raise InputError(
+                    f"{path} lacks the column {', '.join(missing)}. It must be a table with commas "
+                    f"and a row for each image; --oof reads its {', '.join(COLUMNS)}."
+                )
+            rows += _whole_rows(reader, path)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path} cannot be read: {error}.") from error
         digest.update(content)
@@ -170,6 +173,18 @@ def _by_breast(oof: OutOfFold, aggregation: str) -> tuple[list[str], Floats, Flo
         return metrics.by_breast(oof.breasts, oof.labels, oof.probabilities, aggregation)
     except DataError as error:
         raise InputError(f"The out-of-fold predictions make no sense: {error}") from error
+
+
+def _whole_rows(reader: "csv.DictReader[str]", path: Path) -> list[dict[str, str]]:
+    rows = []
+    for row in reader:
+        if any(not row[name] for name in COLUMNS):
+            raise InputError(
+                f"{path} is cut short or damaged: line {reader.line_num} has no "
+                f"{', '.join(name for name in COLUMNS if not row[name])}."
+            )
+        rows.append(row)
+    return rows
 
 
 def _column(rows: Sequence[dict[str, str]], name: str, where: str) -> Floats:

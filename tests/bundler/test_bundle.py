@@ -53,3 +53,14 @@ def test_says_that_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BundlerError, match="cannot be written"):
         bundle.write(tmp_path / "file" / "place", "code", {}, {})
+
+
+def test_takes_no_foreign_folders_place(tmp_path: Path) -> None:
+    """A mistyped --out is not the end of somebody's work."""
+    (tmp_path / "place").mkdir()
+    bundle.write(tmp_path / "place", "code", {}, {})  # empty: nothing is lost
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("years")
+    with pytest.raises(BundlerError, match=r"is no bundle.*--out"):
+        bundle.write(tmp_path / "work", "code", {}, {})
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["thesis.txt"]

@@ -28,6 +28,16 @@ def test_a_wrong_architecture_is_told_the_right_one(tmp_path: Path) -> None:
     assert "look like test_resnet: name it with --arch" in str(error.value)
 
 
+@pytest.mark.parametrize("arch", ["efficientnet_b0", "resnet18"])
+def test_a_wrong_architecture_is_told_before_its_channels_are_asked(
+    arch: str, tmp_path: Path
+) -> None:
+    """Its first convolution is not there, or is another layer of these weights."""
+    torch.save(net().state_dict(), tmp_path / "some.pth")
+    with pytest.raises(InputError, match=r"missing .* look like test_resnet: name it with --arch"):
+        architecture.read_shape(checkpoint.read(tmp_path / "some.pth"), arch)
+
+
 def test_a_missing_tensor_is_a_hole(tmp_path: Path) -> None:
     state = net().state_dict()
     del state["fc.bias"]

@@ -35,7 +35,7 @@ def show(path: Path, *more: str) -> str:
 
 
 def test_shows_where_a_model_comes_from(place: Path) -> None:
-    for path in (place, place / "model.onnx"):
+    for path in (place, place / "bundle.json", place / "model.onnx"):
         text = show(path)
         assert "test_resnet, fp32, 1 channel" in text
         assert "fold0_epoch02_vpfbeta0.504.pt" in text
@@ -81,6 +81,11 @@ def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "html.onnx").write_text("<html></html>")
     with pytest.raises(InputError, match=r"html\.onnx cannot be read as ONNX"):
         card.read(tmp_path / "html.onnx")
+    (tmp_path / "some.json").write_text("{}")
+    for name in ("some.json", "weights.pth"):
+        (tmp_path / name).touch()
+        with pytest.raises(InputError, match=r"is no ONNX file .* --dry-run --ckpt"):
+            card.read(tmp_path / name)
     with pytest.raises(InputError, match="There is no"):
         card.read(tmp_path / "none.onnx")
     with pytest.raises(BundleError, match="cannot be read"):

@@ -169,8 +169,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         ("metrics", "good"),
         ("fold", "first"),
         ("normalize", [0.5, 0.5]),
+        ("normalize", {"mean": "grey", "std": 0.2, "scale": 1 / 255}),
+        ("normalize", {"mean": 0.4, "std": 0.2, "scale": [1 / 255]}),
         ("prevalence", "natural"),
         ("metadata_columns", [1]),
+        ("metadata_columns", 5),
     ],
 )
 def test_our_own_format_is_checked_by_type(name: str, value: Any, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Choosing among a folder's checkpoints, and saying what lies beside the chosen one."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from bundler.cli import cli
 from bundler.errors import InputError, UsageError
 from bundler.model import selection
 from bundler.model.selection import Selection
@@ -98,6 +101,16 @@ def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:
         select(tmp_path)
     with pytest.raises(InputError, match="No checkpoint of fold 7 lies in"):
         select(folder, folds=(7,))
+    with pytest.raises(InputError, match="No checkpoint of fold 1 lies in"):
+        select(folder / NAMES[0], folds=(1,))  # a file is asked, too: this one is of fold 0
+
+
+def test_several_runs_in_one_choice_are_said(tmp_path: Path) -> None:
+    for fold, run_id in enumerate(("one", "two")):
+        save(tmp_path / f"{run_id}.pt", run_id=run_id, fold=fold)
+    (note,) = select(tmp_path).notes
+    assert "is of 2 runs (one, two), whose folds may hold out other patients" in note
+    assert select(tmp_path, folds=(1,)).notes == []
 
 
 def test_losses_are_chosen_low(folder: Path, tmp_path: Path) -> None:
@@ -105,3 +118,12 @@ def test_losses_are_chosen_low(folder: Path, tmp_path: Path) -> None:
         shutil.copy(folder / NAMES[0], tmp_path / name)
     shutil.copy(folder / NAMES[0], tmp_path / "epoch=3-val_loss=0.9.ckpt")
     assert names(select(tmp_path, by="loss")) == ["epoch=2-val_loss=0.3.ckpt"]
+
+
+def test_a_script_reads_what_a_dry_run_would_choose(folder: Path) -> None:
+    arguments = ["model", "--dry-run", "--json", "--ckpt", str(folder), "--by", "vacc"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    said = json.loads(result.output)
+    assert [one["file"] for one in said["chosen"]] == [str(folder / NAMES[i]) for i in (0, 2)]
+    assert said["chosen"][0]["metrics"] == {"vacc": 0.91, "vpfbeta": 0.412}
+    assert "is later (epoch 49)" in said["notes"][0]

@@ -124,3 +124,10 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         thresholds.read([tmp_path / "oof.csv"])
     with pytest.raises(InputError, match=r"none\.csv cannot be read"):
         thresholds.read([tmp_path / "none.csv"])
+
+
+def test_a_cut_row_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "oof.csv"
+    path.write_text("target,probability,patient_id,prediction_id\n1,0.5,7,7_L\n0,0.2,8\n")
+    with pytest.raises(InputError, match="line 3 has no prediction_id"):
+        thresholds.read([path])
