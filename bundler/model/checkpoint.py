@@ -83,7 +83,7 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
     if isinstance(content, Mapping) and content.get("format") == FORMAT and "arch" in content:
         return _read_ours(path, content)
     state, source = _find_state(content, path)
-    named = naming.parse(path.stem)
+    named = naming.parse(Path(path.name.removesuffix(".tar")).stem)  # of x.pth.tar: x
     said = content if isinstance(content, Mapping) and source else {}
     return Checkpoint(
         path=path,
@@ -119,6 +119,7 @@ def _read_ours(path: Path, content: Mapping[str, Any]) -> Checkpoint:
     wrong += [] if _is_state(content[source]) else [source]
     wrong += [] if _is_list_of(columns, str) else ["metadata_columns"]
     wrong += [] if _is_normalize(content["normalize"]) else ["normalize"]
+    wrong += [] if _has_counts(content["model_kwargs"]) else ["model_kwargs"]
     wrong = list(dict.fromkeys(wrong))
     if wrong:
         raise InputError(
@@ -147,6 +148,13 @@ def _is_normalize(value: Any) -> bool:
         isinstance(value.get(name), (*_NUMBER, _MAYBE))
         or (name != "scale" and _is_list_of(value[name], *_NUMBER))
         for name in ("mean", "std", "scale")
+    )
+
+
+def _has_counts(kwargs: Any) -> bool:
+    """Say whether the channels and outputs of a network are numbers, where they are given."""
+    return isinstance(kwargs, Mapping) and all(
+        isinstance(kwargs.get(name, 1), int) for name in ("in_chans", "num_classes")
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 _FOLD = re.compile(r"(?:^|[^a-z])fold[=_-]?(\d+)", re.IGNORECASE)
 _EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[=_-]?(\d+)", re.IGNORECASE)
-_METRIC = re.compile(r"(?:^|[_\- ])([A-Za-z][A-Za-z_]*?(?:(?<=f)1)?)=?(\d*\.\d+)(?=$|[_\- ])")
+_METRIC = re.compile(r"(?:^|[_\- ])([A-Za-z][A-Za-z_]*?(?:(?<=f)1)?)[=-]?(\d*\.\d+)(?=$|[_\- ])")
 MOST_SHOWN = 4
 _TELLING = ("pfbeta", "pf1", "best_f1", "pr_auc", "roc_auc", "auc", "acc", "loss")
 _LOWER_IS_BETTER = ("loss", "error", "mae", "rmse", "brier")

@@ -174,11 +174,18 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         ("prevalence", "natural"),
         ("metadata_columns", [1]),
         ("metadata_columns", 5),
+        ("model_kwargs", {"in_chans": "one"}),
     ],
 )
 def test_our_own_format_is_checked_by_type(name: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"something else than it should as {name}"):
         checkpoint.read(save(tmp_path / "a.pt", **{"model": net().state_dict(), name: value}))
+
+
+def test_a_tar_is_named_like_any_other(tmp_path: Path) -> None:
+    torch.save({"state_dict": net().state_dict()}, tmp_path / "model_fold1_auc0.9.pth.tar")
+    read = checkpoint.read(tmp_path / "model_fold1_auc0.9.pth.tar")
+    assert (read.fold, read.metrics) == (1, {"auc": 0.9})
 
 
 def test_undefined_metrics_are_left_out(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from bundler.model import naming
         ("fold0_epoch02_vpfbeta0.504", 0, 2, {"vpfbeta": 0.504}),
         ("fold1_epoch3_vbest_f10.367", 1, 3, {"vbest_f1": 0.367}),
         ("epoch=12-val_loss=0.123", None, 12, {"val_loss": 0.123}),
+        ("fold_2-auc-0.93", 2, None, {"auc": 0.93}),
+        ("best_auc_0.912", None, None, {"best_auc": 0.912}),
         ("convnext_small-fold-3-ep7", 3, 7, {}),
         ("tf_efficientnetv2_s_512_f1", None, None, {}),
         ("best", None, None, {}),
