@@ -110,24 +110,30 @@ def read_card(path: Path) -> dict[str, Any]:
 
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except (OSError, DecodeError) as error:
-        raise InputError(f"{path} cannot be read as ONNX: {error}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except DecodeError as error:
+        raise InputError(
+            f"{path} is no ONNX file, or is cut short or damaged. Copy it again from its bundle, "
+            "or export it again."
+        ) from error
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
-            card = json.loads(entry.value)
-            if isinstance(card, dict):
-                return card
+            with contextlib.suppress(ValueError):
+                card = json.loads(entry.value)
+                if isinstance(card, dict):
+                    return card
     raise InputError(
-        f"{path} carries no {METADATA_KEY} metadata: it was not exported by `rsna-bundle model`."
+        f"{path} carries no readable {METADATA_KEY} metadata: it was not exported by "
+        "`rsna-bundle model`."
     )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's chatter off the terminal; its errors are raised all the same."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the quantiser speaks through the root logger
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             # torch 2.13's exporter trips over deprecations of its own.
@@ -137,4 +143,4 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="# The axis name")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -24,7 +25,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = save(folder / "fold0_epoch02_vpfbeta0.504.pt", prevalence=0.5, dirty=True)
     oof = write(folder / "oof.csv", drawn())
     built = export.build(options(path, oof=(oof,), threshold=None), folder / "bundle")
-    assert built is not None
     return built.bundle.folder
 
 
@@ -79,8 +79,13 @@ def test_json_is_the_card(place: Path) -> None:
 
 def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "html.onnx").write_text("<html></html>")
-    with pytest.raises(InputError, match=r"html\.onnx cannot be read as ONNX"):
+    with pytest.raises(InputError, match=r"html\.onnx is no ONNX file, or is cut short"):
         card.read(tmp_path / "html.onnx")
+    model = onnx.load(place / "model.onnx")
+    model.metadata_props[0].value = "{no json"
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match="no readable rsna-bundle metadata"):
+        card.read(tmp_path / "other.onnx")
     (tmp_path / "some.json").write_text("{}")
     for name in ("some.json", "weights.pth"):
         (tmp_path / name).touch()
