@@ -1,5 +1,6 @@
 """`rsna-bundle model`: checkpoints → one verified ONNX → a bundle."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,10 @@ def model(
         return
     place = out or settings.dist / "model"
     bundle.check_place(place)  # now, since an export may take minutes
-    say = (lambda text: None) if as_json or quiet else click.echo
+    # Beside JSON it goes where people look and scripts do not: a warning must not be lost.
+    say = (lambda text: None) if quiet else partial(click.echo, err=as_json)
     built = export.build(options, place, say)
-    if built:
-        report_built(settings, built, place, publish=publish, as_json=as_json, quiet=quiet)
+    report_built(settings, built, place, publish=publish, as_json=as_json, quiet=quiet)
 
 
 @model.command("show")

@@ -42,16 +42,14 @@ class Ensemble:
     prevalences: Sequence[float]
 
 
-def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> Built | None:
+def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> Built:
     """Export checkpoints, verify the ONNX files against torch, and write the model bundle.
 
-    `say` is told what was chosen and measured. A dry run chooses and writes nothing.
+    `say` is told what was chosen, what is being done and what was measured.
     """
     with store.fetched(options) as fetched:
         selected = selection.select(fetched)
         say(selected.table())
-        if options.dry_run:
-            return None
         return _build(selected.chosen, fetched, place, say)
 
 

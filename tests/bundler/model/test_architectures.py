@@ -35,7 +35,6 @@ def test_answers_in_onnx_as_in_torch(arch: str, channels: int, tmp_path: Path) -
         kwargs["img_size"] = list(SIZE)
     path = save(tmp_path / "a.pt", arch=arch, model_kwargs=kwargs)
     built = export.build(options(path), tmp_path / "bundle")
-    assert built is not None
     bundle = reader.verify(built.bundle.folder)
     (models,) = predict.load(bundle, "cpu")
     replay(bundle, models)
@@ -52,7 +51,6 @@ def test_a_model_that_is_told_the_table_takes_it(tmp_path: Path) -> None:
     state = net(metadata_columns=columns).state_dict()
     path = save(tmp_path / "a.pt", metadata_columns=columns, model=state)
     built = export.build(options(path), tmp_path / "bundle")
-    assert built is not None
     bundle = reader.verify(built.bundle.folder)
     (models,) = predict.load(bundle, "cpu")
     replay(bundle, models)

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import onnx
 import onnx_ir
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
+from bundler.cli import cli
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.model import export, golden, graph, parity
 from inference import predict
@@ -46,7 +47,6 @@ def merged(folds: list[Path]) -> Path:
 
 def build(*checkpoints: Path, out: Path, **changes: Any) -> Path:
     built = export.build(options(*checkpoints, **changes), out)
-    assert built is not None
     return reader.verify(built.bundle.folder).folder
 
 
@@ -168,7 +168,7 @@ def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path
 
 
 def test_int8_is_an_option_where_its_parity_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = net().state_dict()
     state["fc.weight"] *= 0.1  # a calm network: its answers move little
@@ -176,6 +176,8 @@ def test_int8_is_an_option_where_its_parity_holds(
     place = build(path, out=tmp_path / "bundle", precision="int8")
     assert 1e-6 < entry(place)["parity"]["probability_max"] <= 5e-3
     assert (place / "model.onnx").stat().st_size < 1e6  # 1.5 MB in float32
+    # The quantiser's advice is not for who exports.
+    assert [record for record in caplog.records if record.name == "root"] == []
     assert [trace for trace in TRACES if trace in words(place / "model.onnx")] == []
     monkeypatch.setitem(parity.TOLERANCE, "int8", 1e-6)
     message = r"int8 is off by \S+ in probability .* Export with --precision fp32"
@@ -248,11 +250,23 @@ def test_a_checkpoint_named_twice_is_refused(checkpoint: Path, tmp_path: Path) -
 
 
 def test_a_dry_run_writes_nothing(checkpoint: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    dry = replace(options(checkpoint), dry_run=True)
-    assert export.build(dry, tmp_path / "bundle", said.append) is None
+    said = command("--dry-run", "--ckpt", str(checkpoint), "--out", str(tmp_path / "bundle"))
     assert not (tmp_path / "bundle").exists()
-    assert "fold0_epoch02_vpfbeta0.504.pt" in said[0]
+    assert "fold0_epoch02_vpfbeta0.504.pt" in said.stdout
+
+
+def test_beside_json_notes_go_to_stderr(checkpoint: Path, tmp_path: Path) -> None:
+    place = tmp_path / "bundle"
+    said = command("--json", "--ckpt", str(checkpoint), "--threshold", "0.5", "--out", str(place))
+    assert json.loads(said.stdout)["id"] == reader.read(place).id
+    assert "comparing ONNX Runtime with torch" in said.stderr
+    quiet = command("--quiet", "--ckpt", str(checkpoint), "--threshold", "0.5", "--out", str(place))
+    assert quiet.output == ""
+
+
+def command(*words: str) -> Result:
+    """Return what `rsna-bundle model` says."""
+    return CliRunner().invoke(cli, ["model", *words], catch_exceptions=False)
 
 
 def test_images_that_are_none_are_named(checkpoint: Path, tmp_path: Path) -> None:
