@@ -2,9 +2,10 @@
 
 Per architecture, with random weights on the CPU at batch 1 and in as many threads each: ONNX
 Runtime with the runner's own session options, and OpenVINO (in float32) where it is installed,
-against torch eager, in turns within one run, so that a busy machine slows all of them; the median
-of the rounds' ratios. Beside it the time of the export, the size of fp16 over fp32, and the
-largest difference in probability from torch in both.
+against torch eager, in turns within one run, so that a busy machine slows all of them, and the
+rounds of each architecture are spread over the whole run; the median of their ratios. Beside it
+the time of the export, the size of fp16 over fp32, and the largest difference in probability from
+torch in both.
 
 The ceiling is what ONNX Runtime would reach if all but its own products were free: convolutions,
 matrix products and attention, whose share of its time comes from its profiler.
@@ -14,9 +15,12 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,50 +48,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
-    rows = []
-    for arch in options.architectures:
-        rows.append(measure(arch, tuple(options.size), options.rounds, options.threads))
-        if not options.as_json:
-            print(text(rows[-1]), flush=True)
-    said = summarise(rows)
-    print(json.dumps(said, indent=2) if options.as_json else closing(said))
+    with tempfile.TemporaryDirectory() as folder:
+        size, threads = tuple(options.size), options.threads
+        subjects = [prepare(arch, size, threads, Path(folder)) for arch in options.architectures]
+        for _ in range(options.rounds):
+            for subject in subjects:
+                subject.take_turns()
+    said = summarise([subject.as_dict() for subject in subjects])
+    print(json.dumps(said, indent=2) if options.as_json else text(said))
     return 0 if said["onnxruntime_geometric_mean"] >= TARGET and said["slowest"] >= FLOOR else 1
 
 
-def measure(arch: str, size: tuple[int, int], rounds: int, threads: int) -> dict[str, Any]:
-    """Export one architecture in both precisions and time what can run it."""
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An architecture, what runs it, and the seconds that each took in its turns."""
+
+    arch: str
+    runners: Mapping[str, Callable[[], object]]
+    share_of_products: float
+    facts: Mapping[str, Any]
+    times: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def take_turns(self) -> None:
+        """Time each runner once; each warms up before its own turn."""
+        for name, run in self.runners.items():
+            time.sleep(PAUSE)
+            run()
+            start = time.perf_counter()
+            run()
+            self.times[name].append(time.perf_counter() - start)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the medians of the rounds' ratios, and the facts."""
+        ratios = {
+            name: statistics.median(
+                t / own for t, own in zip(self.times["torch"], taken, strict=True)
+            )
+            for name, taken in self.times.items()
+            if name != "torch"
+        }
+        ratios["ceiling"] = ratios["onnxruntime"] / self.share_of_products
+        torch_ms = 1000 * statistics.median(self.times["torch"])
+        return {"arch": self.arch, "torch_ms": torch_ms, "times_torch": ratios, **self.facts}
+
+
+def prepare(arch: str, size: tuple[int, int], threads: int, place: Path) -> Subject:
+    """Export one architecture in both precisions and open it in what can run it."""
     import torch
 
     torch.set_num_threads(threads)
     image = np.random.default_rng(0).integers(0, 256, (1, *size), dtype=np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        network, whole, seconds = export(arch, size, Path(folder), half=False)
-        _, half, _ = export(arch, size, Path(folder), half=True)
-        runners = {
-            "torch": lambda: run_torch(network, image),
-            **_runtimes(whole, image, threads),
-        }
-        times = take_turns(runners, rounds)
-        share = share_of_products(whole, image, threads, Path(folder))
-        sizes = [path.stat().st_size for path in (whole, half)]
-        parity = {
-            name: largest_difference(network, path, size)
-            for name, path in (("fp32", whole), ("fp16", half))
-        }
-    ratios = {
-        name: statistics.median(t / own for t, own in zip(times["torch"], taken, strict=True))
-        for name, taken in times.items()
-        if name != "torch"
+    network, whole, seconds = export(arch, size, place, half=False)
+    _, half, _ = export(arch, size, place, half=True)
+    sizes = [path.stat().st_size for path in (whole, half)]
+    parity = {
+        name: largest_difference(network, path, size)
+        for name, path in (("fp32", whole), ("fp16", half))
     }
-    ratios["ceiling"] = ratios["onnxruntime"] / share
-    return {
-        "arch": arch,
-        "torch_ms": 1000 * statistics.median(times["torch"]),
-        "times_torch": ratios,
-        "export_seconds": seconds,
-        "fp16_size": sizes[1] / sizes[0],
-        "parity": parity,
-    }
+    print(f"{arch}: exported in {seconds:.1f} s", file=sys.stderr, flush=True)
+    return Subject(
+        arch=arch,
+        runners={"torch": lambda: run_torch(network, image), **_runtimes(whole, image, threads)},
+        share_of_products=share_of_products(whole, image, threads, place),
+        facts={"export_seconds": seconds, "fp16_size": sizes[1] / sizes[0], "parity": parity},
+    )
 
 
 def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[Any, Path, float]:
@@ -183,19 +207,6 @@ def run_torch(network: Any, image: npt.NDArray[np.uint8]) -> object:
         return network(torch.from_numpy(image[:, None]))
 
 
-def take_turns(runners: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each runner's rounds, run in turns; each warms up before its own."""
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, run in runners.items():
-            time.sleep(PAUSE)
-            run()
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
 def largest_difference(network: Any, path: Path, size: tuple[int, int]) -> float:
     """Return the largest difference in probability between torch and an ONNX file."""
     from bundler.model import parity
@@ -217,24 +228,24 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return said
 
 
-def text(row: dict[str, Any]) -> str:
-    """Return one architecture's figures as a line."""
-    ratios = "  ".join(f"{name} {ratio:.2f}×" for name, ratio in row["times_torch"].items())
-    return (
-        f"{row['arch']:24} torch {row['torch_ms']:7.1f} ms  {ratios}  "
-        f"export {row['export_seconds']:.1f} s  fp16 {row['fp16_size']:.3f} of fp32  "
-        f"off by {row['parity']['fp32']:.0e} (fp16 {row['parity']['fp16']:.0e})"
-    )
-
-
-def closing(said: dict[str, Any]) -> str:
-    """Return the geometric means beside their targets."""
+def text(said: dict[str, Any]) -> str:
+    """Return a line for each architecture, and the geometric means beside their targets."""
     means = "  ".join(
         f"{name.removesuffix('_geometric_mean')} {value:.2f}×"
         for name, value in said.items()
         if name.endswith("_geometric_mean")
     )
-    return (
+    closing = (
         f"geometric mean          {means} (target {TARGET}×); slowest {said['slowest']:.2f}× "
         f"(target {FLOOR}×); fp16 at most {said['largest_fp16_size']:.3f} of fp32 (target 0.51)"
+    )
+    return "\n".join([*map(_line, said["rows"]), closing])
+
+
+def _line(row: dict[str, Any]) -> str:
+    ratios = "  ".join(f"{name} {ratio:.2f}×" for name, ratio in row["times_torch"].items())
+    return (
+        f"{row['arch']:24} torch {row['torch_ms']:7.1f} ms  {ratios}  "
+        f"export {row['export_seconds']:.1f} s  fp16 {row['fp16_size']:.3f} of fp32  "
+        f"off by {row['parity']['fp32']:.0e} (fp16 {row['parity']['fp16']:.0e})"
     )
