@@ -1,15 +1,12 @@
-"""A checkpoint: what a file holds, read without running anything that it says.
+"""A checkpoint: the weights in a file, and what the file says of them.
 
 Reads this project's format, plain state_dicts, the usual dicts around one, Lightning's, and
-safetensors. Always `weights_only`: a pickle that needs more is refused.
+safetensors.
 """
 
 import argparse
 import hashlib
 import math
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +16,7 @@ import numpy as np
 import torch
 
 from bundler.errors import InputError
-from bundler.model import naming
+from bundler.model import naming, weights
 
 FORMAT = 1
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar")
@@ -40,11 +37,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "prevalence": (*_NUMBER, _MAYBE),
     "dirty": (bool, _MAYBE),
 }
-_HEAD = 512  # bytes looked at to tell what a file really is
-_WAY_OUT = (
-    "Load it where it was trained, in an environment you trust, and save the weights alone: "
-    "torch.save({'state_dict': model.state_dict()}, 'weights.pth')."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +71,7 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
 
     `mapped` leaves the weights on the disk until they are used: enough to list a folder.
     """
-    content = _load(path, mapped)
+    content = weights.load(path, mapped)
     if isinstance(content, Mapping) and content.get("format") == FORMAT and "arch" in content:
         return _read_ours(path, content)
     state, source = _find_state(content, path)
@@ -156,90 +148,6 @@ def _has_counts(kwargs: Any) -> bool:
     return isinstance(kwargs, Mapping) and all(
         isinstance(kwargs.get(name, 1), int) for name in ("in_chans", "num_classes")
     )
-
-
-# --- reading bytes ---
-
-
-def _load(path: Path, mapped: bool) -> Any:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise InputError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
-    _refuse_lookalikes(path, head)
-    if path.suffix == ".safetensors" or head[8:9] == b"{":
-        return _load_safetensors(path)
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless_types()):
-            # This project's own are of protocol 4, and what torch may not read of it, it refuses.
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            archive = head.startswith(b"PK")  # only the zip format can be mapped
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and archive)
-    except pickle.UnpicklingError as error:
-        raise _refused_pickle(path, str(error)) from error
-    except Exception as error:  # bytes that are no pickle raise anything at all
-        raise InputError(
-            f"{path} cannot be read as a checkpoint ({_first_sentence(error)}). It is cut short or "
-            "damaged: compare its size with the original's and copy it again."
-        ) from error
-
-
-def _load_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as safetensors ({_first_sentence(error)}). It is cut short or "
-            "damaged: copy it again."
-        ) from error
-
-
-def _refuse_lookalikes(path: Path, head: bytes) -> None:
-    """Name what was saved in a checkpoint's place: nothing, a web page, a pointer of git-lfs."""
-    text = head.lstrip().lower()
-    if not head:
-        raise InputError(f"The checkpoint {path} is empty. Copy or download it again.")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise InputError(
-            f"{path} is a web page, no checkpoint: a download that ended on a log-in or an error "
-            "page. Open it in a browser to see what it says, and download the file itself."
-        )
-    if text.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path} is a pointer of git-lfs, no checkpoint. Run `git lfs pull`.")
-
-
-def _refused_pickle(path: Path, said: str) -> InputError:
-    named = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"class ([\w.]+)", said)
-    if named is None:
-        reason = _first_sentence(said.partition("WeightsUnpickler error: ")[2] or said)
-        return InputError(
-            f"{path} cannot be read as a checkpoint ({reason}); nothing in it was run. If it is "
-            f"whole, it holds more than weights. {_WAY_OUT}"
-        )
-    return InputError(
-        f"{path} is a pickle that wants to run {named[1]}; it was not run. A checkpoint needs "
-        f"nothing but tensors and plain values. {_WAY_OUT}"
-    )
-
-
-def _harmless_types() -> list[Any]:
-    """Return the types beyond torch's own that hold only values: numpy's scalars, a Namespace."""
-    dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
-    rebuild = np.float64(0).__reduce__()[0]  # numpy's own function that makes a scalar
-    return [rebuild, np.dtype, argparse.Namespace, *dtypes]
-
-
-def _first_sentence(said: object) -> str:
-    """Return what an error says first: torch's advice that follows is not for our readers."""
-    sentences = re.split(r"\.?\s*\n|\.\s", str(said).strip(), maxsplit=1)
-    return sentences[0][:200] or type(said).__name__
-
-
-# --- finding things in them ---
 
 
 def _find_state(content: Any, path: Path) -> tuple[dict[str, torch.Tensor], str]:
