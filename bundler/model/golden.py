@@ -108,11 +108,12 @@ def count_operations(network: Folds, size: Sequence[int], width: int) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    shapes = copy.deepcopy(network).to("meta")  # which computes nothing
+    # "meta" computes nothing; the counter trips over weights of CaiT that could be trained.
+    shapes = copy.deepcopy(network).to("meta").requires_grad_(False)
     inputs = [torch.empty((1, 1, *size), dtype=torch.uint8, device="meta")]
     if width:
         inputs.append(torch.empty((1, width), device="meta"))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
         shapes(*inputs)
     return int(counter.get_total_flops())
 
