@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bundler import target as targets
-from bundler.libs import locks, requirements, solution, sources, uv
-from bundler.libs.solution import Problem
+from bundler.image import target as targets
+from bundler.libs import locks, requirements
+from bundler.libs.index import sources
+from bundler.libs.resolve import solution, uv
+from bundler.libs.resolve.solution import Problem
 
 TYPICAL = (
     "timm",

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from bundler import process, settings
+from bundler.competition.screening import hidden_test
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
-from bundler.rehearse import RehearseOptions, hidden, run
+from bundler.rehearse import RehearseOptions, run
 from bundler.rehearse.result import Rehearsal
 from train.phantom import write_competition
 
@@ -109,7 +110,7 @@ def bare_run(options: argparse.Namespace, competition: Path, patients: int, scra
     """Return the wall seconds of the notebook on the same images, without a rehearsal."""
     mounted = scratch / "input"
     slug = settings.load().competition
-    hidden.write(
+    hidden_test.write(
         mounted / "competitions" / slug,
         patients=patients,
         competition=competition,

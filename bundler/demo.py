@@ -18,7 +18,7 @@ from pathlib import Path
 from bundler import process, settings
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import NAME as NOTEBOOK
-from bundler.rehearse import sandbox
+from bundler.sandbox import offline
 
 SHOWN = 8  # rows of the submission
 # Real images of the package pydicom-data, by the breast that each is passed off as.
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(out: Path, python: str) -> None:
     """Do the main job below the folder `out`, with `python` as the notebook's."""
-    if reason := sandbox.why_not():  # before the minutes of work, not after them
-        raise sandbox.SandboxError(reason)
+    if reason := offline.why_not():  # before the minutes of work, not after them
+        raise offline.SandboxError(reason)
     start = time.monotonic()
     shutil.rmtree(out, ignore_errors=True)
     competition = write_competition(out / "competition")
@@ -145,7 +145,7 @@ def submit(out: Path, mounted: Path, python: str) -> Path:
         "TMPDIR": str(out / "scratch"),
     }
     (out / "scratch").mkdir()
-    sandbox.run(command, cwd=working, env=environment, read_only=[mounted], echo=True)
+    offline.run(command, cwd=working, env=environment, read_only=[mounted], echo=True)
     return working / "submission.csv"
 
 

@@ -11,12 +11,12 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from bundler import process, target
+from bundler import cache, process
 from bundler.errors import BundlerError, CommandError
-from bundler.libs import cache
+from bundler.image import target
 from bundler.publish import bundles, competition, dataset, kernel, slugs
 from bundler.publish.client import SKEW, Client, connect
-from bundler.rehearse import sandbox
+from bundler.sandbox import offline
 from bundler.settings import Settings
 
 GOOD, DOUBT, BAD = "ok", "doubt", "bad"
@@ -129,7 +129,7 @@ def _age(settings: Settings) -> int | None:
 
 def jail(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Look whether a rehearsal can cut the network."""
-    reason = sandbox.why_not()
+    reason = offline.why_not()
     yield "sandbox", BAD if reason else GOOD, reason or "can cut the network for a rehearsal"
 
 

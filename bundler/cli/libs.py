@@ -25,7 +25,8 @@ from bundler.settings import Settings
 @click.pass_obj
 def libs(settings: Settings, /, **given: Any) -> None:
     """Bundle the packages that the notebook's image lacks, with their hashes."""
-    from bundler.libs import LibsOptions, build
+    from bundler.libs.build import build
+    from bundler.libs.options import LibsOptions
 
     if given["check"] and given["publish"]:
         raise click.UsageError("--check writes nothing, so there is nothing to --publish.")

@@ -24,7 +24,7 @@ def target_group() -> None:
 @click.pass_obj
 def capture(settings: Settings, /, out: Path | None, name: str, script: bool, push: bool) -> None:
     """Describe this machine, where the bundle will be used, as a target."""
-    from bundler import target
+    from bundler.image import target
 
     if push:
         from bundler.publish import notebooks
@@ -41,7 +41,7 @@ def capture(settings: Settings, /, out: Path | None, name: str, script: bool, pu
 @click.pass_obj
 def show(settings: Settings, /, name: str | None, as_json: bool) -> None:
     """Say what a target is: by default the one that the settings name."""
-    from bundler import target
+    from bundler.image import target
 
     found = target.load(name or settings.target, settings.root)
     report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
@@ -54,8 +54,7 @@ def show(settings: Settings, /, name: str | None, as_json: bool) -> None:
 @click.pass_obj
 def diff_targets(settings: Settings, /, old: str, new: str, as_json: bool) -> None:
     """Say what moved from one target to another: Python, tags, packages."""
-    from bundler import target
-    from bundler.targets import difference
+    from bundler.image import difference, target
 
     two = [target.load(name, settings.root) for name in (old, new)]
     found = difference.between(*two)

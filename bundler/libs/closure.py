@@ -8,10 +8,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bundler.errors import BundlerError
+from bundler.image.target import Target
 from bundler.libs.locks import Provided
 from bundler.libs.requirements import holds
 from bundler.libs.wheels import Wheel
-from bundler.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from bundler.image.target import Target
 from bundler.libs.requirements import holds
-from bundler.libs.resolution import Pin
-from bundler.target import Target
+from bundler.libs.resolve.resolution import Pin
 
 
 def unmet(target: Target, who: str, needs: Iterable[Requirement]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler.errors import InputError
-from bundler.libs.resolution import Pin
+from bundler.libs.resolve.resolution import Pin
 from inference.boot.bundle import canonical
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from bundler.errors import InputError
-from bundler.libs.sources import Sources
+from bundler.libs.index.sources import Sources
 
 REPLACE = re.compile(r"#\s*replace\s*$", re.IGNORECASE)
 COMMENT = re.compile(r"(^|\s)#.*$")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from bundler.libs.locks import Lock
-from bundler.libs.resolution import Pin
+from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
 
 if TYPE_CHECKING:

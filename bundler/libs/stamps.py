@@ -8,8 +8,8 @@ from typing import Any
 
 from bundler import atomic
 from bundler.bundle import Built
-from bundler.libs.cache import folder
-from bundler.libs.proof import NO_PROOF, Proof
+from bundler.cache import folder
+from bundler.libs.install_test import NO_PROOF, Proof
 from inference.boot import bundle as reader
 from inference.boot.bundle import MANIFEST
 from inference.errors import BundleError

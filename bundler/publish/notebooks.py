@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler import atomic, target
+from bundler import atomic
 from bundler.errors import BundlerError, CheckError, InputError
+from bundler.image import target
 from bundler.notebook import libs, training
 from bundler.notebook.other import folder
 from bundler.notebook.submission import render

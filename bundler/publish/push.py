@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler import target
 from bundler.errors import CheckError, InputError
+from bundler.image import target
 from bundler.notebook import submission
 from bundler.publish import bundles, dataset, kernel, outputs, slugs
 from bundler.publish.client import Client, Say, connect

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundler import atomic
-from bundler.libs import cache
+from bundler import atomic, cache
 from bundler.publish.client import LostUploadError
 from bundler.publish.slugs import Ref
 from inference.boot.bundle import MANIFEST, Bundle

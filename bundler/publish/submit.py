@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bundler import libs, rehearse, snapshot
+from bundler import rehearse, snapshot
 from bundler.errors import CheckError, InputError
-from bundler.libs import LibsOptions
+from bundler.libs.build import build as build_libs
+from bundler.libs.options import LibsOptions
 from bundler.notebook import submission
 from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
@@ -147,7 +148,7 @@ def build(settings: Settings, options: SubmitOptions, say: Say) -> None:
         raise InputError(
             f"There is no model bundle in {model}. Build it first: `rsna-bundle model --ckpt PATH`."
         )
-    say(libs.build(_libs_options(settings)).summary())
+    say(build_libs(_libs_options(settings)).summary())
     built = snapshot.build(settings.root, settings.dist / "code", allow_dirty=options.allow_dirty)
     say(built.summary())
 
@@ -172,7 +173,7 @@ def _local(settings: Settings, kind: str, options: SubmitOptions) -> tuple[str |
             return built.bundle.id, built.bundle.id != there
     if kind == "libs":
         try:
-            libs.build(_libs_options(settings, check=True))
+            build_libs(_libs_options(settings, check=True))
         except CheckError:
             return None, True
         return there, there is None

@@ -7,34 +7,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bundler import atomic, target
+from bundler import atomic
+from bundler.competition.screening import hidden_test, parity
+from bundler.competition.screening.hidden_test import HiddenSet
 from bundler.errors import BundlerError, UsageError
+from bundler.image import target
+from bundler.image.emulation import Image
+from bundler.image.target import Target
 from bundler.notebook import submission
-from bundler.rehearse import (
-    alone,
-    answers,
-    checks,
-    examination,
-    hidden,
-    page,
-    performance,
-    projection,
-    provenance,
-    room,
-    sandbox,
-    staging,
-    standin,
-)
-from bundler.rehearse.checks import Check
-from bundler.rehearse.hidden import HiddenSet
-from bundler.rehearse.image import Image
+from bundler.rehearse import lock
+from bundler.rehearse.checks import checks, preflight, projection
+from bundler.rehearse.checks.checks import Check
+from bundler.rehearse.checks.projection import Projection
 from bundler.rehearse.options import LAYOUTS, RehearseOptions
-from bundler.rehearse.performance import Performance
-from bundler.rehearse.projection import Projection
+from bundler.rehearse.report import page, provenance
 from bundler.rehearse.result import Rehearsal
-from bundler.rehearse.sandbox import SandboxError
-from bundler.rehearse.stage import Limits, Stage
-from bundler.target import Target
+from bundler.rehearse.run import inputs, notebook_run, substitute
+from bundler.rehearse.run.layout import Limits, Stage
+from bundler.rehearse.run.notebook_run import Performance
+from bundler.sandbox import offline, sandbox
+from bundler.sandbox.offline import SandboxError
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 
@@ -75,9 +67,9 @@ def run(options: RehearseOptions) -> Rehearsal:
     _validate(options)
     try:
         with (
-            alone.only_one(options.out),
-            alone.ended_by_signals(),
-            alone.stage_folder(options.out) as folder,
+            lock.only_one(options.out),
+            lock.ended_by_signals(),
+            lock.stage_folder(options.out) as folder,
         ):
             return rehearse(options, folder)
     except OSError as error:
@@ -114,9 +106,9 @@ def prepare(options: RehearseOptions, folder: Path) -> Plan:
         options=options,
         folder=folder,
         machine=machine,
-        found=examination.bundles(options.dist),
+        found=preflight.bundles(options.dist),
         backend=_backend(),
-        limits=staging.limits_here(options, machine),
+        limits=inputs.limits_here(options, machine),
         say=_teller(options.quiet),
     )
 
@@ -125,20 +117,20 @@ def examine(plan: Plan) -> None:
     """Check what can be known before the performance."""
     plan.say("examine bundles, notebook and target")
     options = plan.options
-    plan.done += examination.examine(options.dist, plan.found, options.settings, plan.machine)
+    plan.done += preflight.examine(options.dist, plan.found, options.settings, plan.machine)
 
 
 def perform(plan: Plan) -> None:
     """Execute the notebook in each layout, until one fails."""
     options = plan.options
     plan.say("play the image and draw the hidden test set")
-    plan.played = staging.play_image(options, plan.machine, plan.found["libs"])
+    plan.played = inputs.play_image(options, plan.machine, plan.found["libs"])
     dist = options.dist
-    if standin.needed(plan.played, plan.machine):
+    if substitute.needed(plan.played, plan.machine):
         plan.say(f"bundle the same packages for Python {plan.played.version}")
-        dist = standin.build(options, plan.folder / "stand-in")
-        plan.done.append(standin.check(plan.played, plan.machine))
-    plan.shown = hidden.write(
+        dist = substitute.build(options, plan.folder / "stand-in")
+        plan.done.append(substitute.check(plan.played, plan.machine))
+    plan.shown = hidden_test.write(
         plan.folder / "hidden",
         patients=options.patients,
         competition=options.competition_dir,
@@ -148,7 +140,7 @@ def perform(plan: Plan) -> None:
     for layout in options.layouts:
         plan.say(f"perform the notebook, network cut, {layout} layout")
         stage = _stage(plan, plan.played, plan.shown, dist, layout)
-        plan.seen[layout] = performance.perform(stage)
+        plan.seen[layout] = notebook_run.perform(stage)
         plan.done += named(layout, options, checks.examine(plan.seen[layout], stage, ids))
         if plan.failed:
             return
@@ -160,8 +152,8 @@ def _stage(plan: Plan, played: Image, shown: HiddenSet, dist: Path, layout: str)
     return Stage(
         folder=folder,
         notebook=dist / "notebook" / submission.NAME,
-        published=staging.receive(dist, folder / "datasets", layout),
-        hidden=shown if first else staging.fewer(shown, folder),
+        published=inputs.receive(dist, folder / "datasets", layout),
+        hidden=shown if first else inputs.fewer(shown, folder),
         image=played,
         settings=options.settings,
         limits=plan.limits,
@@ -177,7 +169,7 @@ def compare(plan: Plan) -> None:
     if main is None or shown is None or main.report is None or main.returncode != 0:
         return
     plan.say("compare the numbers and project the time")
-    plan.done += answers.compare(main, shown, plan.options.dist / "model")
+    plan.done += parity.compare(main, shown, plan.options.dist / "model")
     plan.projected = project(plan, main, shown)
     if plan.projected:
         plan.done += plan.projected.checks()
@@ -196,7 +188,7 @@ def named(layout: str, options: RehearseOptions, done: list[Check]) -> list[Chec
 
 def project(plan: Plan, seen: Performance, shown: HiddenSet) -> Projection | None:
     """Project the first performance to the hidden test on the target."""
-    from bundler.targets import capture
+    from bundler.image import capture
 
     settings, machine = plan.options.settings, plan.machine
     return projection.project(
@@ -254,10 +246,10 @@ def _validate(options: RehearseOptions) -> None:
 
 
 def _backend() -> str:
-    chosen = room.choose_backend()
+    chosen = sandbox.choose_backend()
     if chosen is None:
-        reasons = "; ".join(f"{name}: {why}" for name, why in room.backends().items())
-        raise SandboxError(f"{sandbox.why_not() or sandbox.MEND} ({reasons})")
+        reasons = "; ".join(f"{name}: {why}" for name, why in sandbox.backends().items())
+        raise SandboxError(f"{offline.why_not() or offline.MEND} ({reasons})")
     return chosen
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler.rehearse import checks
-from bundler.rehearse.checks import Check
-from bundler.rehearse.projection import Projection
+from bundler.rehearse.checks import checks
+from bundler.rehearse.checks.checks import Check
+from bundler.rehearse.checks.projection import Projection
 
 FORMAT = 1
 MARKS = {"passed": "ok", "failed": "FAILED", "unproven": "unproven"}

@@ -18,8 +18,9 @@ from onnx import TensorProto, helper
 
 from bundler import bundle
 from bundler.notebook import submission
-from bundler.rehearse import RehearseOptions, room, run
+from bundler.rehearse import RehearseOptions, run
 from bundler.rehearse.result import Rehearsal
+from bundler.sandbox import sandbox
 from bundler.settings import Settings
 from inference.golden import fingerprint
 from inference.pixels.loading import load
@@ -166,8 +167,8 @@ def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A submission without a fault: three bundles and the notebook."""
-    if room.choose_backend() is None and "CI" not in os.environ:
-        pytest.skip(f"no sandbox on this machine: {room.backends()}")
+    if sandbox.choose_backend() is None and "CI" not in os.environ:
+        pytest.skip(f"no sandbox on this machine: {sandbox.backends()}")
     place = tmp_path_factory.mktemp("sound")
     scratch = tmp_path_factory.mktemp("scratch")
     os.environ["RSNA_BUNDLE_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.rehearse import room
+from bundler.sandbox import sandbox
 from tests.failures.conftest import House, Plant, failed, processes_of
 
 
@@ -17,7 +17,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program.write_text('#!/bin/sh\n[ "$1" = -p ] || exit 2\nshift 2\nexec "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(room, "choose_backend", lambda: "sandbox-exec")
+    monkeypatch.setattr(sandbox, "choose_backend", lambda: "sandbox-exec")
 
 
 def test_the_notebook_finds_everything_below_the_root(house: House) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import CheckError, InputError, UsageError
-from bundler.rehearse import room
-from bundler.rehearse.alone import only_one
-from bundler.rehearse.sandbox import SandboxError
+from bundler.rehearse.lock import only_one
+from bundler.sandbox import sandbox
+from bundler.sandbox.offline import SandboxError
 from tests.bundler.libs.packages import wheel
 from tests.failures.conftest import ROOT, House, Plant, own_runner, processes_of
 
@@ -60,8 +60,8 @@ def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> Non
 
 
 def test_says_how_to_allow_namespaces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "choose_backend", lambda: None)
-    monkeypatch.setattr(room, "backends", lambda: {"namespaces": "Operation not permitted"})
+    monkeypatch.setattr(sandbox, "choose_backend", lambda: None)
+    monkeypatch.setattr(sandbox, "backends", lambda: {"namespaces": "Operation not permitted"})
     with pytest.raises(SandboxError, match="unprivileged_userns_clone=1") as caught:
         house.rehearse()
     assert "Operation not permitted" in str(caught.value)

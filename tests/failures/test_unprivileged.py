@@ -41,7 +41,7 @@ print(tried(lambda: open("/limited/new", "wb").write(bytes(2 << 20))))
 ROOM = """
 import os, sys
 from pathlib import Path
-from bundler.rehearse import room
+from bundler.sandbox import sandbox
 place, backend, code = Path(sys.argv[1]), *sys.argv[2:]
 for name in ("input", "out", "scratch"):
     (place / name).mkdir()
@@ -51,7 +51,7 @@ given = room.Room(
     limited={"/limited": 1 << 20},
 )
 words, env = [sys.executable, "-I", "-c", code], {"PATH": os.defpath}
-started = room.start(
+started = sandbox.start(
     words, given, backend=backend, env=env, log=place / "log", scratch=place / "scratch"
 )
 ended = started.wait()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundler import demo
-from bundler.rehearse import sandbox
+from bundler.sandbox import offline
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK_PYTHON = ROOT / ".notebook-venv" / "bin" / "python"
@@ -31,7 +31,7 @@ class Demo:
 @pytest.fixture(scope="session")
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Run the whole demo, network cut."""
-    reason = sandbox.why_not()
+    reason = offline.why_not()
     if not NOTEBOOK_PYTHON.is_file():
         reason = f"{NOTEBOOK_PYTHON} is missing: make test makes it"
     if reason and "CI" not in os.environ:

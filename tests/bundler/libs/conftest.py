@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bundler import target as targets
-from bundler.libs import LibsOptions, build
-from bundler.libs.wheelhouse import Wheelhouse
-from bundler.target import Target
+from bundler.image import target as targets
+from bundler.image.target import Target
+from bundler.libs.build import Wheelhouse, build
+from bundler.libs.options import LibsOptions
 from tests.bundler.libs.packages import wheel
 from tests.bundler.libs.registry import Registry, serving
 

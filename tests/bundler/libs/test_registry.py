@@ -9,8 +9,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bundler.libs import requirements, sources, uv
-from bundler.target import Target
+from bundler.image.target import Target
+from bundler.libs import requirements
+from bundler.libs.index import sources
+from bundler.libs.resolve import uv
 from tests.bundler.libs.conftest import make_target
 
 pytestmark = pytest.mark.network

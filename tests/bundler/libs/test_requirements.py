@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import BundlerError, InputError
-from bundler.libs import requirements, sources
+from bundler.libs import requirements
+from bundler.libs.index import sources
 
 
 def read(folder: Path, text: str) -> requirements.Requirements:

@@ -11,7 +11,7 @@ from bundler import bundle
 from bundler.errors import InputError
 from bundler.libs import locks, wheels
 from bundler.libs.locks import Lock, Provided
-from bundler.libs.resolution import Pin
+from bundler.libs.resolve.resolution import Pin
 from tests.bundler.libs.packages import wheel
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler import target
 from bundler.errors import CheckError, InputError
+from bundler.image import target
 from bundler.notebook import other
 from bundler.publish import bundles, kernel, notebooks, outputs, push
 from bundler.publish.client import connect

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bundler import bundle as writer
-from bundler.rehearse import upload
+from bundler.rehearse.run import upload
 from inference.boot import bundle, install
 from inference.errors import BundleError, InstallError
 

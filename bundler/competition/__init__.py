@@ -1,0 +1,1 @@
+"""What a competition hands to the notebook and wants back."""

@@ -1,0 +1,1 @@
+"""RSNA screening mammography: its hidden test set, its awkward files, its predictions."""

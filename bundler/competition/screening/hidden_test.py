@@ -1,0 +1,166 @@
+"""The hidden test set: a sample of the user's own images or phantoms, and the awkward cases."""
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bundler import cache
+from bundler.atomic import link_or_copy
+from bundler.competition.screening import awkward, mixture
+from bundler.competition.screening.awkward import Planted
+from bundler.competition.screening.mixture import Mixture
+from bundler.errors import InputError
+from train.phantom.competition import TEST_COLUMNS
+
+# The competition's training images: about half of each.
+HALVES = {"1.2.840.10008.1.2.4.90": 0.5, "1.2.840.10008.1.2.4.70": 0.5}
+NEEDED = {"patient_id", "image_id", "laterality"}
+EXTRA = {"reader_note": 'unseen column, with "quotes" and an ü'}
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenSet:
+    """A competition folder with a test set that nobody has seen, and what is known of it."""
+
+    folder: Path
+    sample: tuple[Row, ...]  # rows of images as they really come
+    planted: tuple[Planted, ...]
+    labels: dict[str, int]  # prediction_id → cancer, of the sample, where it is known
+    source: str
+    mixture: Mixture = field(default_factory=Mixture)  # of the sample's transfer syntaxes
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return all rows of test.csv."""
+        return [*self.sample, *(image.row for image in self.planted)]
+
+    @property
+    def breasts(self) -> list[str]:
+        """Return the ids that a submission must have."""
+        return list(dict.fromkeys(row["prediction_id"] for row in self.rows))
+
+    def path(self, row: Row) -> Path:
+        """Return where the image of a row lies."""
+        return self.folder / "test_images" / row["patient_id"] / f"{row['image_id']}.dcm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where ordinary images are taken from."""
+
+    images: Path
+    rows: list[Row]  # of patients whose images are there
+    shares: Mapping[str, float]  # transfer syntax → its share of the hidden test's images
+    said: str
+
+
+def write(
+    folder: Path, *, patients: int, competition: Path | None, phantom_size: tuple[int, int]
+) -> HiddenSet:
+    """Write a hidden test set of so many patients, and the awkward cases, into `folder`."""
+    images = folder / "test_images"
+    images.mkdir(parents=True)
+    source = _phantoms(patients, phantom_size) if competition is None else _training(competition)
+    chosen = mixture.choose(source.rows, patients)
+    rows = [row for row in source.rows if row["patient_id"] in chosen]
+    for row in rows:
+        _take(source.images, images, row)
+    hidden = HiddenSet(
+        folder=folder,
+        sample=tuple({name: row.get(name) or "" for name in TEST_COLUMNS} for row in rows),
+        planted=tuple(awkward.plant(images)),
+        labels={r["prediction_id"]: int(float(r["cancer"])) for r in rows if r.get("cancer")},
+        source=source.said.format(patients=len(chosen)),
+        mixture=Mixture(syntaxes=mixture.syntaxes(images, rows), shares=source.shares),
+    )
+    write_tables(hidden)
+    return hidden
+
+
+def _phantoms(patients: int, size: tuple[int, int]) -> Source:
+    """Return phantoms, drawn once for each number and size."""
+    rows, folder = [], _drawn(patients, size) if patients else Path()
+    if patients:
+        rows = _read(folder / "test.csv")
+    said = f"phantoms of at most {size[0]}×{size[1]}"
+    return Source(images=folder / "test_images", rows=rows, shares=HALVES, said=said)
+
+
+def _training(competition: Path) -> Source:
+    """Return the user's own training images: those of the patients that are there."""
+    images = competition / "train_images"
+    here = {entry.name for entry in images.iterdir()} if images.is_dir() else set()
+    rows = [row for row in _read(competition / "train.csv") if row["patient_id"] in here]
+    if not rows:
+        raise InputError(
+            f"{images} is missing or holds no patient of train.csv. Name a folder with both by "
+            "--competition-dir, or leave the option out to rehearse on phantoms."
+        )
+    said = f"{{patients}} patients of {competition.name}'s training images"
+    return Source(images=images, rows=rows, shares=mixture.survey(images, rows), said=said)
+
+
+def _read(path: Path) -> list[Row]:
+    """Return the rows of a competition's table, each with a prediction_id. Raises InputError."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if missing := NEEDED - set(reader.fieldnames or ()):
+                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+            rows = list(reader)
+        for row in rows:
+            row.setdefault("prediction_id", f"{row['patient_id']}_{row['laterality']}")
+            float(row.get("cancer") or 0)
+        return rows
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise InputError(
+            f"{path} is no table of the competition ({type(error).__name__}: {error}). Name the "
+            "folder that holds train.csv and train_images with --competition-dir, or leave the "
+            "option out to rehearse on phantoms."
+        ) from error
+
+
+def _take(source: Path, images: Path, row: Row) -> None:
+    path = source / row["patient_id"] / f"{row['image_id']}.dcm"
+    target = images / row["patient_id"] / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, and train.csv names it. Name a folder with the images by "
+            "--competition-dir, or leave the option out to rehearse on phantoms."
+        )
+    link_or_copy(path, target)
+
+
+def _drawn(patients: int, size: tuple[int, int]) -> Path:
+    """Return a competition folder whose test images are phantoms; drawn where it is not known."""
+    from bundler import atomic
+    from train.phantom import write_competition
+
+    place = cache.folder("phantoms") / f"1-{patients}-{size[0]}x{size[1]}"
+    if not place.is_dir():
+        with atomic.new_folder(place) as folder:
+            write_competition(
+                folder, patients=1, test_patients=patients, prevalence=0.02, size=size, workers=2
+            )
+            shutil.rmtree(folder / "train_images")
+    return place
+
+
+def write_tables(hidden: HiddenSet) -> None:
+    """Write test.csv and sample_submission.csv."""
+    _write(
+        hidden.folder / "test.csv", [*TEST_COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows]
+    )
+    sample = [{"prediction_id": breast, "cancer": "0.02"} for breast in hidden.breasts]
+    _write(hidden.folder / "sample_submission.csv", ["prediction_id", "cancer"], sample)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""The notebook's image: described as a target, captured, compared, and emulated here."""

@@ -1,0 +1,1 @@
+"""What the package indexes hold, and how it is fetched."""

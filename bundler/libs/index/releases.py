@@ -1,0 +1,80 @@
+"""Which releases of a package there are, and which of them a target can install."""
+
+from collections.abc import Iterable, Sequence
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from bundler.image.target import Target
+from bundler.libs.index import simple_api
+from bundler.libs.index.sources import Sources
+from bundler.libs.resolve.resolution import Pin, best, with_digest
+
+
+def newest(sources: Sources, name: str) -> Version | None:
+    """Return the newest release that is neither yanked nor a pre-release."""
+    found = simple_api.newest(sources, name)
+    return Version(found) if found else None
+
+
+def fitting(target: Target, files: Iterable[simple_api.File]) -> simple_api.File | None:
+    """Return of one release's files the wheel that the target installs, if any."""
+    return best(target, [(file.name, file) for file in files if python_allows(target, file)])
+
+
+def python_allows(target: Target, file: simple_api.File) -> bool:
+    """Say whether a file's Requires-Python has room for the target's Python."""
+    try:
+        return SpecifierSet(file.requires_python or "").contains(target.python, prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def by_version(
+    files: Iterable[simple_api.File], asked: Sequence[Requirement] = ()
+) -> dict[Version, list[simple_api.File]]:
+    """Return the releases that the requirements allow, newest first, without yanked files.
+
+    Pre-releases count where there is nothing else.
+    """
+    found: dict[Version, list[simple_api.File]] = {}
+    for file in files:
+        if file.yanked is None:
+            found.setdefault(Version(file.version), []).append(file)
+    allowed = {
+        version: group
+        for version, group in found.items()
+        if all(need.specifier.contains(version, prereleases=True) for need in asked)
+    }
+    released = {v: group for v, group in allowed.items() if not v.is_prerelease} or allowed
+    return dict(sorted(released.items(), reverse=True))
+
+
+def without_wheel(
+    target: Target, sources: Sources, name: str, asked: Sequence[Requirement]
+) -> simple_api.File | None:
+    """Return the newest allowed release's sdist, where that release has no fitting wheel."""
+    for group in by_version(simple_api.files(sources, name), asked).values():
+        usable = [file for file in group if python_allows(target, file)]
+        if not usable:
+            continue
+        if fitting(target, usable):
+            return None
+        archives = [file for file in usable if not file.is_wheel]
+        return max(archives, key=lambda file: file.name.endswith(".tar.gz")) if archives else None
+    return None
+
+
+def pin(name: str, version: str, file: simple_api.File) -> Pin:
+    """Return the pin of a file that an index lists. Raises InputError where it has no digest."""
+    return with_digest(
+        Pin(
+            name=name,
+            version=version,
+            file=file.name,
+            sha256=file.sha256 or "",
+            bytes=file.bytes,
+            url=file.url,
+        )
+    )

@@ -1,0 +1,1 @@
+"""From requirements to one wheel for each package."""

@@ -1,0 +1,144 @@
+"""Say why a wheelhouse cannot be resolved: both sides of a conflict, and the ways out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from bundler.errors import InputError, NetworkError
+from bundler.libs import effects
+from bundler.libs.index import downloads, releases, simple_api, suggestions
+from bundler.libs.requirements import holds
+from bundler.libs.resolve.resolution import Pin, UnresolvedError
+from bundler.libs.resolve.solution import Problem, solve
+
+SHOWN = 6  # releases that a message lists
+ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and ours for pip's
+LACKS = re.compile(r"not found|No matching|[Tt]here (is|are) no|ha(s|ve) no|mismatch|metadata")
+
+
+def explained(problem: Problem, error: UnresolvedError) -> InputError:
+    """Return an error with the resolver's words and ours."""
+    path, target = problem.asked.path, problem.target
+    ours = error.ours or _reasons(problem, error.said)
+    said = "\n".join(f"  {line}" for line in error.said.splitlines())
+    also = "".join(f"\n{line}" for line in ours)
+    return InputError(
+        f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
+        f"In {problem.resolver}'s words:\n{said}"
+    )
+
+
+def _reasons(problem: Problem, said: str) -> Sequence[str]:
+    found = _absent(problem) or _impossible(problem) or _conflicts(problem)
+    if not found and ASKS.search(said) and not LACKS.search(said):
+        return ["What is asked for contradicts itself: loosen one of the lines that are named."]
+    return found
+
+
+def _applying(problem: Problem) -> list[Requirement]:
+    environment = problem.target.environment
+    return [need for need in problem.asked.wanted if holds(need.marker, environment)]
+
+
+def _absent(problem: Problem) -> list[str]:
+    """Return what to say of the names that no index has."""
+    found = []
+    for need in _applying(problem):
+        name = canonicalize_name(need.name)
+        if problem.delta and name in problem.target.packages:
+            continue
+        if not simple_api.files(problem.sources, name):
+            found.append(suggestions.absent(name, problem.target))
+    return found
+
+
+def _impossible(problem: Problem) -> list[str]:
+    """Return what to say of requirements that no release meets, or none with a fitting wheel."""
+    found = []
+    for need in _applying(problem):
+        name = canonicalize_name(need.name)
+        if problem.delta and name in problem.target.packages:
+            continue
+        files = simple_api.files(problem.sources, name)
+        allowed = releases.by_version(files, [need])
+        if not allowed:
+            every = list(releases.by_version(files))
+            listed = ", ".join(str(version) for version in every[:SHOWN])
+            yanked = {f.version: f.yanked for f in files if f.yanked is not None}
+            gone = [
+                f"{v} was yanked ({why or 'no reason given'})"
+                for v, why in yanked.items()
+                if need.specifier.contains(v, prereleases=True)
+            ]
+            found.append(
+                f"No release of {name} is {need.specifier}: there are {listed}"
+                f"{', …' if len(every) > SHOWN else ''}."
+                + "".join(f" {said}." for said in gone[:1])
+            )
+        elif not any(releases.fitting(problem.target, group) for group in allowed.values()):
+            found.append(_unfitting(problem, name, next(iter(allowed.values()))))
+    return found
+
+
+def _unfitting(problem: Problem, name: str, newest: list[simple_api.File]) -> str:
+    """Return which machines the newest release has wheels for."""
+    target = problem.target
+    if not any(releases.python_allows(target, file) for file in newest):
+        return (
+            f"No release of {name} that is allowed runs on Python {target.python}; "
+            f"{newest[0].version} needs {newest[0].requires_python}."
+        )
+    tags = [tag for file in newest if file.is_wheel for tag in parse_wheel_filename(file.name)[3]]
+    pythons = sorted({tag.interpreter for tag in tags}, key=lambda tag: (len(tag), tag))[::-1]
+    there = sorted({tag.platform for tag in tags if tag.interpreter == target.interpreter})
+    if there:
+        have = f"wheels of {target.interpreter} for {', '.join(there[:SHOWN])}"
+    elif pythons:
+        have = f"wheels for {', '.join(pythons[:SHOWN])}"
+    else:
+        have = "no wheel at all, only an sdist"
+    return (
+        f"No release of {name} that is allowed has a wheel for Python {target.short_python} on "
+        f"{target.platform}; {newest[0].version} has {have}."
+    )
+
+
+def _conflicts(problem: Problem) -> list[str]:
+    """Return what the wheelhouse needs of the image and does not get, with the ways out."""
+    if not problem.delta or not problem.target.installed:
+        return []
+    who = problem.asked.path.name
+    found = list(effects.unmet(problem.target, who, problem.asked.wanted))
+    if not found:  # else all others may only follow from it
+        found = _transitive_conflicts(problem)
+    if not found:
+        return []
+    ways = (
+        "Ways out: ask for a release that accepts the image's version; or bring your own: name the "
+        f"package in {who} and end its line with `# replace` (the runner then sees yours, and what "
+        "the image built against its own may break); or bring everything with --no-delta; or use "
+        "an image that has it."
+    )
+    return [*(f"{line}." for line in dict.fromkeys(found)), ways]
+
+
+def _transitive_conflicts(problem: Problem) -> list[str]:
+    """Resolve without the image, and return what that answer needs of the image and lacks."""
+    try:
+        whole = solve(replace(problem, delta=False))
+    except (UnresolvedError, NetworkError):
+        return []
+    return [
+        line
+        for pin in whole.pins
+        for line in effects.unmet(problem.target, f"{pin.name} {pin.version}", _needs(problem, pin))
+    ]
+
+
+def _needs(problem: Problem, pin: Pin) -> tuple[Requirement, ...]:
+    if not pin.file.endswith(".whl"):
+        return ()
+    return downloads.metadata(pin, problem.sources, quiet=problem.quiet).requires

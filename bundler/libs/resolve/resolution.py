@@ -1,0 +1,75 @@
+"""What a resolver answers: one pin for each package, one wheel for each pin."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from bundler.errors import InputError
+from bundler.image.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """One package of a wheelhouse: its version and the one file that is installed."""
+
+    name: str  # normalised
+    version: str
+    file: str  # the wheel's name, or an sdist's
+    sha256: str
+    bytes: int | None = None
+    url: str | None = None
+    via: tuple[str, ...] = ()  # who asked for it
+    built_from: str | None = None  # the sdist that this wheel was built from: name sha256
+
+    @property
+    def line(self) -> str:
+        """Return the requirement that installs exactly this file."""
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+class UnresolvedError(InputError):
+    """The resolver found no set of packages; `said` holds its words, `ours` what we know."""
+
+    def __init__(self, said: str, ours: tuple[str, ...] = ()) -> None:
+        super().__init__(said)
+        self.said = said
+        self.ours = ours
+
+
+def with_digest(pin: Pin) -> Pin:
+    """Return a pin with its file's sha256, which folders of links do not say. Raises InputError."""
+    if pin.sha256:
+        return pin
+    if not (pin.url or "").startswith("file:"):
+        raise InputError(
+            f"{pin.file}: the index gives no sha256, so nothing can confirm what it serves. "
+            "Use an index that does, or put the wheel into a folder and name it with --find-links."
+        )
+    path = Path(unquote(urlsplit(pin.url or "").path))
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return replace(pin, sha256=digest, bytes=path.stat().st_size)
+
+
+Named = TypeVar("Named")
+
+
+def best(target: Target, candidates: Iterable[tuple[str, Named]]) -> Named | None:
+    """Return of (wheel's name, it) the one that fits a target best, as pip and uv choose."""
+    ranks: dict[Tag, int] = {tag: rank for rank, tag in enumerate(reversed(target.tags))}
+    ranked = []
+    for name, candidate in candidates:
+        try:
+            _, _, build, tags = parse_wheel_filename(name)
+        except InvalidWheelFilename:
+            continue
+        fitting = [ranks[tag] for tag in tags if tag in ranks]
+        if fitting:
+            ranked.append((max(fitting), build, name, candidate))
+    return max(ranked, key=lambda entry: entry[:3])[3] if ranked else None

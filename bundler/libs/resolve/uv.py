@@ -1,0 +1,145 @@
+"""The resolver uv: told the target's Python and platform, it answers with wheels and hashes."""
+
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from bundler import process
+from bundler.errors import BundlerError, UsageError
+from bundler.image.target import Target
+from bundler.libs.index.sources import Sources
+from bundler.libs.resolve.resolution import Pin, UnresolvedError, best, with_digest
+
+NEWEST_GLIBC = 40  # the newest manylinux_2_N that uv's --python-platform names
+OLDEST_GLIBC = 28  # of the unbroken row 2_31 …; below it 2_28 and 2_17 alone
+
+
+def executable() -> str:
+    """Return uv's program: the one of this environment, else the one on the path."""
+    name = "uv.exe" if sys.platform == "win32" else "uv"
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which("uv")
+    if not found:
+        raise UsageError(
+            "uv is not installed here: `pip install 'rsna-bundle[bundle]'` brings it, or use "
+            "`--resolver pip-tools`."
+        )
+    return found
+
+
+def platform(target: Target) -> str:
+    """Return what uv calls the target's platform."""
+    machine = {"arm64": "aarch64", "AMD64": "x86_64", "x86": "i686"}.get(
+        target.machine, target.machine
+    )
+    if target.system == "linux":
+        glibc = int(target.release.split(".")[1])
+        known = (17, 28, *range(31, NEWEST_GLIBC + 1))
+        newest = max((minor for minor in known if minor <= glibc), default=17)
+        return f"{machine}-manylinux_2_{newest}"
+    if target.system == "darwin":
+        return f"{machine}-apple-darwin"
+    return f"{machine}-pc-windows-msvc"
+
+
+def resolve(
+    target: Target,
+    wanted: Sequence[str],
+    constraints: Sequence[str],
+    sources: Sources,
+    *,
+    upgrade: bool = False,
+    offline: bool = False,
+    only_binary: bool = True,
+) -> list[Pin]:
+    """Return the pins that meet `wanted` on the target. Raises UnresolvedError."""
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as folder:
+        place = Path(folder)
+        (place / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+        (place / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
+        command = [executable(), "pip", "compile", "requirements.in", *_options(target)]
+        command += ["--constraints", "constraints.txt", *_sources(sources)]
+        command += ["--refresh"] if upgrade else []
+        command += ["--offline"] if offline else []
+        command += ["--only-binary", ":all:"] if only_binary else []
+        result = process.run(command, cwd=place, env=_environment(target), check=False)
+    if result.returncode:
+        raise UnresolvedError(result.stderr.strip().replace(f"{place}/", ""))
+    return _parse(result.stdout, target)
+
+
+def _options(target: Target) -> list[str]:
+    return [
+        "--format=pylock.toml",
+        "--quiet",
+        "--no-config",
+        "--no-header",
+        "--no-progress",
+        "--color=never",
+        "--no-python-downloads",  # otherwise uv fetches the target's Python first
+        f"--python={sys.executable}",
+        f"--python-version={target.python}",
+        f"--python-platform={platform(target)}",
+    ]
+
+
+def _sources(sources: Sources) -> list[str]:
+    options = ["--index-strategy=unsafe-best-match"]  # as pip does: the best of all indexes
+    options += [f"--find-links={place}" for place in sources.links]
+    if not sources.indexes:
+        return [*options, "--no-index"]
+    options += [f"--default-index={sources.indexes[0]}"]
+    return options + [f"--index={url}" for url in sources.indexes[1:]]
+
+
+def _environment(target: Target) -> dict[str, str]:
+    """Return an environment in which no setting of uv's decides, but for its cache and network."""
+    kept = ("UV_CACHE_DIR", "UV_HTTP", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_KEYRING")
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("UV_") or key.startswith(kept)
+    }
+    if target.system == "darwin":
+        environment["MACOSX_DEPLOYMENT_TARGET"] = target.release
+    return environment
+
+
+def _parse(pylock: str, target: Target) -> list[Pin]:
+    pins = []
+    for package in tomllib.loads(pylock).get("packages", ()):
+        wheels = [(_name(wheel), wheel) for wheel in package.get("wheels", ())]
+        wheel = best(target, wheels)
+        if wheel is None:
+            raise BundlerError(
+                f"{package['name']} {package.get('version', '')} has no wheel that fits "
+                f"{target.name} (Python {target.short_python}, {platform(target)})."
+            )
+        pins.append(
+            with_digest(
+                Pin(
+                    name=canonicalize_name(package["name"]),
+                    version=package["version"],
+                    file=_name(wheel),
+                    sha256=wheel.get("hashes", {}).get("sha256", ""),
+                    bytes=wheel.get("size"),
+                    url=wheel.get("url") or Path(wheel["path"]).resolve().as_uri(),
+                )
+            )
+        )
+    return pins
+
+
+def _name(file: dict[str, Any]) -> str:
+    if "name" in file:
+        return str(file["name"])
+    place = str(file.get("url") or file["path"])
+    return unquote(urlsplit(place).path.rsplit("/", 1)[-1])

@@ -1,0 +1,1 @@
+"""What a rehearsal checks, before the run and after it."""

@@ -1,0 +1,1 @@
+"""What a rehearsal writes: its page, its pictures, where its result comes from."""

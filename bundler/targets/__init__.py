@@ -1,1 +1,0 @@
-"""The targets that come with the tool, and the script that captures another one."""

@@ -1,0 +1,121 @@
+"""The proof: the bundle is installed as the notebook does, and what it brought is imported."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.errors import CheckError
+from bundler.image import interpreters
+from bundler.image import target as targets
+from bundler.image.target import Target
+from bundler.sandbox import offline
+from tests.bundler.libs.conftest import make_target
+from tests.bundler.libs.packages import sdist, wheel
+from tests.bundler.libs.registry import Registry
+
+Libs = Callable[..., Any]
+OFFLINE = "import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)\n"
+
+
+def like_host(installed: dict[str, Any]) -> Target:
+    """Return this machine as a target that has packages."""
+    host = targets.host().as_dict()
+    entries = [{"name": name, "version": version} for name, version in installed.items()]
+    return targets.parse({**host, "name": "image", "installed": entries})
+
+
+def test_wheels_are_installed_and_imported(libs: Libs, registry: Registry, folder: Path) -> None:
+    port = registry.url.rpartition(":")[2]
+    registry.add(wheel("nosy", "1.0", body=OFFLINE.format(port=port)))
+    registry.add(
+        wheel("fine", "1.0", ["helper", "present"], body="import helper\nimport present\n")
+    )
+    registry.add(wheel("helper", "1.0"))
+    registry.add(wheel("present", "1.0"))
+    registry.add(wheel("eager", "1.0", ["bigone"], body="import bigone\n"))
+    registry.add(wheel("broken", "1.0", body="raise RuntimeError('no')\n"))
+    registry.add(wheel("rude", "1.0", body="import os\nos.abort()\n"))
+    image = like_host({"present": "1.0", "bigone": "2.0"})
+    names = ("nosy", "fine", "eager", "broken", "rude", "present")
+
+    made = libs(*names, target=image, proof=True)
+
+    assert {"fine", "helper"} <= set(made.proof.imported)
+    failed = made.proof.failed
+    assert "RuntimeError: no" in failed["broken"]
+    assert "signal 6" in failed["rude"]
+    assert "needs bigone, which the image has" in failed["eager"]
+    if offline.why_not() is None:
+        assert "nosy" in failed  # the index was there, the network was not
+        assert made.proof.network is None
+    assert "installed with Python" in made.summary()
+    again = libs(target=image, proof=True)
+    assert again.proof == made.proof
+
+
+def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> None:
+    registry.add(wheel("present", "1.0"))
+    registry.add(wheel("present", "2.0", body="assert True\n"))
+    registry.add(wheel("fine", "1.0", ["present>=2"], body="import present\n"))
+    image = like_host({"present": "1.0"})
+
+    made = libs("fine", "present  # replace", target=image, proof=True)
+
+    assert made.proof.imported == ("fine", "present")
+    assert made.built.bundle.details["shadowed"] == ["present 1.0 → 2.0"]
+
+
+def test_sdist_that_travels_is_built_offline(libs: Libs, registry: Registry) -> None:
+    registry.add(wheel("tinybuild", "1.0"))
+    registry.add(
+        sdist(
+            "fastpix",
+            "1.0",
+            ["pydicom"],
+            tag="cp31-none-linux_x86_64",
+            build_requires=["tinybuild"],
+            needs="import os, tinybuild; TAG = 'py3-none-any' if os.environ.get('HOME', '')"
+            ".startswith('/tmp/rsna-bundle-proof') else TAG",
+        )
+    )
+
+    made = libs("fastpix", target="host", proof=True, allow_sdist=True)
+
+    assert made.lock.pins[0].file == "fastpix-1.0.tar.gz"
+    assert "pydicom" in made.proof.imported
+
+
+def test_bundle_that_does_not_install_takes_no_place(
+    libs: Libs, registry: Registry, folder: Path
+) -> None:
+    libs("pydicom", target="host")
+    before = (folder / "dist" / "libs" / "bundle.json").read_bytes()
+    registry.add(wheel("fastpix", "1.0", files={"fastpix-1.0.data/odd/x.py": "a = 1\n"}))
+
+    with pytest.raises(CheckError, match="do not install"):
+        libs("fastpix", target="host", proof=True)
+    assert (folder / "dist" / "libs" / "bundle.json").read_bytes() == before
+    assert [path.name for path in (folder / "dist").glob("*libs*")] == ["libs"]
+
+
+def test_bundle_without_proof_is_tried_when_asked(libs: Libs, registry: Registry) -> None:
+    assert libs("pydicom", target="host").proof.skipped == "--no-proof"
+    assert libs(target="host", proof=True).proof.imported == ("pydicom",)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (make_target(system="win32"), "the target win32"),
+        (make_target(python="3.99.0"), "Python 3.99 is not on this machine"),
+        (make_target(release="2.999"), "the target 2.999"),
+    ],
+)
+def test_what_cannot_be_tried_here_is_said(target: Target, reason: str) -> None:
+    assert reason in str(interpreters.find(target))
+
+
+def test_this_interpreter_is_found() -> None:
+    assert isinstance(interpreters.find(targets.host()), Path)
