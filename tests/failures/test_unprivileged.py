@@ -45,8 +45,8 @@ from bundler.sandbox import sandbox
 place, backend, code = Path(sys.argv[1]), *sys.argv[2:]
 for name in ("input", "out", "scratch"):
     (place / name).mkdir()
-given = room.Room(
-    read_only={**room.python_folders([Path(sys.executable)]), "/input": place / "input"},
+given = sandbox.Room(
+    read_only={**sandbox.python_folders([Path(sys.executable)]), "/input": place / "input"},
     writable={"/out": place / "out"},
     limited={"/limited": 1 << 20},
 )
