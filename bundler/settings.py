@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from bundler.errors import UsageError
 
+NO_ACCELERATOR = ("none", "cpu")  # what people write for a machine without one
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
 
 
@@ -29,12 +30,13 @@ class Settings:
     root: Path
     owner: str | None = None
     competition: str = "rsna-breast-cancer-detection"
+    run: str | None = None  # the notebook's command; None: the runner, python -m inference.run
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
     target: str = "kaggle-gpu-2026-10"
     hidden_images: int = 32000
     time_limit_hours: float = 9.0
-    accelerator: str = "NvidiaTeslaT4"
+    accelerator: str = "NvidiaTeslaT4"  # "": none
     requirements: str = "wheelhouse.txt"
     output: str = "binary"
     on_failures: str = "stop"
@@ -72,6 +74,8 @@ def _parse(path: Path) -> Settings:
     if "datasets" in values:
         place = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, place))
+    if str(values.get("accelerator")).lower() in NO_ACCELERATOR:
+        values["accelerator"] = ""
     return Settings(root=path.parent, **values)
 
 

@@ -14,7 +14,11 @@ from bundler.cli.reports import report
 @click.option("--owner", metavar="USER", help="Your user name at Kaggle.")
 @click.option("--competition", metavar="SLUG", help="The competition.")
 @click.option("--target", metavar="NAME", help="The notebook's image.")
-@click.option("--prefix", default="rsna-bundle", show_default=True, help="What slugs begin with.")
+@click.option(
+    "--prefix",
+    help="What slugs begin with (default: the competition's slug; for RSNA screening "
+    "mammography rsna-bundle).",
+)
 @json_option
 def run_init(as_json: bool, **told: Any) -> None:
     """Make this folder ready: settings, the list of packages, what git leaves alone."""
