@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from bundler import hidden
 from bundler.errors import UsageError
+from bundler.hidden import Hidden
 
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
 
@@ -38,6 +40,7 @@ class Settings:
     requirements: str = "wheelhouse.txt"
     output: str = "binary"
     on_failures: str = "stop"
+    hidden: Hidden = field(default_factory=Hidden)
 
     @property
     def dist(self) -> Path:
@@ -68,19 +71,21 @@ def _parse(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}.") from error
     table = document.get("tool", {}).get("rsna-bundle", {})
-    values = _checked(table, Settings, path, "tool.rsna-bundle", hidden=("root",))
+    values = _checked(table, Settings, path, "tool.rsna-bundle", left_out=("root",))
     if "datasets" in values:
         place = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, place))
+    if "hidden" in values:
+        values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
     return Settings(root=path.parent, **values)
 
 
 def _checked(
-    table: Any, schema: type, path: Path, place: str, hidden: tuple[str, ...] = ()
+    table: Any, schema: type, path: Path, place: str, left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise UsageError(f"{path}: [{place}] must be a table.")
-    names = [entry.name for entry in fields(schema) if entry.name not in hidden]
+    names = [entry.name for entry in fields(schema) if entry.name not in left_out]
     hints = get_type_hints(schema)
     for key, value in table.items():
         if key not in names:
@@ -94,7 +99,7 @@ def _checked(
 
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    if hint is Datasets:
+    if hint in (Datasets, Hidden):  # tables, which have checks of their own
         return
     allowed = tuple(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
     fits = isinstance(value, (*allowed, *((int,) if float in allowed else ())))
