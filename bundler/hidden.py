@@ -73,8 +73,10 @@ def parse(value: object, where: str) -> Hidden:
     for key, item in value.items():
         if key not in NAMES:
             near = difflib.get_close_matches(str(key), NAMES, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(f"{where} has no key {key}.{hint} Its keys are {', '.join(NAMES)}.")
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"{where} has no key {str(key)!r}.{hint} Its keys are {', '.join(NAMES)}."
+            )
         _check(str(key), item, f"{where} {key}")
     checked = {str(key): _frozen(item, str(key)) for key, item in value.items()}
     # Each value was held against its default's type above.

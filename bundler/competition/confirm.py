@@ -53,6 +53,6 @@ def keep(found: Profile, pyproject: Path) -> None:
     settings_file.write_table(pyproject, "hidden", profile.settings(found.hidden))
 
 
-def options_of(found: Profile) -> Mapping[str, Sequence[str]]:
+def choices(found: Profile) -> Mapping[str, Sequence[str]]:
     """Return what to choose from, for each key that is uncertain: what was taken comes first."""
     return {q.key: [option for option in (q.taken, *q.others) if option] for q in found.questions}

@@ -37,7 +37,7 @@ def test_a_hook_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('uint = "a"', "has no key uint. Did you mean unit?"),
+        ('uint = "a"', "has no key 'uint'. Did you mean 'unit'?"),
         ('id = "a"', "id is 'a'; it must be a list of text"),
         ("unit = 3", "unit is 3; it must be str"),
         ("gateway = 1", "gateway is 1; it must be bool"),

@@ -51,7 +51,7 @@ def test_asks_by_its_exit_code_where_nobody_can_answer(tmp_path: Path) -> None:
 def test_a_typing_error_is_no_traceback(tmp_path: Path) -> None:
     folders.images(tmp_path / "data")
     base = ("competition", "--competition-dir", "data", "--set")
-    for option, message in (("idd=x", "Did you mean id"), ("id", "KEY=VALUE")):
+    for option, message in (("idd=x", "Did you mean 'id'"), ("id", "KEY=VALUE")):
         result = rsna_bundle(tmp_path, *base, option)
         assert result.returncode == 2
         assert message in result.stderr
