@@ -15,7 +15,7 @@ from bundler.notebook.submission import render
 NAME = "training.ipynb"
 
 PULL = """\
-# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook --train`.
+# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook train`.
 # This cell brings the newest commit. The notebook needs the internet.
 import os
 import subprocess
