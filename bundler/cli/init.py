@@ -5,13 +5,18 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.options import reporting
+from bundler.cli.options import FOLDER, reporting
 from bundler.cli.reports import Output
 
 
 @click.command()
 @click.option("--owner", metavar="USER", help="Your Kaggle user name.")
 @click.option("--competition", metavar="SLUG", help="The competition.")
+@click.option(
+    "--competition-dir",
+    type=FOLDER,
+    help="The folder with its files, to write submit.py for its tables.",
+)
 @click.option("--target", metavar="NAME", help="The notebook's image: a name or a JSON file.")
 @click.option(
     "--prefix",
@@ -21,6 +26,7 @@ from bundler.cli.reports import Output
 def init(
     owner: str | None,
     competition: str | None,
+    competition_dir: Path | None,
     target: str | None,
     prefix: str | None,
     output: Output,
@@ -32,7 +38,13 @@ def init(
     """
     from bundler import init
 
-    options = init.InitOptions(owner=owner, competition=competition, target=target, prefix=prefix)
+    options = init.InitOptions(
+        owner=owner,
+        competition=competition,
+        competition_dir=competition_dir,
+        target=target,
+        prefix=prefix,
+    )
     output.report(init.init(Path.cwd(), options, _ask))
 
 

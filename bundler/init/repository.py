@@ -4,10 +4,12 @@ All texts are made before the first is written, so that bad input changes nothin
 has is kept: a file of theirs is left alone, or gets lines at its end.
 """
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler import atomic, dependencies
 from bundler import settings as settings_module
@@ -20,6 +22,9 @@ from bundler.init.table import Ask
 from bundler.result import Json
 from bundler.settings import Settings
 
+if TYPE_CHECKING:
+    from bundler.competition.profile import Profile
+
 HINT = "# Add what your own code imports in the notebook.\n"
 IGNORED = ("dist/", "runs/", ".env", "kaggle.json", "access_token")
 SUBMIT = "submit.py"
@@ -28,15 +33,16 @@ Next: `rsna-bundle doctor`, then `rsna-bundle libs`, `rsna-bundle model --ckpt P
 `rsna-bundle submit --dry-run`."""
 # For a competition that the runner in the box does not serve.
 NEXT_OWN = """\
-Next: `RSNA_BUNDLE_COMPETITION=DIR {run}` where DIR holds the competition's files, commit, then
-`rsna-bundle libs`, `rsna-bundle model --files PATH`, `rsna-bundle code`, `rsna-bundle notebook`,
-and `rsna-bundle rehearse --competition-dir DIR`."""
+Next: `RSNA_BUNDLE_COMPETITION={folder} {run}`, where {folder} holds the competition's files.
+Then commit, and `rsna-bundle libs`, `rsna-bundle model --files PATH`, `rsna-bundle code`,
+`rsna-bundle notebook`, `rsna-bundle rehearse --competition-dir {folder}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InitOptions:
     """What the settings are to say; None: found out, or asked for."""
 
+    competition_dir: Path | None = None  # the competition's files
     owner: str | None = None
     competition: str | None = None
     target: str | None = None
@@ -69,6 +75,7 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
     adopted = metadata.read(root)
     path = root / "pyproject.toml"
     text = _read(path)
+    profile = _profile(options.competition_dir)
     texts = {}
     if table.has_settings(path, text):
         settings = settings_module.load(root)
@@ -86,31 +93,70 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
         texts[path] = table.append(path, text, added)
         settings = Settings(root=root, competition=answers.competition, run=answers.run)
         notes = list(adopted.notes)
-    texts |= _missing_files(settings)
-    texts |= _missing_lines(root / ".gitignore", _ignored(settings))
-    return Made(
-        files=_write(texts),
-        notes=(*notes, *_script_notes(settings, adopted), *_git_notes(root)),
-        next_steps=NEXT_OWN.format(run=settings.run) if settings.run else NEXT,
+    texts |= _missing_files(settings, _tables(profile))
+    texts |= _missing_lines(root / ".gitignore", _ignored(settings, profile))
+    written = _write(texts)
+    if profile and _keep(profile, settings, path) and path not in written:
+        written.insert(0, path)
+    notes += [*_script_notes(settings, adopted), *_profile_notes(profile), *_git_notes(root)]
+    folder = options.competition_dir or Path("DIR")
+    own = NEXT_OWN.format(run=settings.run, folder=shlex.quote(str(folder)))
+    return Made(files=written, notes=notes, next_steps=own if settings.run else NEXT)
+
+
+def _profile(folder: Path | None) -> "Profile | None":
+    if folder is None:
+        return None
+    from bundler.competition import profile  # which imports what reads tables
+
+    return profile.read(folder)
+
+
+def _tables(profile: "Profile | None") -> Tables:
+    if profile is None:
+        return Tables()
+    hidden = profile.hidden
+    return Tables(
+        sample=hidden.sample,
+        test=hidden.test,
+        submission=hidden.submission,
+        ids=hidden.id,
+        gateway=hidden.gateway,
     )
 
 
-def _missing_files(settings: Settings) -> dict[Path, str]:
+def _keep(profile: "Profile", settings: Settings, path: Path) -> bool:
+    """Write what is certain of the competition's tables, unless the settings describe them."""
+    if settings.hidden.is_filled or profile.questions:
+        return False
+    from bundler.competition import confirm
+
+    confirm.keep(profile, path)
+    return True
+
+
+def _missing_files(settings: Settings, tables: Tables) -> dict[Path, str]:
     """Return the files that are to be made whole, by path."""
     own = settings.competition != Settings.competition
     wheelhouse = skeleton.WHEELHOUSE if own else dependencies.wheelhouse() + HINT
     files = {Settings.requirements: wheelhouse}
-    if own and settings.run and SUBMIT in shlex.split(settings.run):
-        files[SUBMIT] = skeleton.submit(settings.competition, Tables())
+    if settings.run and SUBMIT in shlex.split(settings.run) and not tables.gateway:
+        files[SUBMIT] = skeleton.submit(settings.competition, tables)
     if settings.requirements != Settings.requirements:
         del files[Settings.requirements]  # the list of packages is the user's own
     paths = {settings.root / name: text for name, text in files.items()}
     return {path: text for path, text in paths.items() if not path.exists()}
 
 
-def _ignored(settings: Settings) -> list[str]:
-    own = ("weights/", Tables.submission) if settings.run else ()
-    return [*IGNORED, *own]
+def _ignored(settings: Settings, profile: "Profile | None") -> list[str]:
+    """Return the lines of .gitignore: the competition's files are nobody's to publish."""
+    lines = [*IGNORED]
+    if settings.run:
+        lines += ["weights/", _tables(profile).submission]
+    if profile:
+        folder = os.path.relpath(profile.folder.resolve(), settings.root)
+        lines += [] if folder.startswith(os.pardir) or folder == "." else [f"/{folder}/"]
+    return lines
 
 
 def _missing_lines(path: Path, lines: Sequence[str]) -> dict[Path, str]:
@@ -142,6 +188,21 @@ def _script_notes(settings: Settings, adopted: Adopted) -> Iterator[str]:
         yield (
             f"The notebook will run {adopted.script}, as {metadata.KERNEL} says. It finds the "
             "competition's files by RSNA_BUNDLE_COMPETITION and the model's by RSNA_BUNDLE_MODEL."
+        )
+
+
+def _profile_notes(profile: "Profile | None") -> Iterator[str]:
+    if profile and profile.hidden.gateway:
+        yield (
+            "The competition hands its rows over through kaggle_evaluation: no submit.py was "
+            "written. Start your inference server in it; the competition's files show how."
+        )
+    if profile and profile.questions:
+        keys = ", ".join(question.key for question in profile.questions)
+        folder = shlex.quote(str(profile.folder))
+        yield (
+            f"Not certain about the competition's tables: {keys}. Decide by `rsna-bundle "
+            f"competition --write --competition-dir {folder}`, and check submit.py."
         )
 
 

@@ -81,6 +81,7 @@ class Tables:
     test: str = "test.csv"
     submission: str = "submission.csv"
     ids: Sequence[str] = ()  # columns; none: the first of the sample
+    gateway: bool = False  # rows come by kaggle_evaluation
 
 
 def submit(competition: str, tables: Tables) -> str:
