@@ -39,6 +39,7 @@ class DicomImage:
     view: str
     decoder: str
     bytes_read: int
+    suspicious: tuple[str, ...] = ()  # why the file may be damaged, though it was decoded
 
     @cached_property
     def extremes(self) -> tuple[int, int]:
@@ -115,6 +116,7 @@ class OpenDicom:
             view=header.view,
             decoder=values.decoder,
             bytes_read=self.bytes_read,
+            suspicious=values.suspicious,
         )
 
 

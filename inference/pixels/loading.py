@@ -35,6 +35,7 @@ class Loaded:
     bytes_read: int
     reduction: int
     seconds: dict[str, float]
+    suspicious: tuple[str, ...] = ()  # why the file may be damaged, though it was decoded
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, configs: Sequence[PreprocessConfig]) -> Loaded:
@@ -66,4 +67,5 @@ def load(path: str | os.PathLike[str] | BinaryIO, configs: Sequence[PreprocessCo
         bytes_read=bytes_read,
         reduction=finest.reduction,
         seconds={"read": reading, "decode": decoding, "prepare": preparing},
+        suspicious=tuple(dict.fromkeys(sign for image in images for sign in image.suspicious)),
     )

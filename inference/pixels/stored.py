@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from inference.pixels import decoders, jpeg, jpeg2000, lifting, limits, resolution_view
+from inference.pixels import decoders, integrity, jpeg, jpeg2000, lifting, limits, resolution_view
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.frame import Frame
@@ -33,11 +33,12 @@ JPEG_PROCESSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StoredValues:
-    """Pixels [H, W] at 1/2^reduction, and who decoded them."""
+    """Pixels [H, W] at 1/2^reduction, who decoded them, and what makes them suspicious."""
 
     pixels: np.ndarray
     reduction: int
     decoder: str
+    suspicious: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class PixelData:
         decoder = self._whole.decoder
         if self.header.transfer_syntax in decoders.WAVELET:
             decoder += f", in full: {reason or 'its packets are in another order'}"
-        lifted = StoredValues(pixels=self._whole.pixels, reduction=reduction, decoder=decoder)
+        lifted = replace(self._whole, reduction=reduction, decoder=decoder)
         return self._clipped(self._pyramid.band(reduction), lifted)
 
     def _why_not_own(self, reduction: int) -> str | None:
@@ -115,7 +116,9 @@ class PixelData:
         """Return the full image, decoded once; what a codec put above Bits Stored is left there."""
         syntax = self.header.transfer_syntax
         if syntax in decoders.UNCOMPRESSED:
-            return StoredValues(pixels=self._native(), reduction=0, decoder="numpy")
+            pixels = self._native()
+            signs = integrity.judge_native(pixels)
+            return StoredValues(pixels=pixels, reduction=0, decoder="numpy", suspicious=signs)
         if not decoders.find_decoders(syntax):
             raise decoders.explain_missing(syntax)
         if syntax in decoders.WAVELET:
@@ -238,9 +241,13 @@ class PixelData:
     # The ways to decode a stream.
 
     def _decode_whole(self, layout: Layout) -> StoredValues:
-        decoder, pixels = self._decode_by_first(self.frame.whole(), layout)
+        data = self.frame.whole()
+        decoder, pixels = self._decode_by_first(data, layout)
         if isinstance(pixels, np.ndarray):
-            return self._values(pixels, layout, 0, decoder)
+            values = self._values(pixels, layout, 0, decoder)
+            if self.header.transfer_syntax in decoders.JPEG_LOSSLESS and not decoder.declines:
+                return replace(values, suspicious=integrity.judge_lossless(data, pixels))
+            return values
         raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
