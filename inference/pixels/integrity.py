@@ -14,8 +14,8 @@ PADDING = 7  # bits that may be left over behind the last sample (ISO/IEC 10918-
 
 
 def judge_lossless(data: memoryview | bytes, pixels: np.ndarray) -> tuple[str, ...]:
-    """Return what is wrong with a JPEG Lossless scan that became uint16 [H, W] `pixels`."""
-    missing = lossless.missing_bits(data, pixels.view(np.uint16))
+    """Return what is wrong with a JPEG Lossless scan that became unsigned [H, W] `pixels`."""
+    missing = lossless.missing_bits(data, pixels.astype(np.uint16, copy=False))
     if missing is None or -PADDING <= missing <= 0:
         return ()
     if missing > 0:

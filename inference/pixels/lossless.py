@@ -42,6 +42,8 @@ def decode(data: memoryview | bytes) -> np.ndarray:
     The first call compiles the loop, which takes about two seconds.
     """
     scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
+    if scan.precision <= 8:
+        raise DeclinedError("of 8 bits and fewer")
     if not 0 < scan.rows * scan.columns <= 8 * len(data):
         raise DeclinedError("no pixels, or fewer bits than pixels")
     singles = _look_up_singles(scan)
@@ -59,8 +61,8 @@ def decode(data: memoryview | bytes) -> np.ndarray:
 def read_scan(data: bytes) -> Scan:
     """Read the headers up to the scan (Annex B); DeclinedError where it is of another kind."""
     frame = jpeg.read_frame_header(data)
-    if frame is None or frame.process != jpeg.LOSSLESS or not 8 < frame.precision <= 16:
-        raise DeclinedError("not lossless, or of 8 bits and fewer")
+    if frame is None or frame.process != jpeg.LOSSLESS or not 2 <= frame.precision <= 16:
+        raise DeclinedError("not lossless")
     tables: dict[int, tuple[bytes, bytes]] = {}
     component, position = b"", 2
     while position + 4 <= len(data):
