@@ -203,6 +203,23 @@ NOTEBOOK_LIBS = Command(
         **reporting(),
     },
 )
+COMPETITION = Command(
+    functions=("bundler.competition.profile:read", "bundler.competition.confirm:keep"),
+    base=("--competition-dir", "."),
+    progress=False,
+    options={
+        "--competition-dir": case("--competition-dir ..", at(0), Path(".."), Path(".")),
+        "--set": case("--set id=image_id", lambda run: run.call[1].id, ("image_id",), ()),
+        "--again": case("--again", lambda run: run.call[1].train, "", "settings.csv"),
+        "--write": case(
+            "--write",
+            lambda run: [call[1] for call in run.calls if call.name == "keep"],
+            [ROOT / "pyproject.toml"],
+            [],
+        ),
+        **reporting(),
+    },
+)
 REHEARSE = Command(
     functions=("bundler.rehearse:run",),
     progress=False,
@@ -332,6 +349,7 @@ COMMANDS: Mapping[str, Command] = {
     "notebook submission": NOTEBOOK_SUBMISSION,
     "notebook train": NOTEBOOK_TRAIN,
     "notebook libs": NOTEBOOK_LIBS,
+    "competition": COMPETITION,
     "rehearse": REHEARSE,
     "publish": PUBLISH,
     "push": Command(functions=("bundler.publish.push:push",), options={}),

@@ -24,6 +24,9 @@ hidden_units = 77
 time_limit_hours = 3.0
 on_failures = "finish"
 output = "probability"
+
+[tool.rsna-bundle.hidden]
+train = "settings.csv"
 """
 ROOT = Path("ROOT")  # stands for the folder of the settings
 TEXT, JSON = "a summary", '{\n  "of": "a result"\n}'
@@ -33,6 +36,7 @@ class FakeResult:
     """What a replaced function returns."""
 
     passed = sound = True
+    questions = ()
 
     def summary(self) -> str:
         return TEXT

@@ -18,6 +18,7 @@ FLOW = [
     "model",
     "code",
     "notebook",
+    "competition",
     "rehearse",
     "publish",
     "push",
