@@ -1,0 +1,191 @@
+"""What a rehearsal asks of a competition, whichever it is.
+
+`Competition.write` makes a hidden test; the rehearsal runs the notebook on it; the hidden test,
+which alone knows what was planted and which answers are right, judges what the run left behind:
+
+    competition.write(folder, units) → HiddenTest → (the notebook runs) → RunOutput
+    hidden.check(output) → SubmissionResult        is it a submission at all?
+    hidden.compare(output, model) → ComparisonResult   are its predictions the laptop's?
+
+Nothing here knows of sandboxes or notebooks: arrows point from `rehearse` to `competition` only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bundler.competition.check import Check
+from bundler.competition.run_report import RunReport
+from inference.boot.bundle import Bundle
+
+# --- what a competition is given ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutput:
+    """What one run of the notebook left behind; read once, by the rehearsal."""
+
+    working: Path  # a copy of /kaggle/working: the submission is looked for here
+    report: RunReport | None = None  # submission.json, where the runner in the box wrote one
+    probe: Path | None = None  # the folder that the competition's probe wrote to, if it ended well
+    probe_log: str = ""  # what the probe printed
+
+
+# --- what it returns ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """Something awkward that was put into a hidden test: which row or file, and what about it."""
+
+    name: str
+    case: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A script that measures in the sandbox after the notebook has ended, and its input.
+
+    It is started by the notebook's Python as `python script input.json` and writes its results
+    into the folder `out` that `HiddenTest.probe` was given.
+    """
+
+    script: Path
+    input: str  # JSON text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A histogram of the predictions, for the report."""
+
+    counts: tuple[int, ...]  # of equally wide bins
+    low: float  # where the first bin begins
+    high: float  # where the last one ends
+    note: str  # one line below it: count, mean, …
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A small picture for the report: what the model was shown, and what it predicted."""
+
+    name: str
+    value: str  # the prediction, as text
+    about: tuple[str, ...]  # lines of the caption
+    png: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stratum:
+    """Rows of one kind that take about as long as each other, such as those of one file format."""
+
+    name: str
+    share: float  # in the hidden test, among the kinds that the sample has: they sum to 1
+    count: int  # how many the sample has
+    seconds: tuple[Mapping[str, float], ...]  # for each timed one: stage → seconds of one core
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """How fast steady work was, in the sandbox, after the notebook: what a projection rests on."""
+
+    rows: str  # what is counted, in the plural: "images", "phantoms of at most 64×48"
+    sample: int  # rows that stand for the real ones; 0: awkward ones alone
+    rates: tuple[float, ...]  # seconds per row in each part of the steady work, all cores at work
+    strata: tuple[Stratum, ...]
+    predict_seconds: float  # of those per row, for predicting
+    worker_bytes: int  # memory that another worker needs
+    on_gpu: bool  # a GPU predicted
+    scale: float = 1.0  # how many times as much work a real row may be, where phantoms stand for it
+    doubts: tuple[str, ...] = ()  # whole sentences: what the sample cannot tell of the real rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionResult:
+    """What a competition says of a submission without knowing the right answers."""
+
+    checks: tuple[Check, ...]
+    distribution: Distribution | None = None  # None: there is nothing to draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResult:
+    """What a competition says of the predictions, compared with those made on the laptop."""
+
+    checks: tuple[Check, ...]
+    pictures: tuple[Picture, ...] = ()
+    measurement: Measurement | None = field(default=None)  # None: nothing was measured
+
+
+# --- the two parts ---
+
+
+class HiddenTest(Protocol):
+    """A competition's folder with a test set that nobody has seen, and what is known of it."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder to mount: test and sample_submission tables, and the test's files."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Return the ids that a submission must hold, once each, in the sample's order."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Return the submission's columns in order, the id's among them."""
+
+    @property
+    def source(self) -> str:
+        """Return what it was made from, for people: "6 patients of … 's training images"."""
+
+    @property
+    def units(self) -> int:
+        """Return how many units (patients, studies, rows …) were dealt, without planted ones."""
+
+    @property
+    def planted(self) -> Sequence[Planted]:
+        """Return the awkward cases in it."""
+
+    @property
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the right answers where they are known: id → column → value as in the table."""
+
+    def reduced(self, folder: Path) -> "HiddenTest":
+        """Write a smaller hidden test into the new folder `folder`, for a second layout.
+
+        What another layout changes shows on few rows; it may be the same where it is small anyway.
+        """
+
+    def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
+        """Return what to run in the sandbox after the notebook; None where there is no such thing.
+
+        `places` says where the notebook finds `libs`, `model`, `code` and `competition`, `out`
+        where the probe may write, `seconds` how long its steady work may take.
+        """
+
+    def check(self, output: RunOutput) -> SubmissionResult:
+        """Check the submission of a run, and what the run says of itself."""
+
+    def compare(self, output: RunOutput, model: Bundle) -> ComparisonResult:
+        """Compare a run's predictions with those that the laptop makes with the same model."""
+
+
+class Competition(Protocol):
+    """A competition as far as a rehearsal needs to know it. Frozen; what it reads is its own."""
+
+    @property
+    def unit(self) -> str:
+        """Return what `--units` counts, in the singular: "patient", "row"."""
+
+    def validate(self, units: int) -> None:
+        """Raise UsageError where so many units, or the options given, cannot be a hidden test.
+
+        Called before anything else is done, so that a typing error costs no minutes.
+        """
+
+    def write(self, folder: Path, units: int) -> HiddenTest:
+        """Write a hidden test of so many units, and the awkward cases, into the new `folder`.
+
+        Equal input gives an equal hidden test. Raises InputError where the data do not serve.
+        """
