@@ -121,6 +121,11 @@ class Libs:
         if not self.targets:
             raise ValueError("targets is empty")
 
+    def fitting(self, python: str) -> LibsTarget | None:
+        """Return what was made for a Python, by its first two numbers; None where nothing was."""
+        release = python.split(".")[:2]
+        return next((one for one in self.targets if one.python.split(".")[:2] == release), None)
+
 
 # --- model ---
 
@@ -134,8 +139,8 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
-    """What a file's name or content says of it."""
+class Weights:
+    """What the name or the content of a file of weights says of their training."""
 
     name: str
     fold: int | None = None
@@ -148,11 +153,17 @@ class ModelFiles:
     """Any files, byte for byte, for a command of the user's own.
 
     `volumes` name those files of the bundle that are tars of small ones, whose members are the
-    user's files; `contents` says what is known of single files, volumes' members among them.
+    user's files; `weights` says what is known of single files, of volumes' members, too.
     """
 
     volumes: tuple[str, ...]
-    contents: tuple[Content, ...]
+    weights: tuple[Weights, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse names that stand twice."""
+        names = [one.name for one in self.weights]
+        if len(set(names)) != len(names) or len(set(self.volumes)) != len(self.volumes):
+            raise ValueError("volumes or weights name one file twice")
 
 
 # --- code and cache ---
@@ -287,11 +298,30 @@ def _parse_parts(raw: Mapping[str, object]) -> Manifest:
     if not SHA256.fullmatch(head.id):
         raise Malformed("id", "is not 64 hexadecimal digits")
     parts: dict[Kind, type[Part]] = {"libs": Libs, "model": Model, "code": Code, "cache": Cache}
-    if head.kind == "model" and "contents" in raw:
+    if head.kind == "model" and "weights" in raw:
         parts["model"] = ModelFiles
     own = {key: value for key, value in raw.items() if key not in names}
     part: Part = parse_as(parts[head.kind], own)
+    _check_references(head.files, part)
     return Manifest(id=head.id, tool=head.tool, files=head.files, part=part)
+
+
+def _check_references(files: tuple[File, ...], part: Part) -> None:
+    """Refuse a part that speaks of files which the bundle does not hold."""
+    known = {file.name for file in files}
+    wanted: list[tuple[str, str]] = []
+    if isinstance(part, Model):
+        wanted += [(f"models[{i}].file", one.file) for i, one in enumerate(part.models)]
+        wanted += [(f"golden.dicoms[{i}].file", x.file) for i, x in enumerate(part.golden.dicoms)]
+        predictions = enumerate(part.golden.predictions)
+        wanted += [(f"golden.predictions[{i}].images", one.images) for i, one in predictions]
+    if isinstance(part, ModelFiles):
+        wanted += [(f"volumes[{i}]", name) for i, name in enumerate(part.volumes)]
+        known |= {member.name for file in files for member in file.members}
+        wanted += [(f"weights[{i}].name", one.name) for i, one in enumerate(part.weights)]
+    for where, name in wanted:
+        if name not in known:
+            raise Malformed(where, f"names {name!r}, which files does not list")
 
 
 def _check_names(files: tuple[File, ...]) -> None:

@@ -26,7 +26,8 @@ def play_image(options: RehearseOptions, machine: Target, libs: Bundle) -> Image
     """Return the Python that plays the notebook's, with what the runner takes from the image."""
     if options.python is not None:
         return emulation.given(options.python, machine)
-    return emulation.play(machine, libs.details.get("excluded", ()))
+    made = libs.libs.fitting(machine.python)
+    return emulation.play(machine, made.excluded if made else ())
 
 
 def receive(dist: Path, place: Path, layout: str) -> dict[str, Path]:
