@@ -13,11 +13,10 @@ from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
 from bundler.model.selection import align, text
 from inference.boot import bundle as bundles
-from inference.boot.card import Card, Normalize, OnnxModel, OutOfFold, Parity
+from inference.boot.card import Card, OnnxModel, OutOfFold, Parity
 from inference.boot.card import Checkpoint as Fold
 from inference.boot.fields import plain
 from inference.boot.manifest import MANIFEST
-from inference.pixels.preprocess import PreprocessConfig
 
 NATURAL = (0.015, 0.027)  # prevalence of cancer among breasts: 2.06 % in the competition
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them where none is shown
@@ -41,12 +40,8 @@ def describe(
         arch=how.arch,
         model_kwargs=dict(how.model_kwargs),
         precision=options.precision,
-        preprocess=PreprocessConfig.from_dict(how.preprocess),
-        normalize=Normalize(
-            mean=tuple(how.normalize["mean"]),
-            std=tuple(how.normalize["std"]),
-            scale=how.normalize["scale"],
-        ),
+        preprocess=how.preprocess,
+        normalize=how.normalize,
         head=how.head,
         metadata_columns=tuple(how.metadata_columns),
         output=options.output,

@@ -22,8 +22,6 @@ INLINED = ("errors.py", "boot/fields.py", "boot/card.py", "boot/manifest.py", "b
 OWN_IMPORT = re.compile(
     r"^from inference\.(?P<module>[\w.]+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
 )
-    r"^from inference\.(?P<module>[\w.]+) import (\([^)]*\)|.*)\n", re.MULTILINE
-)
 
 VERIFY = """\
 # Written by rsna-bundle {version}: write it again with `rsna-bundle notebook`, do not edit it.

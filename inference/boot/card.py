@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from inference.boot.fields import load_json, parse_as
+from inference.boot.fields import Plain, load_json, parse_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +105,6 @@ class OutOfFold:
     curves: tuple[Curve, ...]
 
 
-Scalar = str | bool | int | float | None
-Setting = Scalar | tuple[Scalar, ...] | Mapping[str, Scalar | tuple[Scalar, ...]]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What an ONNX file says of itself, in its own metadata and in the manifest.
@@ -119,7 +115,7 @@ class Card:
 
     checkpoints: tuple[Checkpoint, ...]
     arch: str
-    model_kwargs: Mapping[str, Setting]
+    model_kwargs: Mapping[str, Plain]
     precision: str
     preprocess: Preprocess
     normalize: Normalize

@@ -10,12 +10,14 @@ The notebook's first cell carries this source: the standard library only.
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Made = TypeVar("Made")
+# What is handed on without being looked into, such as another library's keyword arguments.
+Plain = bool | int | float | str | None | Sequence["Plain"] | Mapping[str, "Plain"]
 LARGEST_INT = 1 << 53  # beyond it a float holds another number
 DEEPEST = 8  # archives within archives; an upload unpacks one or two levels
 
@@ -67,7 +69,13 @@ def parse_as(wanted: type[Made], value: object, where: str = "") -> Made:
 def _hints(wanted: type) -> tuple[Mapping[str, Any], frozenset[str]]:
     """Return a dataclass's type hints, and the names of the fields that may not be missing."""
     required = frozenset(one.name for one in fields(wanted) if _is_required(one))
-    return get_type_hints(wanted), required
+    resolved = get_type_hints(wanted)
+    # A hint is resolved only where it is a text: `Plain` would become an unfolded copy of itself.
+    hints = {
+        one.name: resolved[one.name] if isinstance(one.type, str) else one.type
+        for one in fields(wanted)
+    }
+    return hints, required
 
 
 def _is_required(one: Any) -> bool:
@@ -76,6 +84,8 @@ def _is_required(one: Any) -> bool:
 
 def _parse(wanted: Any, value: object, where: str) -> Any:
     """Return a value of JSON as the type that a hint names."""
+    if wanted is Plain:
+        return _parse_handed_on(value, where)
     origin = get_origin(wanted)
     if is_dataclass(wanted):
         return _parse_fields(wanted, value, where)
@@ -95,6 +105,17 @@ def _parse(wanted: Any, value: object, where: str) -> Any:
             key: _parse(get_args(wanted)[1], item, f"{where}.{key}") for key, item in value.items()
         }
     return _parse_plain(wanted, value, where)
+
+
+def _parse_handed_on(value: object, where: str) -> Plain:
+    """Return a value of any of JSON's types; NaN was refused when the text was read."""
+    if where.count(".") > DEEPEST:
+        raise Malformed(where, "is nested too deeply")
+    if isinstance(value, dict):
+        return {key: _parse_handed_on(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_parse_handed_on(item, f"{where}.{index}") for index, item in enumerate(value)]
+    return _parse_plain(type(value), value, where) if value is not None else None
 
 
 def _parse_fields(wanted: Any, value: object, where: str) -> Any:
