@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bundler import process, settings
+from bundler import dependencies, process, settings
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import NAME as NOTEBOOK
 from bundler.sandbox import offline
@@ -107,7 +107,8 @@ def train(competition: Path, runs: Path) -> Path:
 def build_bundles(out: Path, checkpoint: Path) -> None:
     """Build libs, model and code, and the notebook that was made for them."""
     banner("3. Three bundles and a notebook")
-    requirements = settings.load().root / "wheelhouse-demo.txt"
+    requirements = out / "wheelhouse.txt"
+    requirements.write_text(dependencies.demo_wheelhouse(), encoding="utf-8")
     # The notebook below is the proof that they install and import.
     wheels = ["--requirements", str(requirements), "--target", "host", "--no-proof"]
     run_command("libs", *wheels, "--out", str(out / "libs"))
