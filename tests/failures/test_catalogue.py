@@ -134,7 +134,7 @@ def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
 
 
 def test_libs_for_another_python(house: House) -> None:
-    house.write_libs({}, target={"name": "kaggle", "python": "3.9.18"})
+    house.write_libs({}, name="kaggle", python="3.9.18")
     assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
 
 
