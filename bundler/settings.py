@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from bundler import hidden
 from bundler.errors import UsageError
+from bundler.hidden import Hidden
 
 RENAMED = {"hidden_images": "hidden_units"}  # old names that are still read
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
@@ -39,6 +41,7 @@ class Settings:
     requirements: str = "wheelhouse.txt"
     output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
+    hidden: Hidden = field(default_factory=Hidden)
 
     @property
     def dist(self) -> Path:
@@ -82,10 +85,12 @@ def _parse(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"Could not read {path}: {error}.") from error
     table = _renamed(document.get("tool", {}).get("rsna-bundle", {}), path)
-    values = _checked(table, Settings, path, "tool.rsna-bundle", hidden=("root",))
+    values = _checked(table, Settings, path, "tool.rsna-bundle", left_out=("root",))
     if "datasets" in values:
         where = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "hidden" in values:
+        values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
     return Settings(root=path.parent, **values)
 
 
@@ -102,11 +107,11 @@ def _renamed(table: Any, path: Path) -> Any:
 
 
 def _checked(
-    table: Any, schema: type, path: Path, section: str, hidden: tuple[str, ...] = ()
+    table: Any, schema: type, path: Path, section: str, left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise UsageError(f"{path}: [{section}] must be a table.")
-    names = [entry.name for entry in fields(schema) if entry.name not in hidden]
+    names = [entry.name for entry in fields(schema) if entry.name not in left_out]
     hints = get_type_hints(schema)
     for key, value in table.items():
         if key not in names:
@@ -121,7 +126,7 @@ def _checked(
 
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    if hint is Datasets:
+    if hint in (Datasets, Hidden):  # tables, which have checks of their own
         return
     if get_origin(hint) is Literal:
         hint = str  # which texts it may be is in CHOICES

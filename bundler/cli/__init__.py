@@ -10,7 +10,19 @@ import click
 
 import inference
 from bundler import settings as settings_module
-from bundler.cli import code, doctor, init, libs, model, notebook, publish, push, rehearse, target
+from bundler.cli import (
+    code,
+    competition,
+    doctor,
+    init,
+    libs,
+    model,
+    notebook,
+    publish,
+    push,
+    rehearse,
+    target,
+)
 from bundler.errors import BundlerError
 from inference.errors import RunError
 
@@ -23,6 +35,7 @@ COMMANDS = (
     model.model,
     code.code,
     notebook.notebook,
+    competition.competition,
     rehearse.rehearse,
     publish.publish,
     push.push,

@@ -58,13 +58,13 @@ def run(*command):
     return process.returncode
 
 
-trained = run(sys.executable, "-u", "-m", "train.run", *OVERRIDES)
+trained = run(sys.executable, "-P", "-u", "-m", "train.run", *OVERRIDES)
 """
 
 PUSH = """\
 # Whatever was tracked is pushed, also of a training that ended early.
 BUCKET = {bucket}
-pushed = run(sys.executable, "-u", "-m", "train.sync", "push", BUCKET)
+pushed = run(sys.executable, "-P", "-u", "-m", "train.sync", "push", BUCKET)
 if trained or pushed:
     raise RuntimeError(f"train.run ended with exit code {{trained}}, train.sync with {{pushed}}")
 """
