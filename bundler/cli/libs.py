@@ -7,6 +7,7 @@ import click
 
 from bundler.cli.options import common, publish_option
 from bundler.cli.reports import report_built
+from bundler.progress import to_stderr
 from bundler.settings import Settings
 
 
@@ -38,10 +39,10 @@ def libs(settings: Settings, /, **given: Any) -> None:
         resolver=given["resolver"],
         delta=not given["no_delta"],
         allow_sdist=given["allow_sdist"],
-        proof=not given["no_proof"],
+        install_test=not given["no_proof"],
         audit=given["audit"],
         check=given["check"],
         upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
-        quiet=given["quiet"] or given["as_json"],
+        progress=to_stderr(quiet=given["quiet"] or given["as_json"]),
     )
     report_built(settings, build(options), options.out, **given)

@@ -159,7 +159,6 @@ def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
         target=settings.target,
         out=settings.dist / "libs",
         check=check,
-        quiet=True,
     )
 
 
@@ -200,7 +199,6 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
             dist=settings.dist,
             out=settings.dist / "rehearsal",
             python=options.python,
-            quiet=True,
         )
     )
     if not result.passed:
