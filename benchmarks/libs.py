@@ -82,7 +82,7 @@ def delta_against_complete(path: Path) -> None:
 
 def quick(folder: Path, path: Path, runs: int) -> None:
     """Time a run without changes, and a resolution beside uv's own; interleaved, medians."""
-    libs = command(path, folder / "libs", "--no-proof")
+    libs = command(path, folder / "libs", "--no-install-test")
     lock = path.with_suffix(".lock")
     call(libs)
     none = [timed(libs) for _ in range(runs)]
@@ -134,7 +134,7 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
     pinned.write_text("".join(f"{pin.line}\n" for pin in lock.pins), encoding="utf-8")
     turns: dict[str, Callable[[Path], list[str]]] = {
         "pip": lambda place: pip_download(pinned, place),
-        "build": lambda place: command(copied(path, place), place / "libs", "--no-proof"),
+        "build": lambda place: command(copied(path, place), place / "libs", "--no-install-test"),
         "default": lambda place: command(copied(path, place), place / "libs"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in turns}

@@ -1,6 +1,7 @@
 """A model's card: where it comes from and how to read it, in the ONNX and in bundle.json."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,8 +34,12 @@ def describe(
         "arch": how.arch,
         "model_kwargs": dict(how.model_kwargs),
         "precision": options.precision,
-        "preprocess": dict(how.preprocess),
-        "normalize": dict(how.normalize),
+        "preprocess": how.preprocess.as_dict(),
+        "normalize": {
+            "mean": list(how.normalize.mean),
+            "std": list(how.normalize.std),
+            "scale": how.normalize.scale,
+        },
         "head": how.head,
         "metadata_columns": list(how.metadata_columns),
         "output": options.output,
@@ -77,6 +82,26 @@ def read(path: Path) -> list[dict[str, Any]]:
     if found.kind != "model":
         raise InputError(f"{path} is a bundle of kind {found.kind}, no model bundle.")
     return list(found.details["models"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cards:
+    """The cards of one ONNX file, or of all in a bundle."""
+
+    cards: Sequence[Mapping[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"models": list(self.cards)}
+
+    def summary(self) -> str:
+        """Return the cards for people."""
+        return "\n\n".join(map(render, self.cards))
+
+
+def show(path: Path) -> Cards:
+    """Return what `rsna-bundle model show` prints. Raises InputError."""
+    return Cards(cards=read(path))
 
 
 def render(card: Mapping[str, Any]) -> str:

@@ -28,6 +28,8 @@ from bundler.model.decision import Decision
 from bundler.model.network import Folds
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
+from inference.pixels.preprocess import PreprocessConfig
+from train.checkpoint import Normalize
 
 Say = Callable[[str], None]
 
@@ -47,10 +49,17 @@ def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> B
 
     `say` is told what was chosen, what is being done and what was measured.
     """
+    bundle.check_place(place)  # now: the export may take minutes
     with store.fetched(options) as fetched:
         selected = selection.select(fetched)
-        say(selected.table())
+        say(selected.summary())
         return _build(selected.chosen, fetched, place, say)
+
+
+def choose(options: ModelOptions) -> selection.Selection:
+    """Return which checkpoints `build` would export. Raises InputError, UsageError."""
+    with store.fetched(options) as fetched:
+        return selection.select(fetched)
 
 
 def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say: Say) -> Built:
@@ -113,13 +122,21 @@ def _check_alike(checkpoints: Sequence[Checkpoint], recipes: Sequence[Recipe]) -
             )
 
 
-def _apart(one: Any, other: Any) -> tuple[str, str]:
-    """Return what sets two values apart, as text: of mappings only the items that differ."""
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+def _apart(one: object, other: object) -> tuple[str, str]:
+    """Return what sets two values apart, as text: of several items only those that differ."""
+    items = [_items(each) for each in (one, other)]
+    if not (items[0] and items[1]):
         return str(one), str(other)
-    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    said = [", ".join(f"{key} {each.get(key)}" for key in keys) for each in (one, other)]
-    return said[0], said[1]
+    names = [name for name in {**items[0], **items[1]} if items[0].get(name) != items[1].get(name)]
+    texts = [", ".join(f"{name} {each.get(name)}" for name in names) for each in items]
+    return texts[0], texts[1]
+
+
+def _items(value: object) -> Mapping[str, object]:
+    """Return the items that a part of a recipe consists of; none where it is one value."""
+    if isinstance(value, (PreprocessConfig, Normalize)):
+        return value.as_dict()
+    return value if isinstance(value, Mapping) else {}
 
 
 def export(

@@ -55,16 +55,15 @@ class Cases:
         return {"dicoms": self.dicoms, "predictions": self.predictions}
 
 
-def draw(preprocess: Mapping[str, Any], count: int) -> npt.NDArray[np.uint8]:
+def draw(config: PreprocessConfig, count: int) -> npt.NDArray[np.uint8]:
     """Return uint8 [count, H, W]: phantoms as a model gets them, read from DICOM files."""
-    config = PreprocessConfig.from_dict(dict(preprocess))
     files = (draw_dicom(number, *DICOMS[number % len(DICOMS)][1:]) for number in range(count))
     return np.stack([load(io.BytesIO(file), [config]).inputs[0] for file in files])
 
 
 def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> None:
     """Write the DICOM files and note the hash of the pixels that each model gets from them."""
-    configs = [PreprocessConfig.from_dict(dict(how.preprocess)) for how in recipes.values()]
+    configs = [how.preprocess for how in recipes.values()]
     for number, (name, syntax, photometric) in enumerate(DICOMS):
         (folder / name).write_bytes(draw_dicom(100 + number, syntax, photometric))
         inputs = load(folder / name, configs).inputs

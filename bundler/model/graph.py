@@ -16,8 +16,8 @@ from bundler.errors import InputError
 from bundler.model import attention, greyscale
 from bundler.model.network import Folds
 from inference.boot.bundle import canonical
+from inference.predict import METADATA_KEY
 
-METADATA_KEY = "rsna-bundle"  # as inference.predict reads it
 OUTPUTS = ("probability", "folds", "logits")
 OPSET = 20  # the first with Gelu: one pass over the memory where its formula takes five
 LARGEST_BATCH = 1 << 16

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,9 +59,8 @@ def random_images(size: tuple[int, int], count: int = RANDOM_IMAGES) -> npt.NDAr
     return np.asarray(noise * (1 - share) + ramp * share, dtype=np.uint8)
 
 
-def load_real(folder: Path | None, preprocess: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+def load_real(folder: Path | None, config: PreprocessConfig) -> npt.NDArray[np.uint8]:
     """Return uint8 [N, H, W]: up to 8 DICOM files of a folder as the model gets them."""
-    config = PreprocessConfig.from_dict(dict(preprocess))
     if folder is None:
         return np.empty((0, *config.size), dtype=np.uint8)
     paths = sorted(itertools.islice(folder.rglob("*.dcm"), SEARCHED))

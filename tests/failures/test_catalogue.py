@@ -34,7 +34,7 @@ def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
 
 
 def test_no_time_by_projection(house: House) -> None:
-    slow = replace(house, settings=replace(house.settings, hidden_images=50_000_000))
+    slow = replace(house, settings=replace(house.settings, hidden_units=50_000_000))
     said = failed(slow.rehearse())
     assert "50000000 phantoms of at most 320×256 take" in said["time"]
     assert "beyond 80 % of the limit" in said["time"]

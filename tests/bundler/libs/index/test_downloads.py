@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pty
 import re
@@ -32,7 +33,7 @@ def command(registry: Registry, folder: Path) -> list[str]:
     registry.faults[LARGE] = "slow"
     (folder / "wheelhouse.txt").write_text("large\n")
     (folder / "image.json").write_text(make_target().text())
-    libs = ["libs", "--requirements", str(folder / "wheelhouse.txt"), "--no-proof"]
+    libs = ["libs", "--requirements", str(folder / "wheelhouse.txt"), "--no-install-test"]
     place = ["--target", str(folder / "image.json"), "--out", str(folder / "dist" / "libs")]
     return [sys.executable, "-m", "bundler.cli", *libs, *place]
 
@@ -78,9 +79,15 @@ def test_a_log_gets_a_line_for_each_step_and_no_bar(command: list[str], registry
     assert "libs " in run.stdout
 
 
-@pytest.mark.parametrize("option", ["--quiet", "--json"])
-def test_no_progress_where_none_is_wanted(command: list[str], option: str) -> None:
-    assert in_a_terminal([*command, option]) == ""
+def test_no_progress_where_none_is_wanted(command: list[str]) -> None:
+    assert in_a_terminal([*command, "--quiet"]) == ""
+
+
+def test_progress_stays_off_what_a_script_reads(command: list[str]) -> None:
+    run = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert json.loads(run.stdout)["packages"] == {"large": "1.0"}
+    assert "Downloading 1 file" in run.stderr
 
 
 class Counted(Progress):
