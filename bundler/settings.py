@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bundler import hidden
 from bundler.errors import UsageError
@@ -39,7 +39,7 @@ class Settings:
     time_limit_hours: float = 9.0
     accelerator: str = "NvidiaTeslaT4"
     requirements: str = "wheelhouse.txt"
-    output: str = "binary"
+    output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
     hidden: Hidden = field(default_factory=Hidden)
 
@@ -128,6 +128,8 @@ def _checked(
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
     if hint in (Datasets, Hidden):  # tables, which have checks of their own
         return
+    if get_origin(hint) is Literal:
+        hint = str  # which texts it may be is in CHOICES
     allowed = tuple(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
     fits = isinstance(value, (*allowed, *((int,) if float in allowed else ())))
     if not fits or (isinstance(value, bool) and bool not in allowed):

@@ -1,6 +1,7 @@
 """`rsna-bundle model`: checkpoints → one verified ONNX → a bundle."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -132,8 +133,8 @@ def model(
     oof: tuple[Path, ...],
     images: Path | None,
     threshold: float | None,
-    aggregation: str,
-    predict: str | None,
+    aggregation: Literal["mean", "max"],
+    predict: Literal["binary", "probability"] | None,
     precision: str,
     ensemble: str,
     out: Path | None,

@@ -29,6 +29,7 @@ from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
 from bundler.result import Json
 from bundler.sandbox import offline
+from inference.boot.fields import parse_as
 
 NOT_TESTED = "--no-install-test"
 SCRIPT = Path(__file__).with_name("install_script.py")
@@ -134,8 +135,7 @@ def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel]) -> Outcome:
             result = process.run(command, cwd=scratch, env=environment)
         else:
             result = offline.run(command, cwd=scratch, env=environment, read_only=[bundle])
-    content = json.loads(result.stdout.splitlines()[-1])
-    return Outcome(error=content.get("error"), imports=content.get("imports", {}))
+    return parse_as(Outcome, json.loads(result.stdout.splitlines()[-1]))
 
 
 # --- which of the image's packages are installed for real ---

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bundler import atomic, bundle, cache
-from bundler.bundle import Built
+from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
 from bundler.image.target import Target
 from bundler.libs import effects, sbom, wheels
@@ -21,6 +20,7 @@ from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
+from inference.boot.manifest import Libs, LibsTarget
 
 STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
@@ -31,7 +31,7 @@ class Packing:
     """The files of a bundle as they travel, and what is known of their content."""
 
     files: dict[str, Path]
-    known: dict[str, dict[str, Any]]
+    known: dict[str, Content]
 
 
 @contextmanager
@@ -42,9 +42,7 @@ def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
     bill = sbom.write(lock, checked.wheels)
     with _new_folder(inputs.options.out) as folder:
         with packing(files, bill, known(lock, files)) as packed:
-            built = bundle.write(
-                folder, "libs", packed.files, details(lock, inputs.target), packed.known
-            )
+            built = bundle.write(folder, packed.files, part(lock, inputs.target), packed.known)
         check_hashes(built, lock)
         yield built
 
@@ -57,26 +55,27 @@ def place(candidate: Built, out: Path) -> Built:
     return replace(candidate, bundle=reader.read(out))
 
 
-def details(lock: Lock, machine: Target) -> dict[str, Any]:
+def part(lock: Lock, target: Target) -> Libs:
     """Return what the manifest of a libs bundle says."""
-    return {
-        "target": {"name": lock.target, "digest": lock.target_digest, "python": machine.python},
-        "lock": [pin.line for pin in lock.pins],
-        "excluded": [f"{item.name}=={item.version}" for item in lock.provided],
-        "shadowed": effects.shadowed(machine, lock.pins),
-    }
+    one = LibsTarget(
+        name=lock.target,
+        digest=lock.target_digest,
+        python=target.python,
+        lock=tuple(pin.line for pin in lock.pins),
+        excluded=tuple(f"{item.name}=={item.version}" for item in lock.provided),
+        shadowed=tuple(effects.shadowed(target, lock.pins)),
+    )
+    return Libs(targets=(one,))
 
 
-def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, Content]:
     """Return what the manifest says of each wheel; sdists are read when they are bundled."""
     pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
     return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
 
 
 @contextmanager
-def packing(
-    files: Mapping[str, Path], bill: str, known: dict[str, dict[str, Any]]
-) -> Iterator[Packing]:
+def packing(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> Iterator[Packing]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
         bill_path = Path(folder) / sbom.NAME
@@ -91,8 +90,8 @@ def packing(
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        members = [{"name": name, **known[name]} for name in sorted(files) if name in known]
-        content = {"sha256": downloads.digest(archive), "members": members}
+        members = tuple(known[name].named(name) for name in sorted(files) if name in known)
+        content = Content(sha256=downloads.digest(archive), members=members)
         whole = {WHEELS_ARCHIVE: content} if len(members) == len(files) else {}
         yield Packing(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
 

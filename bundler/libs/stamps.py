@@ -18,7 +18,8 @@ from bundler.libs import locks
 from bundler.libs.install_test import NOT_TESTED, InstallTest
 from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
-from inference.boot.bundle import MANIFEST
+from inference.boot.fields import parse_as
+from inference.boot.manifest import MANIFEST
 from inference.errors import BundleError
 
 
@@ -61,7 +62,7 @@ def unchanged(folder: Path, lock: Lock, *, tested: bool) -> Finished | None:
     a bundle that was built with `--no-install-test` does not count.
     """
     try:
-        stamp = _read(_path(folder))
+        stamp = parse_as(Stamp, json.loads(_path(folder).read_bytes()))
         digests = (stamp.resolved, _digest(stamp.lock))
         if _digest(lock.text()) not in digests or stamp.files != _seen(folder):
             return None
@@ -69,23 +70,11 @@ def unchanged(folder: Path, lock: Lock, *, tested: bool) -> Finished | None:
             return None
         bundle = reader.read(folder)
         finished = locks.parse(stamp.lock, _path(folder))
-    except (OSError, ValueError, KeyError, TypeError, BundleError, InputError):
+    except (OSError, ValueError, BundleError, InputError):
         return None  # no stamp, or none that this version reads: the bundle is built again
-    size = sum(file.size or 0 for file in bundle.files)
+    size = sum(file.bytes for file in bundle.files)
     built = Built(bundle=bundle, bytes=size, changed=False)
     return Finished(built=built, lock=finished, install_test=stamp.install_test)
-
-
-def _read(path: Path) -> Stamp:
-    """Raises OSError, ValueError, KeyError, TypeError."""
-    content = json.loads(path.read_bytes())
-    tested = content["install_test"]
-    return Stamp(
-        resolved=content["resolved"],
-        lock=content["lock"],
-        files={name: (size, time, inode) for name, (size, time, inode) in content["files"].items()},
-        install_test=InstallTest(**{**tested, "imported": tuple(tested["imported"])}),
-    )
 
 
 def _path(folder: Path) -> Path:

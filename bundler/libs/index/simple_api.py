@@ -24,6 +24,7 @@ from packaging.version import InvalidVersion, Version
 from bundler import atomic, cache
 from bundler.libs.index import web
 from bundler.libs.index.sources import Sources
+from inference.boot.fields import parse_as
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, */*;q=0.1"
 PATIENCE = 600  # seconds for which the answer on the newest release will do
@@ -167,12 +168,9 @@ def _files_path(head: Head, url: str) -> Path:
 def _kept(url: str) -> Head | None:
     """Return the head in the cache, or None where there is none that this version wrote."""
     try:
-        content = json.loads(_head_path(url).read_bytes())
-        head = Head(
-            **{**content, "asked": float(content["asked"]), "until": float(content["until"])}
-        )
+        head = parse_as(Head, json.loads(_head_path(url).read_bytes()))
         return head if _files_path(head, url).is_file() else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
 
 

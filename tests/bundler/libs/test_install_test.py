@@ -64,7 +64,7 @@ def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> N
     made = libs("fine", "present  # replace", target=image, install_test=True)
 
     assert made.install_test.imported == ("fine", "present")
-    assert made.built.bundle.details["shadowed"] == ["present 1.0 → 2.0"]
+    assert made.built.bundle.libs.targets[0].shadowed == ("present 1.0 → 2.0",)
 
 
 def test_sdist_that_travels_is_built_offline(libs: Libs, registry: Registry) -> None:
