@@ -13,6 +13,7 @@ from bundler.cli.options import (
     numbers,
     out_option,
     publish_option,
+    refuse_options,
     reporting,
 )
 from bundler.cli.reports import Output
@@ -146,6 +147,7 @@ def model(
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
     """
     if context.invoked_subcommand:
+        refuse_options(context)
         return
     from bundler.model import export
     from bundler.model.options import ModelOptions
