@@ -60,9 +60,9 @@ def write(requirement: Requirement) -> str:
 
 
 def read(path: Path) -> Requirements:
-    """Read a requirements file and what it includes; it may ask for nothing, where the image has all.
+    """Read a requirements file and what it includes. Raises InputError with file and line.
 
-    Raises InputError with file and line.
+    It may hold no requirement at all, where the image has everything that is needed.
     """
     wanted: list[Requirement] = []
     constraints: list[Requirement] = []
