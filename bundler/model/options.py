@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
@@ -25,8 +26,8 @@ class ModelOptions:
     head: str | None = None
     prevalence: float | None = None
     threshold: float | None = None
-    aggregation: str = "mean"
-    output: str = "binary"
+    aggregation: Literal["mean", "max"] = "mean"
+    output: Literal["binary", "probability"] = "binary"
     precision: str = "fp32"
     ensemble: str = "merge"
     by: str | None = None
