@@ -11,7 +11,7 @@ from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
-from bundler.model.selection import align, text
+from bundler.model.table import align, text
 from inference.boot import bundle as bundles
 
 NATURAL = (0.015, 0.027)  # prevalence of cancer among breasts: 2.06 % in the competition
