@@ -102,7 +102,7 @@ def uv_compile(path: Path) -> list[str]:
     """Return uv's own command for the target: the same answer without delta, lock and checks."""
     target = targets.load(TARGET)
     return [
-        uv.executable(),
+        str(uv.executable()),
         "pip",
         "compile",
         str(path),

@@ -126,9 +126,8 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     kwargs: dict[str, Any] = {"num_classes": 1, "in_chans": 3}
     if arch.startswith(FIXED_SIZE):
         kwargs["img_size"] = size
-    normalize = {"mean": 0.449, "std": 0.226, "scale": 1 / 255}
     net = settle(model.build(arch, kwargs), size)
-    network = Folds([net], normalize=normalize, channels=3, half=half).eval()
+    network = Folds([net], normalize=model.IMAGENET, channels=3, half=half).eval()
     path = folder / f"{arch}-{'fp16' if half else 'fp32'}.onnx"
     start = time.perf_counter()
     exported = graph.export(network, size, 0, arch)

@@ -108,7 +108,7 @@ def loader(folder: Path) -> dict[str, object]:
     epochs = sampling.Epochs()
     kwargs = {"num_classes": 1, "in_chans": 1}
     net = model.build(cfg.model.arch, kwargs)
-    run = loop.Fold(cfg, 0, model.Classifier(net, cfg.model.normalize, 1), [], processes)
+    run = loop.Fold(cfg, 0, model.Classifier(net, model.IMAGENET, 1), [], processes)
     load = data.loader(images, epochs, cfg.data.workers)
 
     rates: dict[str, list[float]] = {"loader": [], "model": [], "training": [], "busy": []}

@@ -68,6 +68,20 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; another process waits for it to end.
+
+    The system frees the lock of a process that dies. On Windows nothing is locked.
+    """
+    with path.open("ab") as stream:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Let a file lie at another place, too, without copying where that is possible."""
     try:

@@ -1,6 +1,7 @@
 """Run other programs: every subprocess of the bundler goes through `run`."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,13 +26,13 @@ def run(
     `echo` shows the command and lets its output through; raises CommandError where it cannot be
     started, and where it fails unless `check` is off.
     """
-    words = [str(word) for word in command]
+    arguments = [str(argument) for argument in command]
     if echo:
-        print("+", shlex.join(words), file=sys.stderr, flush=True)
+        print("+", shlex.join(arguments), file=sys.stderr, flush=True)
     pipe = None if echo else subprocess.PIPE
     try:
         result = subprocess.run(
-            words,
+            arguments,
             cwd=cwd,
             env=None if env is None else dict(env),
             input=stdin,
@@ -42,14 +43,21 @@ def run(
             check=False,
         )
     except OSError as error:
-        raise CommandError(f"{words[0]} cannot be started: {error.strerror}.") from error
+        raise CommandError(f"Cannot start {arguments[0]}: {error.strerror}.") from error
     if check and result.returncode:
-        raise CommandError(explain(words, result))
+        raise CommandError(explain(arguments, result))
     return result
 
 
-def explain(words: Sequence[str], result: subprocess.CompletedProcess[str]) -> str:
+def program(name: str) -> Path | None:
+    """Return where a program lies: beside this interpreter, else on the path; None if nowhere."""
+    beside = Path(sys.executable).with_name(f"{name}.exe" if sys.platform == "win32" else name)
+    path = str(beside) if beside.is_file() else shutil.which(name)
+    return Path(path) if path else None
+
+
+def explain(arguments: Sequence[str], result: subprocess.CompletedProcess[str]) -> str:
     """Return what is worth reading of a failed command: how it was called, how it ended."""
     lines = ((result.stderr or "") + (result.stdout or "")).strip().splitlines()
-    said = "\n".join(f"  {line}" for line in lines[-TAIL:])
-    return f"`{shlex.join(words)}` ended with exit code {result.returncode}:\n{said}"
+    output = "\n".join(f"  {line}" for line in lines[-TAIL:])
+    return f"`{shlex.join(arguments)}` failed with exit code {result.returncode}:\n{output}"

@@ -11,8 +11,9 @@ import torch
 
 from train import checkpoint, data, loop, model, outcome, randomness, revision, settings
 from train.augmentation import Augmentation
-from train.checkpoint import Checkpoint
-from train.errors import DataError
+from train.checkpoint import Checkpoint, Normalize
+from train.errors import ConfigError, DataError
+from train.fields import FieldError
 from train.storage import write
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class Keeper:
             ema=run.average and run.average.weights,
             arch=cfg.model.arch,
             model_kwargs=_model_kwargs(cfg),
-            preprocess=self.images.preprocess.as_dict(),
-            normalize=settings.plain(cfg.model.normalize),
+            preprocess=self.images.preprocess,
+            normalize=_normalize(cfg),
             metadata_columns=list(cfg.model.metadata),
             fold=run.fold,
             epoch=run.progress.epoch,
@@ -123,7 +124,7 @@ def _begin(cfg: DictConfig, fold: int, state: Path, processes: Processes) -> loo
         pretrained=cfg.model.pretrained and not state.exists(),
         weights=cfg.model.weights,
     )
-    classifier = model.Classifier(net, cfg.model.normalize, cfg.model.in_chans)
+    classifier = model.Classifier(net, _normalize(cfg), cfg.model.in_chans)
     classes = data.auxiliary_classes(list(cfg.model.auxiliary))
     run = loop.Fold(cfg, fold, classifier, classes, processes)
     run.resume(state)
@@ -136,7 +137,7 @@ def _predict_best(
     """Write the out-of-fold rows as the checkpoint on the disk predicts them."""
     run.processes.wait()
     best = checkpoint.load(outcome.best_checkpoint(out, run.fold))
-    run.classifier.net.load_state_dict(dict(best.model if best.ema is None else best.ema))
+    run.classifier.net.load_state_dict(dict(best.weights))
     logits = torch.from_numpy(loop.predict(run, valid)[:, 0])
     if run.processes.first:
         oof = validation[outcome.OOF_COLUMNS[:-2]].copy()
@@ -166,6 +167,13 @@ def _model_kwargs(cfg: DictConfig) -> dict[str, Any]:
         if cfg.model[name]:
             kwargs[name] = float(cfg.model[name])
     return kwargs | settings.plain(cfg.model.kwargs)
+
+
+def _normalize(cfg: DictConfig) -> Normalize:
+    try:
+        return Normalize.parse(settings.plain(cfg.model.normalize))
+    except FieldError as error:
+        raise ConfigError(f"model.normalize: {error}.") from error
 
 
 def _line(fold: int, epoch: int, epochs: int, row: dict[str, float]) -> str:

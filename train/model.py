@@ -7,19 +7,17 @@ and normalises them itself, so nothing about numbers is left to whoever calls it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from inference import metadata
+from train.checkpoint import Checkpoint, Normalize
 from train.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from train.checkpoint import Checkpoint
+from train.fields import Plain
 
 # Grey images under weights learned on colour ones: the mean of the three channels' figures.
-IMAGENET = {"mean": 0.449, "std": 0.226, "scale": 1 / 255}
+IMAGENET = Normalize(mean=(0.449,), std=(0.226,), scale=1 / 255)
 
 
 class Classifier(nn.Module):
@@ -28,13 +26,18 @@ class Classifier(nn.Module):
     Output 0 is cancer; what follows are the classes of the auxiliary targets.
     """
 
-    def __init__(self, net: nn.Module, normalize: Mapping[str, float], in_chans: int) -> None:
+    def __init__(self, net: nn.Module, normalize: Normalize, in_chans: int) -> None:
         """Wrap a network that takes normalised images of `in_chans` channels."""
         super().__init__()
         self.net = net
         self.in_chans = in_chans
-        for name in ("mean", "std", "scale"):
-            value = torch.tensor(float(normalize[name]))
+        for name, numbers in (
+            ("mean", normalize.mean),
+            ("std", normalize.std),
+            ("scale", (normalize.scale,)),
+        ):
+            # Not persistent: the network's weights bear timm's own names and nothing else.
+            value = torch.tensor(numbers).reshape(1, -1, 1, 1)
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, images: Tensor, table: Tensor | None = None) -> Tensor:
@@ -62,7 +65,7 @@ class TableNet(nn.Module):
 
 def build(
     arch: str,
-    model_kwargs: Mapping[str, Any],
+    model_kwargs: Mapping[str, Plain],
     metadata_columns: Sequence[str] = (),
     *,
     pretrained: bool = False,
@@ -112,9 +115,8 @@ def build(
 def restore(checkpoint: Checkpoint) -> Classifier:
     """Return a checkpoint's model, its EMA weights where it has them, ready to predict."""
     net = build(checkpoint.arch, checkpoint.model_kwargs, checkpoint.metadata_columns)
-    weights = checkpoint.model if checkpoint.ema is None else checkpoint.ema
     try:
-        net.load_state_dict(dict(weights))
+        net.load_state_dict(dict(checkpoint.weights))
     except RuntimeError as error:
         raise DataError(f"The weights do not fit {checkpoint.arch}: {error}") from error
     in_chans = int(checkpoint.model_kwargs.get("in_chans", 3))

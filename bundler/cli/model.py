@@ -125,6 +125,7 @@ def model(
 def show_model(file: Path, as_json: bool) -> None:
     """Show where a model comes from: an ONNX FILE, or a model bundle's folder."""
     from bundler.model import card
+    from inference.boot.fields import plain
 
     cards = card.read(file)
-    report({"models": cards}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False)
+    report({"models": plain(cards)}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False)

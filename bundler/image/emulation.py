@@ -1,90 +1,214 @@
-"""The notebook's image, played: the target's Python with what the runner takes from the image.
+"""The notebook's image, emulated: a virtual environment of the target's Python that shows pip
+and the code what they would see on the notebook.
 
-Packages that the runner imports are installed for real at the image's versions, and so is the
-notebook's kernel; all others are hollow, so that the install meets them.
+A few of the image's packages are installed for real, at the image's versions; every other one is
+a stub, a `.dist-info` without files, so that an install meets it and nothing can be imported from
+it. Both the install test of `libs` and the rehearsal run in such an environment.
 """
 
 import hashlib
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import atomic, cache, process
 from bundler.errors import CommandError, InputError
 from bundler.image import interpreters, stub_packages
-from bundler.image import target as targets
+from bundler.image.interpreters import Interpreter
 from bundler.image.target import Target
+from inference.boot.manifest import canonical
 
+FORMAT = 1  # of the environments; another number makes them anew
 KERNEL = ("pip==24.1.2", "ipykernel==6.17.1")  # of Kaggle's image
-TAKEN = ("numba",)  # what the runner makes use of where the image has it
-VERSION = "import platform; print(platform.python_version())"
+READY = "ready"  # the file that names the environment that is whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
-    """The Python that plays the notebook's, and how far it is like the target's."""
+class EmulatedImage:
+    """An interpreter that stands for the notebook's, and how it differs from the target's."""
 
     python: Path
     version: str
-    unlike: tuple[str, ...] = ()  # what differs from the target, for people
+    differences: tuple[str, ...] = ()  # for people
 
 
-def given(python: Path, target: Target) -> Image:
-    """Return the image that a given Python is. It needs pip and ipykernel."""
+def emulate(
+    target: Target,
+    interpreter: Interpreter,
+    *,
+    wheels: Sequence[Path] = (),
+    requirements: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    kernel: bool = False,
+) -> EmulatedImage:
+    """Make (or find again) an environment of `interpreter` that shows the target's packages.
+
+    `wheels` are installed as they are, `requirements` (NAME==VERSION) from the index, the names
+    `optional` too where the image has them and the index can serve them. With `kernel`, notebooks
+    can run in it; else it has the interpreter's own pip. Raises InputError, CommandError.
+    """
+    kernel_lines = [_at_image_version(line, target) for line in KERNEL] if kernel else []
+    wanted = [*kernel_lines, *requirements]
+    extra = [_at_image_version(name, target) for name in optional if name in target.packages]
+    folder = cache.folder("images") / f"emulated-{_key(target, interpreter, wheels, wanted, extra)}"
+    folder.mkdir(exist_ok=True)
+    # Of two runs that need the same image at once, the second waits and takes what the first made.
+    with atomic.locked(folder / "lock"):
+        environment = _ready(folder)
+        if environment is None:
+            environment = _new_folder(folder)
+            python = _create(environment, interpreter)
+            _install_wheels(python, wheels)
+            _install_requirements(python, wanted, extra, target)
+            site = _site_packages(python)
+            if not (site / "pip").is_dir():
+                _link_pip(interpreter, python, site)
+            stub_packages.write_stub_dist_infos(site, target)
+            atomic.write_text(folder / READY, environment.name)
+    return describe(Interpreter(path=_python_of(environment), version=interpreter.version), target)
+
+
+def describe(interpreter: Interpreter, target: Target) -> EmulatedImage:
+    """Return an interpreter as the image, with what differs from the target's."""
+    differences = []
+    if interpreter.version != target.python:
+        differences.append(f"Python {interpreter.version} here, {target.python} there")
+    libc = platform.libc_ver()[1]
+    if target.system == "linux" and libc != target.release:
+        differences.append(f"glibc {libc} here, {target.release} there")
+    return EmulatedImage(
+        python=interpreter.path, version=interpreter.version, differences=tuple(differences)
+    )
+
+
+def from_python(python: Path, target: Target) -> EmulatedImage:
+    """Return the image that a user's own Python is. Raises InputError where it has no kernel."""
     try:
         process.run([python, "-I", "-c", "import ipykernel, pip"])
     except CommandError as error:
         raise InputError(
-            f"{python} cannot run the notebook: it needs pip and ipykernel. ({error})"
+            f"{python} cannot run the notebook: it needs pip and ipykernel. Install them there "
+            f"(`{python} -m pip install ipykernel`), or leave --python out. ({error})"
         ) from error
-    return _described(python, target)
+    return describe(interpreters.read(python), target)
 
 
-def play(target: Target, provided: Sequence[str]) -> Image:
-    """Make (or find again) an environment with the packages `provided` (NAME==VERSION) for real.
+# --- one environment, whole or not there ---
 
-    Where the target's Python is not on this machine, the host's plays it.
+
+def _key(
+    target: Target,
+    interpreter: Interpreter,
+    wheels: Sequence[Path],
+    wanted: Sequence[str],
+    extra: Sequence[str],
+) -> str:
+    """Return a name for all that an environment is made of, the content of wheels included."""
+    about = {
+        "format": FORMAT,
+        "python": [str(interpreter.path.resolve()), interpreter.version],
+        "target": target.digest,
+        "wheels": [hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels],
+        "requirements": [*wanted],
+        "optional": [*extra],
+    }
+    return hashlib.sha256(canonical(about)).hexdigest()[:32]
+
+
+def _ready(folder: Path) -> Path | None:
+    """Return the environment that an earlier run finished, if its interpreter is still there."""
+    try:
+        environment = folder / (folder / READY).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return environment if _python_of(environment).is_file() else None
+
+
+def _new_folder(folder: Path) -> Path:
+    """Return an empty folder of a new name, and remove what a killed run left.
+
+    A new name each time, and not a rename at the end: the scripts of a virtual environment name
+    the folder they lie in, and an installer whose parent was killed may still write to the old.
     """
-    python = interpreters.find(target)
-    if isinstance(python, str):
-        return replace(play(targets.host(), ()), unlike=(python,))
-    kernel = [_at_image_version(line, target) for line in KERNEL]
-    wanted = [*kernel, *provided]
-    # The host's own packages are not the notebook's: its Python plays others, too.
-    there = target.packages if target.name != "host" else {}
-    taken = [_at_image_version(name, target) for name in TAKEN if name in there]
-    key = "\n".join([str(python.resolve()), target.digest, *wanted, *taken])
-    place = cache.folder("images") / f"rehearsal-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
-    if not (place / "complete").is_file():
-        # Made in its place, since a virtual environment's scripts name the folder they lie in.
-        process.run([python, "-I", "-m", "venv", "--clear", "--without-pip", place])
-        _install(place / "bin" / "python", wanted, taken, target)
-        stub_packages.write_stub_dist_infos(_site(place / "bin" / "python"), target)
-        atomic.write_text(place / "complete", "")
-    return _described(place / "bin" / "python", target)
+    (folder / READY).unlink(missing_ok=True)
+    for leftover in folder.glob("environment-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix="environment-", dir=folder))
 
 
-def _install(python: Path, wanted: Sequence[str], taken: Sequence[str], target: Target) -> None:
-    """Install by uv, at the image's versions where the index has them; `taken` where it can."""
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
-    pins = cache.folder("images") / f"{target.digest[:24]}-constraints.txt"
-    atomic.write_text(pins, "\n".join(stub_packages.constraints(target)) + "\n")
-    environment = os.environ | {"UV_LINK_MODE": "copy"}
-    pinned = ["--constraint", str(pins)]
-    # The estimate of an image may hold versions that contradict each other.
-    for words in ([*pinned, *wanted, *taken], [*wanted, *taken], wanted):
-        try:
-            process.run([*uv, *words], env=environment)
-            return
-        except CommandError as error:
-            said = str(error)
+def _create(environment: Path, interpreter: Interpreter) -> Path:
+    """Make a virtual environment without pip; return its Python."""
+    environment.chmod(0o755)  # mkdtemp's 0700 would keep a sandbox's user out
+    process.run([interpreter.path, "-I", "-m", "venv", "--without-pip", environment])
+    return _python_of(environment)
+
+
+def _install_wheels(python: Path, wheels: Sequence[Path]) -> None:
+    """Install wheels as they are; no index is asked."""
+    if not wheels:
+        return
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PIP_", "UV_")) or key == "UV_CACHE_DIR"
+    }
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    uv = process.program("uv")
+    offline = ["--no-config", "--offline"] if uv else ["--isolated", "--no-cache-dir"]
+    command = [*_installer(python, uv), *offline, "--no-index", "--no-deps", *wheels]
+    process.run(command, env=environment)
+
+
+def _install_requirements(
+    python: Path, wanted: Sequence[str], extra: Sequence[str], target: Target
+) -> None:
+    """Install from the index at the image's versions where it has them; `extra` where it can."""
+    if not wanted:
+        return
+    environment = os.environ | {"UV_LINK_MODE": "copy"}  # a sandbox shows the environment alone
+    installer = _installer(python, process.program("uv"))
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-image-") as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(stub_packages.constraints(target)) + "\n", "utf-8")
+        pinned = ["--constraint", str(constraints)]
+        # Looser each time: the estimate of an image may hold versions that contradict each other.
+        for arguments in ([*pinned, *wanted, *extra], [*wanted, *extra], wanted):
+            try:
+                process.run([*installer, *arguments], env=environment)
+                return
+            except CommandError as error:
+                failure = error
     raise InputError(
-        f"The notebook's kernel and the image's packages cannot be installed for the rehearsal "
-        f"({', '.join(wanted)}): {said} This is needed once, with the network."
-    )
+        f"The notebook's kernel and the image's packages ({', '.join(wanted)}) cannot be "
+        f"installed here: {failure}\nConnect to the network and run it again: once they are "
+        "installed, no network is needed."
+    ) from failure
+
+
+def _installer(python: Path, uv: Path | None) -> list[str | Path]:
+    """Return the command that installs into an environment: uv takes a tenth of pip's time."""
+    if uv:
+        return [uv, "pip", "install", "--quiet", "--python", python]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install"]
+    return [*pip, "--quiet", "--disable-pip-version-check", "--no-compile"]
+
+
+def _link_pip(interpreter: Interpreter, python: Path, site: Path) -> None:
+    """Link the interpreter's own pip into the environment; where it has none, unpack Python's."""
+    code = "import pip; from importlib.metadata import distribution as d; print(pip.__path__[0]); "
+    code += "print(d('pip').locate_file(f\"pip-{d('pip').version}.dist-info\"))"
+    result = process.run([interpreter.path, "-I", "-c", code], check=False)
+    folders = [Path(line) for line in result.stdout.splitlines()]
+    if result.returncode or len(folders) != 2 or not all(path.is_dir() for path in folders):
+        process.run([python, "-I", "-m", "ensurepip", "--default-pip"])
+        return
+    for path in folders:
+        (site / path.name).symlink_to(path, target_is_directory=True)
 
 
 def _at_image_version(line: str, target: Target) -> str:
@@ -93,17 +217,11 @@ def _at_image_version(line: str, target: Target) -> str:
     return f"{name}=={package.version}" if package else line
 
 
-def _described(python: Path, target: Target) -> Image:
-    version = process.run([python, "-I", "-c", VERSION]).stdout.strip()
-    unlike = []
-    if version != target.python:
-        unlike.append(f"Python {version} here, {target.python} there")
-    libc = platform.libc_ver()[1]
-    if target.system == "linux" and libc != target.release:
-        unlike.append(f"glibc {libc} here, {target.release} there")
-    return Image(python=python, version=version, unlike=tuple(unlike))
+def _python_of(environment: Path) -> Path:
+    windows = environment / "Scripts" / "python.exe"
+    return windows if windows.is_file() else environment / "bin" / "python"
 
 
-def _site(python: Path) -> Path:
+def _site_packages(python: Path) -> Path:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     return Path(process.run([python, "-I", "-c", code]).stdout.strip())

@@ -5,35 +5,67 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import process
-from bundler.errors import CommandError
+from bundler.errors import CommandError, InputError
 from bundler.image.target import Target
 
 
-def find(target: Target) -> Path | str:
-    """Return an interpreter that runs the target's wheels, or why there is none."""
+class NoInterpreterError(InputError):
+    """No Python on this machine runs the target's wheels; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python on this machine."""
+
+    path: Path
+    version: str  # 3.13.15
+
+
+def find(target: Target) -> Interpreter:
+    """Return an interpreter that runs the target's wheels. Raises NoInterpreterError."""
     if target.system != sys.platform or target.machine != platform.machine():
-        return f"this machine is {sys.platform} {platform.machine()}, the target {target.system}"
-    here = platform.libc_ver()[1]
-    if target.system == "linux" and _numbers(here) < _numbers(target.release):
-        return f"this machine has glibc {here}, the target {target.release}"
+        raise NoInterpreterError(
+            f"This machine is {sys.platform} {platform.machine()}, and the target is "
+            f"{target.system} {target.machine}."
+        )
+    libc = platform.libc_ver()[1]
+    if target.system == "linux" and _numbers(libc) < _numbers(target.release):
+        raise NoInterpreterError(
+            f"This machine has glibc {libc}, and wheels for the target need {target.release}."
+        )
     for candidate in _candidates(target):
-        if _runs(candidate, target.short_python):
-            return candidate
-    return (
-        f"Python {target.short_python} is not on this machine; install it "
-        f"(`uv python install {target.short_python}`) to have the bundle tried"
+        # pyenv's shims may not start, or start another Python than their name says.
+        version = _version(candidate)
+        if version and version.split(".")[:2] == target.short_python.split("."):
+            return Interpreter(path=candidate, version=version)
+    raise NoInterpreterError(
+        f"Python {target.short_python} is not on this machine. Install it with "
+        f"`uv python install {target.short_python}`."
     )
+
+
+def this() -> Interpreter:
+    """Return the interpreter that runs this."""
+    return Interpreter(path=Path(sys.executable), version=platform.python_version())
+
+
+def read(python: Path) -> Interpreter:
+    """Return the interpreter at a path. Raises InputError where it does not start."""
+    if version := _version(python):
+        return Interpreter(path=python, version=version)
+    raise InputError(f"{python} does not start as a Python interpreter.")
 
 
 def _candidates(target: Target) -> Iterator[Path]:
     name = f"python{target.short_python}"
     if platform.python_version_tuple()[:2] == tuple(target.python.split(".")[:2]):
         yield Path(sys.executable)
-    if found := shutil.which(name):
-        yield Path(found)
+    if on_path := shutil.which(name):
+        yield Path(on_path)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     managed = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
@@ -41,14 +73,13 @@ def _candidates(target: Target) -> Iterator[Path]:
         yield from sorted(folder.glob(f"*/bin/{name}"), reverse=True)
 
 
-def _runs(candidate: Path, python: str) -> bool:
-    """Say whether a candidate starts and is that Python; pyenv's shims may do neither."""
-    code = "import platform; print('.'.join(platform.python_version_tuple()[:2]))"
+def _version(python: Path) -> str | None:
+    code = "import platform; print(platform.python_version())"
     try:
-        result = process.run([candidate, "-I", "-c", code], check=False)
+        result = process.run([python, "-I", "-c", code], check=False)
     except CommandError:
-        return False
-    return result.returncode == 0 and result.stdout.strip() == python
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _numbers(version: str) -> list[int]:

@@ -93,15 +93,6 @@ def _record(stem: str, files: dict[str, str]) -> str:
     return out.getvalue()
 
 
-def stub_dist_infos(target: Target) -> Path:
-    """Return a folder with a `.dist-info` for each package of the image, made once, too."""
-    place = cache.folder("images") / f"{target.digest[:32]}-{FORMAT}-packages"
-    if not place.is_dir():
-        with atomic.new_folder(place) as folder:
-            write_stub_dist_infos(folder, target)
-    return place
-
-
 def write_stub_dist_infos(site: Path, target: Target) -> None:
     """Write a `.dist-info` for each package of the image that is not really in `site`."""
     present = [entry.name.split("-")[0] for entry in site.glob("*.dist-info")]

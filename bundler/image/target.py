@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from bundler import atomic
 from bundler.errors import InputError
-from inference.boot.bundle import canonical
+from inference.boot.manifest import canonical
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "targets"

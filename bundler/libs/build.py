@@ -34,6 +34,7 @@ from bundler.libs.resolve import sdists
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.solution import Problem, Solution, solve
 from bundler.libs.wheels import Wheel
+from inference.boot.manifest import Libs, LibsTarget
 
 CAPTURE = "run what `rsna-bundle target capture --script` prints in a notebook to have its own"
 
@@ -119,7 +120,7 @@ def _build(options: LibsOptions, machine: Target) -> Wheelhouse:
         return Wheelhouse(built=same[0], lock=lock, path=options.lock, proof=same[1], changes=moved)
     with packing.candidate(options.out) as place:
         with packing.parcel(files, sbom.write(lock, found), packing.known(lock, files)) as parcel:
-            made = bundle.write(place, "libs", parcel.files, details(lock, machine), parcel.known)
+            made = bundle.write(place, parcel.files, part(lock, machine), parcel.known)
         packing.check_hashes(made, lock)
         tried = prove(made, machine, found, places, options)
         built = packing.put_in_place(made, options.out)
@@ -300,11 +301,14 @@ def is_wheel(pin: Pin) -> bool:
     return pin.file.endswith(".whl")
 
 
-def details(lock: Lock, machine: Target) -> dict[str, Any]:
+def part(lock: Lock, machine: Target) -> Libs:
     """Return what the manifest of a libs bundle says."""
-    return {
-        "target": {"name": lock.target, "digest": lock.target_digest, "python": machine.python},
-        "lock": [pin.line for pin in lock.pins],
-        "excluded": [f"{item.name}=={item.version}" for item in lock.provided],
-        "shadowed": effects.shadowed(machine, lock.pins),
-    }
+    made = LibsTarget(
+        name=lock.target,
+        digest=lock.target_digest,
+        python=machine.python,
+        lock=tuple(pin.line for pin in lock.pins),
+        excluded=tuple(f"{item.name}=={item.version}" for item in lock.provided),
+        shadowed=tuple(effects.shadowed(machine, lock.pins)),
+    )
+    return Libs(targets=(made,))

@@ -1,12 +1,9 @@
 """Try a libs bundle where the target's Python is on this machine: install it as the notebook
 does, with the network cut, and import what it brought.
 
-The image is played by a virtual environment in which every package of the image is a hollow
-`.dist-info`, so that pip sees what it would see there; the small ones that the bundle needs are
-installed for real, at the image's versions.
+Of the image's packages the small ones that the bundle needs are really there (`image.emulation`).
 """
 
-import hashlib
 import json
 import os
 import tempfile
@@ -19,14 +16,14 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 import inference
-from bundler import atomic, cache, process
-from bundler.errors import CheckError, InputError, NetworkError, UsageError
-from bundler.image import interpreters, stub_packages
+from bundler import process
+from bundler.errors import CheckError, InputError, NetworkError
+from bundler.image import emulation, interpreters
+from bundler.image.interpreters import NoInterpreterError
 from bundler.image.target import Target
 from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources
 from bundler.libs.requirements import holds
-from bundler.libs.resolve import uv
 from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
 from bundler.sandbox import offline
@@ -59,26 +56,24 @@ class Proof:
 
 def prove(bundle: Path, target: Target, wheels: Iterable[Wheel], sources: Sources) -> Proof:
     """Install and import a bundle's wheels. Raises CheckError where they do not install."""
-    python = interpreters.find(target)
-    if isinstance(python, str):
-        return Proof(skipped=python)
+    try:
+        interpreter = interpreters.find(target)
+    except NoInterpreterError as error:
+        return Proof(skipped=str(error))
     wheels = list(wheels)
-    environment = _environment(python, target, _neighbours(target, wheels, sources))
-    said = _try(environment, bundle, {wheel.name: list(wheel.modules) for wheel in wheels})
+    image = emulation.emulate(target, interpreter, wheels=_neighbours(target, wheels, sources))
+    said = _try(image.python, bundle, {wheel.name: list(wheel.modules) for wheel in wheels})
     if "error" in said:
         raise CheckError(
             f"The wheels were tried with Python {target.short_python}: {said['error']}"
         )
     imports: dict[str, str | None] = said["imports"]
     return Proof(
-        python=process.run([python, "-I", "-c", VERSION]).stdout.strip(),
+        python=image.version,
         network=offline.why_not(),
         imported=tuple(name for name, why in imports.items() if why is None),
         failed={name: _explained(why, target) for name, why in imports.items() if why},
     )
-
-
-VERSION = "import platform; print(platform.python_version())"
 
 
 def _explained(why: str, target: Target) -> str:
@@ -91,11 +86,11 @@ def _explained(why: str, target: Target) -> str:
     return why
 
 
-def _try(environment: Path, bundle: Path, modules: Mapping[str, list[str]]) -> dict[str, Any]:
+def _try(python: Path, bundle: Path, modules: Mapping[str, list[str]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-proof-") as folder:
         scratch = Path(folder)
         (scratch / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
-        command = [_python_of(environment), TRIAL, bundle, scratch, scratch / "modules.json"]
+        command = [python, TRIAL, bundle, scratch, scratch / "modules.json"]
         settings = {
             "PYTHONPATH": str(Path(inference.__file__).parents[1]),
             "PATH": os.defpath,
@@ -111,7 +106,7 @@ def _try(environment: Path, bundle: Path, modules: Mapping[str, list[str]]) -> d
     return said
 
 
-# --- the image, played ---
+# --- what the image's packages need to be real ---
 
 
 def _neighbours(target: Target, wheels: list[Wheel], sources: Sources) -> list[Path]:
@@ -152,64 +147,4 @@ def _image_pin(target: Target, name: str, sources: Sources) -> Pin | None:
             return None
         return releases.pin(name, version, chosen)
     except (NetworkError, InputError):
-        return None  # it is played by its hollow .dist-info then
-
-
-def _environment(python: Path, target: Target, neighbours: list[Path]) -> Path:
-    """Return a virtual environment that plays the image, made once for each such image."""
-    names = [str(python.resolve()), target.digest, *(path.name for path in neighbours)]
-    key = hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
-    place = cache.folder("proofs") / key
-    if (place / "complete").is_file():
-        return place
-    # Made in its place, since a virtual environment's scripts name the folder they lie in.
-    process.run([python, "-I", "-m", "venv", "--clear", "--without-pip", place])
-    _lend_pip(python, place)
-    if neighbours:
-        _install(_python_of(place), neighbours)
-    # After the environment's own folder on the path, so that what is really there counts first.
-    hollow = stub_packages.stub_dist_infos(target)
-    (_site(place) / "image.pth").write_text(f"{hollow}\n", encoding="utf-8")
-    atomic.write_text(place / "complete", "")
-    return place
-
-
-def _install(python: Path, wheels: list[Path]) -> None:
-    """Install wheels as they are: by uv, which takes a tenth of pip's time, where it is here."""
-    command: list[str | Path]
-    try:
-        command = [uv.executable(), "pip", "install", "--no-config", "--offline"]
-        command += ["--python", python]
-    except UsageError:
-        command = [python, "-m", "pip", "install", "--isolated", "--no-cache-dir", "--no-compile"]
-    settings = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("PIP_", "UV_")) or key == "UV_CACHE_DIR"
-    }
-    settings["PIP_CONFIG_FILE"] = os.devnull
-    process.run([*command, "--quiet", "--no-index", "--no-deps", *wheels], env=settings)
-
-
-def _lend_pip(python: Path, environment: Path) -> None:
-    """Link the interpreter's own pip into the environment; where it has none, unpack Python's."""
-    code = "import pip; from importlib.metadata import distribution as d; print(pip.__path__[0]); "
-    code += "print(d('pip').locate_file(f\"pip-{d('pip').version}.dist-info\"))"
-    result = process.run([python, "-I", "-c", code], check=False)
-    found = [Path(line) for line in result.stdout.splitlines()]
-    if result.returncode or len(found) != 2 or not all(path.is_dir() for path in found):
-        process.run([_python_of(environment), "-I", "-m", "ensurepip", "--default-pip"])
-        return
-    site = _site(environment)
-    for path in found:
-        (site / path.name).symlink_to(path, target_is_directory=True)
-
-
-def _python_of(environment: Path) -> Path:
-    windows = environment / "Scripts" / "python.exe"
-    return windows if windows.is_file() else environment / "bin" / "python"
-
-
-def _site(environment: Path) -> Path:
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return Path(process.run([_python_of(environment), "-I", "-c", code]).stdout.strip())
+        return None  # a stub stands for it then

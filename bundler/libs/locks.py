@@ -9,7 +9,7 @@ from typing import Any
 
 from bundler.errors import InputError
 from bundler.libs.resolve.resolution import Pin
-from inference.boot.bundle import canonical
+from inference.boot.manifest import canonical
 
 FORMAT = 1
 HEADER = "# Written by `rsna-bundle libs`: commit it, and review what changes. No hand edits.\n"

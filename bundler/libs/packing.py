@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bundler import atomic, bundle, cache
-from bundler.bundle import Built
+from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
 from bundler.libs import sbom, wheels
 from bundler.libs.index import downloads
@@ -28,19 +27,17 @@ class Parcel:
     """The files of a bundle, and what is known of their content."""
 
     files: dict[str, Path]
-    known: dict[str, dict[str, Any]]
+    known: dict[str, Content]
 
 
-def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, Content]:
     """Return what the manifest says of each wheel; sdists are read when they are bundled."""
     pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
     return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
 
 
 @contextmanager
-def parcel(
-    files: Mapping[str, Path], bill: str, known: dict[str, dict[str, Any]]
-) -> Iterator[Parcel]:
+def parcel(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> Iterator[Parcel]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
         bill_path = Path(folder) / sbom.NAME
@@ -55,8 +52,8 @@ def parcel(
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        members = [{"name": name, **known[name]} for name in sorted(files) if name in known]
-        content = {"sha256": downloads.digest(archive), "members": members}
+        members = tuple(known[name].named(name) for name in sorted(files) if name in known)
+        content = Content(sha256=downloads.digest(archive), members=members)
         whole = {WHEELS_ARCHIVE: content} if len(members) == len(files) else {}
         yield Parcel(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
 

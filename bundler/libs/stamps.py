@@ -11,7 +11,7 @@ from bundler.bundle import Built
 from bundler.cache import folder
 from bundler.libs.install_test import NO_PROOF, Proof
 from inference.boot import bundle as reader
-from inference.boot.bundle import MANIFEST
+from inference.boot.manifest import MANIFEST
 from inference.errors import BundleError
 
 
@@ -36,7 +36,7 @@ def unchanged(place: Path, lock: str, proven: bool) -> tuple[Built, Proof] | Non
         bundle = reader.read(place)
     except (OSError, ValueError, KeyError, TypeError, BundleError):
         return None
-    size = sum(file.size or 0 for file in bundle.files)
+    size = sum(file.bytes for file in bundle.files)
     return Built(bundle=bundle, bytes=size, changed=False), proof
 
 

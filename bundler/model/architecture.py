@@ -12,6 +12,7 @@ from bundler.model import architectures
 from bundler.model.checkpoint import Checkpoint
 from inference import metadata
 from train.errors import ConfigError
+from train.fields import Plain
 
 SHOWN = 4  # names of tensors that a message lists
 _IMAGENET_CLASSES = 1000
@@ -39,8 +40,8 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
     if checkpoint.ours:
         kwargs = checkpoint.model_kwargs
         return Shape(
-            channels=int(kwargs.get("in_chans", 3)),
-            outputs=int(kwargs.get("num_classes", 1)),
+            channels=_count(kwargs, "in_chans", 3),
+            outputs=_count(kwargs, "num_classes", 1),
             head=None,
             head_question="",
         )
@@ -70,18 +71,18 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
 
 def arguments(
     checkpoint: Checkpoint, arch: str, shape: Shape, size: Sequence[int]
-) -> dict[str, Any]:
+) -> Mapping[str, Plain]:
     """Return timm's keyword arguments for a checkpoint's network on images of `size`."""
     if checkpoint.ours:
-        return dict(checkpoint.model_kwargs)
-    kwargs: dict[str, Any] = {"num_classes": shape.outputs or 1, "in_chans": shape.channels or 3}
+        return checkpoint.model_kwargs
+    kwargs: dict[str, Plain] = {"num_classes": shape.outputs or 1, "in_chans": shape.channels or 3}
     if _timm_config(arch).fixed_input_size:
         kwargs["img_size"] = [int(side) for side in size]
     return kwargs
 
 
 def build(
-    checkpoint: Checkpoint, arch: str, kwargs: Mapping[str, Any], columns: Sequence[str]
+    checkpoint: Checkpoint, arch: str, kwargs: Mapping[str, Plain], columns: Sequence[str]
 ) -> nn.Module:
     """Build the network and load the weights into it, every one. Raises InputError."""
     from train import model
@@ -214,6 +215,12 @@ def _without_prefixes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
             break
         bare = shorter
     return bare
+
+
+def _count(kwargs: Mapping[str, Plain], name: str, default: int) -> int:
+    value = kwargs.get(name, default)
+    assert isinstance(value, int)  # the checkpoint's schema has checked these two
+    return value
 
 
 def _timm_config(arch: str) -> Any:

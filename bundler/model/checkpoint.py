@@ -17,8 +17,12 @@ import torch
 
 from bundler.errors import InputError
 from bundler.model import naming, weights
+from inference.pixels.preprocess import PreprocessConfig
+from train import checkpoint as schema
+from train.checkpoint import Normalize
+from train.errors import DataError
+from train.fields import Plain
 
-FORMAT = 1
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar")
 # Weights averaged over the training come first: where they exist the metrics are theirs.
 STATE_KEYS = (
@@ -27,16 +31,6 @@ STATE_KEYS = (
     "module",
 )
 _ARCH_KEYS = ("arch", "architecture", "model_name", "timm_model", "backbone", "encoder")
-# What this project's own format holds, by type.
-_NUMBER, _MAYBE = (int, float), type(None)
-_KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("model_kwargs", "preprocess", "normalize", "metrics"), (Mapping,)),
-    **dict.fromkeys(("fold", "epoch"), (int, _MAYBE)),
-    **dict.fromkeys(("run_id", "commit"), (str, _MAYBE)),
-    "arch": (str,),
-    "prevalence": (*_NUMBER, _MAYBE),
-    "dirty": (bool, _MAYBE),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +47,9 @@ class Checkpoint:
     source: str = ""
     when: float = 0.0
     arch: str | None = None
-    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    preprocess: Mapping[str, Any] | None = None
-    normalize: Mapping[str, Any] | None = None
+    model_kwargs: Mapping[str, Plain] = field(default_factory=dict)
+    preprocess: PreprocessConfig | None = None
+    normalize: Normalize | None = None
     metadata_columns: tuple[str, ...] = ()
     fold: int | None = None
     epoch: int | None = None
@@ -72,7 +66,7 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
     `mapped` leaves the weights on the disk until they are used: enough to list a folder.
     """
     content = weights.load(path, mapped)
-    if isinstance(content, Mapping) and content.get("format") == FORMAT and "arch" in content:
+    if isinstance(content, Mapping) and schema.is_ours(content):
         return _read_ours(path, content)
     state, source = _find_state(content, path)
     named = naming.parse(Path(path.name.removesuffix(".tar")).stem)  # of x.pth.tar: x
@@ -96,57 +90,31 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_ours(path: Path, content: Mapping[str, Any]) -> Checkpoint:
-    own = ("arch", "model_kwargs", "preprocess", "normalize", "fold", "epoch", "metrics")
-    more = ("prevalence", "run_id", "commit", "dirty")
-    missing = [name for name in ("model", *own, *more) if name not in content]
-    if missing:
-        raise InputError(
-            f"The checkpoint {path} lacks {', '.join(missing)}. It says that it is of format "
-            f"{FORMAT}; write it with train.checkpoint.save."
-        )
-    source = "model" if content.get("ema") is None else "ema"
-    columns = content.get("metadata_columns") or ()
-    wrong = [name for name, kinds in _KINDS.items() if not isinstance(content[name], kinds)]
-    wrong += [] if _is_state(content[source]) else [source]
-    wrong += [] if _is_list_of(columns, str) else ["metadata_columns"]
-    wrong += [] if _is_normalize(content["normalize"]) else ["normalize"]
-    wrong += [] if _has_counts(content["model_kwargs"]) else ["model_kwargs"]
-    wrong = list(dict.fromkeys(wrong))
-    if wrong:
-        raise InputError(
-            f"The checkpoint {path} holds something else than it should as {', '.join(wrong)}; "
-            "write it with train.checkpoint.save."
-        )
+def _read_ours(path: Path, content: Mapping[str, object]) -> Checkpoint:
+    """Return a checkpoint of the training's own format, as its schema reads it."""
+    try:
+        whole = schema.parse(content, path)
+    except DataError as error:
+        raise InputError(str(error)) from error
     return Checkpoint(
         path=path,
-        state=_tensors(content[source]),
+        state=whole.weights,
         ours=True,
-        source=source,
+        source="model" if whole.ema is None else "ema",
         when=path.stat().st_mtime,
-        metrics=_find_metrics(content),
-        metadata_columns=tuple(columns),
-        **{name: content[name] for name in (*own, *more) if name != "metrics"},
-    )
-
-
-def _is_list_of(value: Any, *kinds: type) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(item, kinds) for item in value)
-
-
-def _is_normalize(value: Any) -> bool:
-    """Say whether mean, std and scale are numbers, or the first two one for each channel."""
-    return isinstance(value, Mapping) and all(
-        isinstance(value.get(name), (*_NUMBER, _MAYBE))
-        or (name != "scale" and _is_list_of(value[name], *_NUMBER))
-        for name in ("mean", "std", "scale")
-    )
-
-
-def _has_counts(kwargs: Any) -> bool:
-    """Say whether the channels and outputs of a network are numbers, where they are given."""
-    return isinstance(kwargs, Mapping) and all(
-        isinstance(kwargs.get(name, 1), int) for name in ("in_chans", "num_classes")
+        arch=whole.arch,
+        model_kwargs=whole.model_kwargs,
+        preprocess=whole.preprocess,
+        normalize=whole.normalize,
+        metadata_columns=tuple(whole.metadata_columns),
+        fold=whole.fold,
+        epoch=whole.epoch,
+        # A metric is undefined where a fold had one class only.
+        metrics={name: value for name, value in whole.metrics.items() if math.isfinite(value)},
+        prevalence=whole.prevalence,
+        run_id=whole.run_id,
+        commit=whole.commit,
+        dirty=whole.dirty,
     )
 
 

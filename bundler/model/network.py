@@ -1,10 +1,11 @@
 """The network as it is exported: uint8 pixels → the probability, each fold's beside the mean."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from train.checkpoint import Normalize
 
 
 class Folds(nn.Module):
@@ -22,7 +23,7 @@ class Folds(nn.Module):
         self,
         nets: Sequence[nn.Module],
         *,
-        normalize: Mapping[str, Any],
+        normalize: Normalize,
         channels: int,
         head: str = "sigmoid:0",
         half: bool = False,
@@ -34,10 +35,10 @@ class Folds(nn.Module):
         self.index = int(index or 0)
         # (x * scale - mean) / std, as one product and one sum
         mean, std = (
-            torch.as_tensor(normalize[name], dtype=torch.float64).reshape(1, -1, 1, 1)
-            for name in ("mean", "std")
+            torch.tensor(numbers, dtype=torch.float64).reshape(1, -1, 1, 1)
+            for numbers in (normalize.mean, normalize.std)
         )
-        self.register_buffer("gain", (float(normalize["scale"]) / std).float())
+        self.register_buffer("gain", (normalize.scale / std).float())
         self.register_buffer("offset", (-mean / std).float())
 
     def forward(self, image: Tensor, metadata: Tensor | None = None) -> tuple[Tensor, ...]:

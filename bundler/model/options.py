@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bundler.errors import UsageError
 from bundler.settings import Settings
@@ -30,8 +30,8 @@ class ModelOptions:
     head: str | None = None
     prevalence: float | None = None
     threshold: float | None = None
-    aggregation: str = "mean"
-    output: str = "binary"
+    aggregation: Literal["mean", "max"] = "mean"
+    output: Literal["binary", "probability"] = "binary"
     precision: str = "fp32"
     ensemble: str = "merge"
     by: str | None = None

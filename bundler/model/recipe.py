@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TypeVar, cast
 
-from bundler.errors import InputError, UsageError
+from bundler.errors import UsageError
 from bundler.model import architecture
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import ModelOptions
-from inference.errors import RunError
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
+from train.checkpoint import Normalize
+from train.fields import Plain
 
+T = TypeVar("T")
 OURS = "sigmoid:0"  # the head of this project's own checkpoints: output 0 is cancer
 
 
@@ -19,75 +22,72 @@ OURS = "sigmoid:0"  # the head of this project's own checkpoints: output 0 is ca
 class Recipe:
     """All that folds must share to be merged.
 
-    `normalize` holds `mean`, `std` and `scale`: (x * scale - mean) / std for uint8 x. `head` is
-    `sigmoid:K` (output K is the logit of cancer) or `softmax` (of two outputs, the second).
+    `head` is `sigmoid:K` (output K is the logit of cancer) or `softmax` (of two outputs, the
+    second).
     """
 
     arch: str
-    model_kwargs: Mapping[str, Any]
+    model_kwargs: Mapping[str, Plain]
     channels: int
     head: str
-    normalize: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
-    metadata_columns: tuple[str, ...] = field(default=())
+    normalize: Normalize
+    preprocess: PreprocessConfig
+    metadata_columns: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """Return the height and width of the images that the network takes."""
-        height, width = self.preprocess["size"]
-        return int(height), int(width)
+        return self.preprocess.size
 
     def differences(self, other: "Recipe") -> list[str]:
         """Return the names of the parts in which two recipes differ."""
-        return [
-            name
-            for name in self.__dataclass_fields__
-            if getattr(self, name) != getattr(other, name)
-        ]
+        names = [part.name for part in fields(self)]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
 @dataclass(kw_only=True)
 class _Questions:
-    """What was found so far, and what is still to be asked."""
+    """The answers of a checkpoint and of the command line, and what neither of them gives.
 
-    checkpoint: Checkpoint
+    What is missing is collected, so that it is asked for at once and not option by option.
+    """
+
+    path: Path
     missing: list[str] = field(default_factory=list)
 
-    def settle(self, option: str, said: Any, given: Any, question: str) -> Any:
-        """Return what the file or the command line says; refuse two answers that differ."""
-        if said is None and given is None:
+    def settle(self, option: str, recorded: T | None, given: T | None, question: str) -> T:
+        """Return what the file or the command line gives; refuse two answers that differ.
+
+        What neither gives is None until `ask` raises for it: nothing is computed before.
+        """
+        if recorded is None and given is None:
             self.missing.append(f"  {option}: {question}")
-        if said is not None and given is not None and not _same(said, given):
+        if recorded is not None and given is not None and not _same(recorded, given):
             raise UsageError(
-                f"{option} says {_show(given)}, but {self.checkpoint.path} says {_show(said)}. "
-                f"Leave {option} out, or take the checkpoint that was trained so."
+                f"{option} is {_show(given)}, but {self.path} was trained with {_show(recorded)}. "
+                f"Leave {option} out, or choose the checkpoint that was trained that way."
             )
-        return given if said is None else said
+        return cast(T, given if recorded is None else recorded)
 
     def ask(self) -> None:
         """Raise UsageError with all that is missing, at once."""
         if self.missing:
             raise UsageError(
-                f"{self.checkpoint.path} does not say how it was trained, and guessing has cost "
-                "others their submission. Say it with:\n" + "\n".join(self.missing)
+                f"{self.path} does not record how it was trained, and a wrong guess would only "
+                "show in the score. Give these options:\n" + "\n".join(self.missing)
             )
 
 
 def resolve(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Recipe, float]:
     """Return a checkpoint's recipe and its validation set's prevalence, or ask for them."""
-    questions = _Questions(checkpoint=checkpoint)
+    questions = _Questions(path=checkpoint.path)
     settle = questions.settle
     likely = architecture.name_likely(checkpoint.state) if checkpoint.arch is None else ""
     arch = settle("--arch", checkpoint.arch, options.arch, f"the timm model{likely}")
-    preprocess = settle("--preset", _config(checkpoint.preprocess), _preset(options), _PRESETS)
-    said = checkpoint.normalize or {}
-    normalize = {
-        "mean": settle("--mean", said.get("mean"), options.mean, "what training subtracted"),
-        "std": settle("--std", said.get("std"), options.std, "what training then divided by"),
-        "scale": settle("--scale", said.get("scale"), options.scale, _SCALES),
-    }
+    preprocess = settle("--preset", checkpoint.preprocess, _preset(options), _PRESETS)
+    normalize = _settle_normalize(questions, checkpoint.normalize, options)
     prevalence = settle("--prevalence", checkpoint.prevalence, options.prevalence, _PREVALENCE)
-    if arch is None:
+    if arch is None:  # the shape cannot be read without it
         questions.ask()
     shape = architecture.read_shape(checkpoint, arch)
     channels = settle("--in-chans", shape.channels, options.in_chans, "1 or 3 channels")
@@ -96,12 +96,13 @@ def resolve(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Recipe, floa
     )
     questions.ask()
     _check_head(head, shape.outputs, checkpoint)
+    _check_normalize(normalize, channels, checkpoint)
     recipe = Recipe(
         arch=arch,
-        model_kwargs=architecture.arguments(checkpoint, arch, shape, preprocess["size"]),
+        model_kwargs=architecture.arguments(checkpoint, arch, shape, preprocess.size),
         channels=channels,
         head=head,
-        normalize=_check_normalize(normalize, channels, checkpoint),
+        normalize=normalize,
         preprocess=preprocess,
         metadata_columns=checkpoint.metadata_columns,
     )
@@ -113,21 +114,27 @@ _SCALES = "1/255 if it was trained on pixels from 0 to 1, 1 if on pixels from 0 
 _PREVALENCE = "the share of breasts with cancer in its validation set (naturally 0.0206)"
 
 
-def _config(preprocess: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if preprocess is None:
-        return None
-    try:
-        return dict(PreprocessConfig.from_dict(dict(preprocess)).as_dict())
-    except RunError as error:
-        raise InputError(f"The checkpoint's preprocessing cannot be used: {error}") from error
+def _settle_normalize(
+    questions: _Questions, recorded: Normalize | None, options: ModelOptions
+) -> Normalize:
+    mean, std, scale = (
+        (None, None, None) if recorded is None else (recorded.mean, recorded.std, recorded.scale)
+    )
+    return Normalize(
+        mean=questions.settle("--mean", mean, options.mean, "what training subtracted"),
+        std=questions.settle("--std", std, options.std, "what training then divided by"),
+        scale=questions.settle("--scale", scale, options.scale, _SCALES),
+    )
 
 
-def _preset(options: ModelOptions) -> dict[str, Any] | None:
+def _preset(options: ModelOptions) -> PreprocessConfig | None:
     if options.preset is None:
         return None
     if options.preset not in PRESETS:
-        raise UsageError(f"--preset {options.preset} is none of {', '.join(PRESETS)}.")
-    return dict(PRESETS[options.preset].as_dict())
+        raise UsageError(
+            f"Unknown preset {options.preset!r} in --preset. Choose one of {', '.join(PRESETS)}."
+        )
+    return PRESETS[options.preset]
 
 
 def _check_head(head: str, outputs: int | None, checkpoint: Checkpoint) -> None:
@@ -138,49 +145,38 @@ def _check_head(head: str, outputs: int | None, checkpoint: Checkpoint) -> None:
         fits = kind == "sigmoid" and index.isdigit() and (outputs is None or int(index) < outputs)
     if not fits:
         raise UsageError(
-            f"--head {head} does not fit {checkpoint.path}, which has {outputs or 'unknown'} "
-            "outputs. It is softmax (two outputs, the second is cancer) or sigmoid:K (output K, "
-            "counted from 0, is cancer)."
+            f"--head {head} does not fit {checkpoint.path}, which has "
+            f"{outputs or 'an unknown number of'} outputs. Use softmax (two outputs, the second "
+            "is cancer) or sigmoid:K (output K, counted from 0, is cancer)."
         )
 
 
-def _check_normalize(
-    normalize: Mapping[str, Any], channels: int, checkpoint: Checkpoint
-) -> dict[str, Any]:
-    values: dict[str, Any] = {"scale": float(normalize["scale"])}
-    for name in ("mean", "std"):
-        numbers = _numbers(normalize[name])
+def _check_normalize(normalize: Normalize, channels: int, checkpoint: Checkpoint) -> None:
+    for name, numbers in (("mean", normalize.mean), ("std", normalize.std)):
         fits = len(numbers) in (1, channels) and all(map(math.isfinite, numbers))
         if not fits or (name == "std" and min(numbers) <= 0):
             raise UsageError(
-                f"The {name} {_show(normalize[name])} of {checkpoint.path} must be one number "
+                f"The {name} {_show(numbers)} of {checkpoint.path} must be one number "
                 f"or one for each of {channels} channels" + (", above 0." if name == "std" else ".")
             )
-        values[name] = list(numbers)
-    return values
 
 
 def _check_prevalence(prevalence: float) -> float:
     if not 0 <= prevalence <= 1:
-        raise UsageError(f"--prevalence {prevalence} is no share between 0 and 1.")
+        raise UsageError(f"The prevalence {prevalence} (--prevalence) is not between 0 and 1.")
     return float(prevalence)
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    return (float(value),) if isinstance(value, (int, float)) else tuple(float(v) for v in value)
+def _same(one: object, other: object) -> bool:
+    """Return whether two answers agree; numbers may differ by how many digits were typed."""
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return abs(one - other) <= 1e-6 * max(abs(one), abs(other), 1e-6)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
 
 
-def _same(one: Any, other: Any) -> bool:
-    numeric = (int, float, tuple, list)
-    if isinstance(one, numeric) and isinstance(other, numeric):
-        pairs = _numbers(one), _numbers(other)
-        return len(pairs[0]) == len(pairs[1]) and all(
-            abs(a - b) <= 1e-6 * max(abs(a), abs(b), 1e-6) for a, b in zip(*pairs, strict=True)
-        )
-    return bool(one == other)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return ", ".join(str(v) for v in value) if isinstance(value, (tuple, list)) else str(value)
+def _show(value: object) -> str:
+    if isinstance(value, PreprocessConfig):
+        return ", ".join(f"{name} {item}" for name, item in value.as_dict().items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -12,6 +12,7 @@ from bundler.publish.dataset import Published
 from bundler.publish.slugs import Ref
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.manifest import MANIFEST
 
 KINDS = ("libs", "model", "code")
 
@@ -86,7 +87,7 @@ def publish_all(
 def check(folders: dict[str, Path]) -> None:
     """Raise for a folder that holds no bundle of its kind, before anything is sent."""
     for kind, folder in folders.items():
-        if not (folder / reader.MANIFEST).is_file():
+        if not (folder / MANIFEST).is_file():
             raise InputError(f"{folder} holds no bundle. Build it with `rsna-bundle {kind}` first.")
         if (found := reader.read(folder).kind) != kind:
             raise InputError(f"{folder} holds a {found} bundle, not a {kind} bundle.")

@@ -11,7 +11,7 @@ from bundler.publish.client import Client, KaggleError
 from bundler.publish.dataset import ABSENT
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
-from inference.boot.bundle import is_safe
+from inference.boot.manifest import is_safe
 
 
 def fetch(client: Client, version: Version, place: Path, pattern: str = "") -> list[Path]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from bundler import atomic, cache
 from bundler.publish.client import LostUploadError
 from bundler.publish.slugs import Ref
-from inference.boot.bundle import MANIFEST, Bundle
+from inference.boot.bundle import Bundle
+from inference.boot.manifest import MANIFEST
 
 PROVEN = "proven"  # a file with the id of the version that was read back and listed last
 

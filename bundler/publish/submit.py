@@ -19,6 +19,7 @@ from bundler.publish.history import Entry
 from bundler.rehearse import RehearseOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.manifest import MANIFEST, Code
 from inference.errors import BundleError
 
 SCORING = 1.5  # of the time limit: the rerun on the hidden images, and its queue
@@ -144,7 +145,7 @@ def submit(settings: Settings, options: SubmitOptions, say: Say) -> Submitted:
 def build(settings: Settings, options: SubmitOptions, say: Say) -> None:
     """Build what can be built from the repository alone; the model must be there."""
     model = settings.dist / "model"
-    if not (model / reader.MANIFEST).is_file():
+    if not (model / MANIFEST).is_file():
         raise InputError(
             f"There is no model bundle in {model}. Build it first: `rsna-bundle model --ckpt PATH`."
         )
@@ -216,7 +217,7 @@ def send(
 ) -> Entry:
     """Submit a version that ran, wait for its score, and write both down."""
     code, model = (reader.read(settings.dist / kind) for kind in ("code", "model"))
-    said = options.message or default_message(pushed.ids, code.details)
+    said = options.message or default_message(pushed.ids, code.code)
     ref = competition.submit(client, settings.competition, pushed.version, said)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     notebook = f"{pushed.version.ref}/{pushed.version.number}"
@@ -251,11 +252,11 @@ def update(settings: Settings, say: Say) -> Sequence[Entry]:
     return history.read(settings.root)
 
 
-def default_message(ids: Mapping[str, str], code: Mapping[str, Any]) -> str:
+def default_message(ids: Mapping[str, str], code: Code) -> str:
     """Return what a submission says of itself where nobody said anything."""
-    dirty = "+dirty" if code.get("dirty") else ""
+    dirty = "+dirty" if code.dirty else ""
     names = " ".join(f"{kind} {ids[kind][:8]}" for kind in KINDS)
-    return f"commit {str(code['commit'])[:12]}{dirty} {names}"
+    return f"commit {code.commit[:12]}{dirty} {names}"
 
 
 def _short(identity: str | None) -> str:

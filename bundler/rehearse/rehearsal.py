@@ -12,7 +12,7 @@ from bundler.competition.screening import hidden_test, parity
 from bundler.competition.screening.hidden_test import HiddenSet
 from bundler.errors import BundlerError, UsageError
 from bundler.image import target
-from bundler.image.emulation import Image
+from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.notebook import submission
 from bundler.rehearse import lock
@@ -46,7 +46,7 @@ class Plan:
     limits: Limits
     say: Callable[[str], None]
     done: list[Check] = field(default_factory=list)
-    played: Image | None = None
+    played: EmulatedImage | None = None
     shown: HiddenSet | None = None
     seen: dict[str, Performance] = field(default_factory=dict)
     projected: Projection | None = None
@@ -124,7 +124,7 @@ def perform(plan: Plan) -> None:
     """Execute the notebook in each layout, until one fails."""
     options = plan.options
     plan.say("play the image and draw the hidden test set")
-    plan.played = inputs.play_image(options, plan.machine, plan.found["libs"])
+    plan.played = inputs.emulate_image(options, plan.machine, plan.found["libs"])
     dist = options.dist
     if substitute.needed(plan.played, plan.machine):
         plan.say(f"bundle the same packages for Python {plan.played.version}")
@@ -146,7 +146,7 @@ def perform(plan: Plan) -> None:
             return
 
 
-def _stage(plan: Plan, played: Image, shown: HiddenSet, dist: Path, layout: str) -> Stage:
+def _stage(plan: Plan, played: EmulatedImage, shown: HiddenSet, dist: Path, layout: str) -> Stage:
     options, folder = plan.options, plan.folder / layout
     first = layout == options.layouts[0]
     return Stage(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from train import model
+from train.checkpoint import Normalize
 from train.errors import ConfigError
 
 KWARGS = {"num_classes": 3, "in_chans": 1}
@@ -13,7 +14,7 @@ def test_normalisation_is_part_of_the_network():
     torch.manual_seed(0)
     net = model.build("test_resnet", KWARGS).eval()
     images = torch.randint(0, 256, (2, 1, 64, 48), dtype=torch.uint8)
-    classifier = model.Classifier(net, {"mean": 0.4, "std": 0.2, "scale": 1 / 255}, 1).eval()
+    classifier = model.Classifier(net, Normalize(mean=(0.4,), std=(0.2,), scale=1 / 255), 1).eval()
     with torch.inference_mode():
         expected = net((images.float() / 255 - 0.4) / 0.2)
         torch.testing.assert_close(classifier(images), expected)

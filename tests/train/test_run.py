@@ -21,8 +21,8 @@ def test_a_run_leaves_what_the_contracts_ask_for(train, small, tmp_path, competi
     assert len(found) == 1
     saved = checkpoint.load(found[0])
     assert saved.arch == "test_resnet"
-    assert saved.preprocess["size"] == [96, 64]
-    assert set(saved.normalize) == {"mean", "std", "scale"}
+    assert saved.preprocess.size == (96, 64)
+    assert saved.normalize == model.IMAGENET
     assert f"fold0_epoch{saved.epoch:02d}_vpfbeta{saved.metrics['pfbeta']:.3f}.pt" == found[0].name
 
     with (out / "oof.csv").open(newline="") as table:
@@ -40,12 +40,11 @@ def test_a_run_leaves_what_the_contracts_ask_for(train, small, tmp_path, competi
 
 def test_out_of_fold_rows_are_the_checkpoints_predictions(learn, small, competition):
     from inference.pixels.loading import load
-    from inference.pixels.preprocess import PreprocessConfig
 
     out = learn(*small, "trainer.ema=0.9")
     saved = checkpoint.load(next(out.glob("fold0_epoch*.pt")))
     network = model.restore(saved)
-    config = PreprocessConfig.from_dict(dict(saved.preprocess))
+    config = saved.preprocess
     with (out / "oof.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     for row in rows[:5]:

@@ -1,7 +1,6 @@
 """The resolver uv: told the target's Python and platform, it answers with wheels and hashes."""
 
 import os
-import shutil
 import sys
 import tempfile
 import tomllib
@@ -22,17 +21,15 @@ NEWEST_GLIBC = 40  # the newest manylinux_2_N that uv's --python-platform names
 OLDEST_GLIBC = 28  # of the unbroken row 2_31 …; below it 2_28 and 2_17 alone
 
 
-def executable() -> str:
-    """Return uv's program: the one of this environment, else the one on the path."""
-    name = "uv.exe" if sys.platform == "win32" else "uv"
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if not found:
+def executable() -> Path:
+    """Return uv's program. Raises UsageError where it is not installed."""
+    uv = process.program("uv")
+    if uv is None:
         raise UsageError(
-            "uv is not installed here: `pip install 'rsna-bundle[bundle]'` brings it, or use "
+            "uv is not installed. Install it with `pip install 'rsna-bundle[bundle]'`, or use "
             "`--resolver pip-tools`."
         )
-    return found
+    return uv
 
 
 def platform(target: Target) -> str:
@@ -65,7 +62,7 @@ def resolve(
         place = Path(folder)
         (place / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (place / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        command = [executable(), "pip", "compile", "requirements.in", *_options(target)]
+        command = [str(executable()), "pip", "compile", "requirements.in", *_options(target)]
         command += ["--constraints", "constraints.txt", *_sources(sources)]
         command += ["--refresh"] if upgrade else []
         command += ["--offline"] if offline else []

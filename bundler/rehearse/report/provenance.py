@@ -7,7 +7,7 @@ from typing import Any
 
 import inference
 from bundler.competition.screening.hidden_test import HiddenSet
-from bundler.image.emulation import Image
+from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.rehearse.checks import preflight
 from bundler.rehearse.run.layout import Limits
@@ -19,14 +19,14 @@ from inference.boot.bundle import Bundle
 def describe(
     machine: Target,
     found: Mapping[str, Bundle],
-    played: Image | None,
+    played: EmulatedImage | None,
     shown: HiddenSet | None,
     backend: str,
     limits: Limits,
     layouts: Sequence[str],
 ) -> dict[str, Any]:
     """Return what was rehearsed with what, and what is unlike the target."""
-    notes = [*(played.unlike if played else ()), *limits.scaled]
+    notes = [*(played.differences if played else ()), *limits.scaled]
     if backend == seatbelt.PROGRAM:
         notes.append(seatbelt.UNTESTED)
     if machine.estimate:

@@ -1,13 +1,15 @@
 """What a performance is given: the image, the datasets as they arrive, the limits."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from bundler import atomic
 from bundler.competition.screening import hidden_test
 from bundler.competition.screening.hidden_test import HiddenSet
-from bundler.image import emulation
-from bundler.image.emulation import Image
+from bundler.image import emulation, interpreters, target
+from bundler.image.emulation import EmulatedImage
+from bundler.image.interpreters import NoInterpreterError
 from bundler.image.target import Target
 from bundler.rehearse.options import RehearseOptions
 from bundler.rehearse.run import upload
@@ -15,6 +17,7 @@ from bundler.rehearse.run.layout import Limits
 from inference.boot.bundle import Bundle
 
 SHARE = 0.9  # of this machine's free memory that a rehearsal may use
+OPTIONAL = ("numba",)  # what the runner makes use of where the image has it
 # The form in which each layout's datasets arrive; the others are verified without being run.
 FORMS = {
     "new": dict.fromkeys(("libs", "model", "code"), upload.PUBLISHED),
@@ -22,11 +25,26 @@ FORMS = {
 }
 
 
-def play_image(options: RehearseOptions, machine: Target, libs: Bundle) -> Image:
-    """Return the Python that plays the notebook's, with what the runner takes from the image."""
+def emulate_image(options: RehearseOptions, machine: Target, libs: Bundle) -> EmulatedImage:
+    """Return a Python that stands for the notebook's, with what the runner takes from the image.
+
+    Where the target's Python is not on this machine, this one stands for it.
+    """
     if options.python is not None:
-        return emulation.given(options.python, machine)
-    return emulation.play(machine, libs.details.get("excluded", ()))
+        return emulation.from_python(options.python, machine)
+    try:
+        interpreter = interpreters.find(machine)
+    except NoInterpreterError as error:
+        image = emulation.emulate(target.host(), interpreters.this(), kernel=True)
+        return replace(image, differences=(str(error),))
+    made = libs.libs.fitting(machine.python)
+    return emulation.emulate(
+        machine,
+        interpreter,
+        requirements=made.excluded if made else (),
+        optional=OPTIONAL,
+        kernel=True,
+    )
 
 
 def receive(dist: Path, place: Path, layout: str) -> dict[str, Path]:

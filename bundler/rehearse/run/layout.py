@@ -12,7 +12,7 @@ from typing import Any
 
 from bundler.competition.screening.awkward import USUAL
 from bundler.competition.screening.hidden_test import HiddenSet
-from bundler.image.emulation import Image
+from bundler.image.emulation import EmulatedImage
 from bundler.notebook import execute
 from bundler.rehearse.run import audit_hook, probe, supervise
 from bundler.sandbox import sandbox
@@ -45,7 +45,7 @@ class Stage:
     notebook: Path
     published: Mapping[str, Path]  # kind → the dataset as it is mounted
     hidden: HiddenSet
-    image: Image
+    image: EmulatedImage
     settings: Settings
     limits: Limits
     layout: str

@@ -6,7 +6,7 @@ the code to the submission, is rehearsed with wheels of the same requirements fo
 
 from pathlib import Path
 
-from bundler.image.emulation import Image
+from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.libs.build import build as build_libs
 from bundler.libs.options import LibsOptions
@@ -15,7 +15,7 @@ from bundler.rehearse.checks.checks import Check
 from bundler.rehearse.options import RehearseOptions
 
 
-def needed(played: Image, machine: Target) -> bool:
+def needed(played: EmulatedImage, machine: Target) -> bool:
     """Say whether the Python that plays the notebook's is of another version than the target's."""
     return played.version.split(".")[:2] != machine.python.split(".")[:2]
 
@@ -39,7 +39,7 @@ def build(options: RehearseOptions, place: Path) -> Path:
     return place
 
 
-def check(played: Image, machine: Target) -> Check:
+def check(played: EmulatedImage, machine: Target) -> Check:
     """Return what this leaves open."""
     wanted = machine.short_python
     return Check(

@@ -1,16 +1,32 @@
-"""The notebook's image, played: the target's Python with what the runner takes from the image."""
+"""The notebook's image, emulated: the target's Python with what the runner takes from the image."""
 
 import platform
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import InputError
-from bundler.image import emulation
+from bundler.image import emulation, interpreters
 from bundler.image import target as targets
+from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Distribution, Target
 from tests.bundler.libs.packages import wheel
+from tests.bundler.libs.registry import Registry, serving
+
+ROOT = Path(__file__).parents[3]
+EMULATE = """
+import sys
+from pathlib import Path
+from bundler.image import emulation, interpreters, target
+image = emulation.emulate(
+    target.read(Path(sys.argv[1])), interpreters.this(), requirements=["own==1.0"]
+)
+print(image.python)
+"""
 
 
 @pytest.fixture
@@ -26,10 +42,23 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def put(folder: Path, name: str, version: str) -> None:
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """An index on loopback that has `own` 1.0, and an empty cache."""
+    monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    with serving() as registry:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{registry.url}/simple")
+        registry.add(wheel("own", "1.0", body="x = '" + "0123456789" * 30_000 + "'\n"))
+        yield registry
+
+
+def put(folder: Path, name: str, version: str, body: str = "") -> Path:
     """Put a tiny wheel into the shop."""
-    file, content = wheel(name, version)
+    file, content = wheel(name, version, body=body)
     (folder / file).write_bytes(content)
+    return folder / file
 
 
 def machine(**installed: str) -> Target:
@@ -37,7 +66,7 @@ def machine(**installed: str) -> Target:
     have = tuple(Distribution(name=name, version=version) for name, version in installed.items())
     host = targets.host()
     return Target(
-        name="played",
+        name="emulated",
         python=platform.python_version(),
         system=host.system,
         machine=host.machine,
@@ -46,34 +75,139 @@ def machine(**installed: str) -> Target:
     )
 
 
-def versions(played: emulation.Image, *names: str) -> list[str]:
-    """Return the versions of some packages in the played image."""
+def notebook_image(
+    target: Target, requirements: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+) -> EmulatedImage:
+    """Emulate an image that notebooks can run in."""
+    return emulation.emulate(
+        target,
+        interpreters.this(),
+        requirements=requirements,
+        optional=optional,
+        kernel=True,
+    )
+
+
+def versions(image: EmulatedImage, *names: str) -> list[str]:
+    """Return the versions of some packages in the emulated image."""
     code = "import importlib.metadata as m, sys; print(*(m.version(n) for n in sys.argv[1:]))"
-    words = [played.python, "-I", "-c", code, *names]
-    return subprocess.check_output(words, text=True).split()
+    command = [image.python, "-I", "-c", code, *names]
+    return subprocess.check_output(command, text=True).split()
+
+
+def importable(image: EmulatedImage, *names: str) -> list[str]:
+    """Return which of some modules the emulated image can import."""
+    code = "import importlib.util as u, sys; "
+    code += "print(*(n for n in sys.argv[1:] if u.find_spec(n)))"
+    return subprocess.check_output([image.python, "-I", "-c", code, *names], text=True).split()
 
 
 def test_takes_the_images_versions_and_what_the_runner_makes_use_of(shop: Path) -> None:
     for name, version in {"pip": "9.1", "ipykernel": "9.2", "numba": "9.3", "own": "9.4"}.items():
         put(shop, name, version)
         put(shop, name, "99")
-    there = machine(pip="9.1", ipykernel="9.2", numba="9.3", own="9.4", other="9.5")
-    played = emulation.play(there, ["own==9.4"])
-    assert versions(played, "pip", "ipykernel", "numba", "own") == ["9.1", "9.2", "9.3", "9.4"]
-    assert versions(played, "other") == ["9.5"]  # hollow: it is there for the install
-    code = "import importlib.util as u; print([bool(u.find_spec(n)) for n in ('numba', 'other')])"
-    assert subprocess.check_output([played.python, "-I", "-c", code]) == b"[True, False]\n"
+    target = machine(pip="9.1", ipykernel="9.2", numba="9.3", own="9.4", other="9.5")
+    image = notebook_image(target, ("own==9.4",), ("numba", "absent"))
+    assert versions(image, "pip", "ipykernel", "numba", "own") == ["9.1", "9.2", "9.3", "9.4"]
+    assert versions(image, "other") == ["9.5"]  # a stub: it is there for the install
+    assert importable(image, "numba", "own", "other") == ["numba", "own"]
 
 
 def test_goes_without_what_it_need_not_have(shop: Path) -> None:
     for name in ("pip", "ipykernel"):
         put(shop, name, "9.1")
-    played = emulation.play(machine(pip="9.1", ipykernel="9.1", numba="9.3"), [])
-    assert versions(played, "pip", "ipykernel") == ["9.1", "9.1"]
-    code = "import importlib.util; print(importlib.util.find_spec('numba'))"
-    assert subprocess.check_output([played.python, "-I", "-c", code]) == b"None\n"
+    image = notebook_image(machine(pip="9.1", ipykernel="9.1", numba="9.3"), (), ("numba",))
+    assert versions(image, "pip", "ipykernel") == ["9.1", "9.1"]
+    assert importable(image, "numba") == []
 
 
 def test_says_what_it_cannot_do_without(shop: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be installed for the rehearsal \(pip==9\.1"):
-        emulation.play(machine(pip="9.1", ipykernel="9.1"), [])
+    with pytest.raises(
+        InputError, match=r"\(pip==9\.1, ipykernel==9\.1\) cannot be installed here"
+    ):
+        notebook_image(machine(pip="9.1", ipykernel="9.1"))
+
+
+def test_without_a_kernel_it_has_pip_and_the_wheels_that_were_given(shop: Path) -> None:
+    target = machine(real="1.0", other="2.0", pip="0.1")
+    image = emulation.emulate(
+        target, interpreters.this(), wheels=[put(shop, "real", "1.0", "x = 1\n")]
+    )
+    assert versions(image, "real", "other") == ["1.0", "2.0"]
+    assert importable(image, "real", "other", "pip", "ipykernel") == ["real", "pip"]
+    # The pip that installs is the interpreter's, and only one pip is seen.
+    assert versions(image, "pip") != ["0.1"]
+    site = image.python.parents[1] / "lib"
+    assert len(list(site.rglob("pip-*.dist-info"))) == 1
+
+
+def test_wheel_of_the_same_name_and_other_content_is_another_image(shop: Path) -> None:
+    def emulate(body: str) -> EmulatedImage:
+        path = put(shop, "real", "1.0", body)
+        return emulation.emulate(machine(real="1.0"), interpreters.this(), wheels=[path])
+
+    first, second = emulate("x = 1\n"), emulate("x = 2\n")
+    assert first.python != second.python
+    assert emulate("x = 1\n") == first
+    command = [second.python, "-I", "-c", "import real; print(real.x)"]
+    assert subprocess.check_output(command, text=True) == "2\n"
+
+
+def test_environment_whose_python_is_gone_is_made_anew(shop: Path) -> None:
+    first = emulation.emulate(machine(other="1.0"), interpreters.this())
+    first.python.unlink()
+    assert versions(emulation.emulate(machine(other="1.0"), interpreters.this()), "other") == [
+        "1.0"
+    ]
+
+
+# --- killed, and two at once ---
+
+
+def start(target: Path) -> "subprocess.Popen[str]":
+    """Emulate in another process, which prints the image's Python."""
+    command = [sys.executable, "-c", EMULATE, str(target)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Path:
+    """The file of a target that has `own` and others."""
+    path = tmp_path / "target.json"
+    path.write_text(machine(own="1.0", other="2.0").text(), encoding="utf-8")
+    return path
+
+
+def test_killed_run_leaves_nothing_that_is_taken_for_whole(
+    index: Registry, described: Path, tmp_path: Path
+) -> None:
+    index.faults["own-1.0-py3-none-any.whl"] = "stall"
+    with start(described) as run:
+        assert index.stalled.wait(60)
+        run.send_signal(signal.SIGKILL)  # its installer lives on, and waits for the index
+    (folder,) = (tmp_path / "cache" / "images").glob("emulated-*")
+    (half,) = folder.glob("environment-*")
+    assert (half / "pyvenv.cfg").is_file()
+    index.faults.clear()
+    index.release.set()  # what is left of the killed run goes on beside the new one
+
+    target = targets.read(described)
+    image = emulation.emulate(target, interpreters.this(), requirements=["own==1.0"])
+
+    assert versions(image, "own", "other") == ["1.0", "2.0"]
+    assert importable(image, "own", "pip") == ["own", "pip"]
+    assert half not in image.python.parents
+    assert emulation.emulate(target, interpreters.this(), requirements=["own==1.0"]) == image
+
+
+def test_two_runs_at_once_share_one_image(index: Registry, described: Path, tmp_path: Path) -> None:
+    index.faults["own-1.0-py3-none-any.whl"] = "slow"
+    runs = [start(described) for _ in range(2)]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+
+    assert [run.returncode for run in runs] == [0, 0]
+    assert outputs[0] == outputs[1]
+    assert len(list((tmp_path / "cache" / "images").rglob("pyvenv.cfg"))) == 1
+    assert index.log.count("/files/own-1.0-py3-none-any.whl") == 1  # the second has waited
+    image = EmulatedImage(python=Path(outputs[0].strip()), version="")
+    assert versions(image, "own", "other") == ["1.0", "2.0"]

@@ -38,13 +38,14 @@ def test_complete_wheelhouse_holds_all_with_hashes(
         "tqdm": "4.0",
     }
     assert {file.name for file in bundle.files} >= {pin.file for pin in made.lock.pins}
+    (target,) = bundle.libs.targets
     for pin in made.lock.pins:
         assert pin.sha256 == hashlib.sha256(registry.files[pin.file]).hexdigest()
-        assert f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}" in bundle.details["lock"]
+        assert f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}" in target.lock
     via = {pin.name: pin.via for pin in made.lock.pins}
     assert via["pylibjpeg"] == ("pydicom",)
     assert via["albumentations"] == ("wheelhouse.txt",)
-    assert bundle.details["target"]["python"] == "3.13.5"
+    assert target.python == "3.13.5"
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)
@@ -59,12 +60,12 @@ def test_delta_brings_only_what_the_image_lacks(
         "tqdm": "4.0",
         "torch": "2.11.0+cu128",
     }
-    assert made.built.bundle.details["excluded"] == [
+    assert made.built.bundle.libs.targets[0].excluded == (
         "numpy==2.1.3",
         "torch==2.11.0+cu128",
         "tqdm==4.0",
-    ]
-    assert made.built.bundle.details["shadowed"] == []
+    )
+    assert made.built.bundle.libs.targets[0].shadowed == ()
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)
@@ -98,7 +99,7 @@ def test_conflict_of_the_file_itself_is_named(libs: Libs, registry: Registry) ->
 def test_no_delta_says_what_it_hides_and_breaks(libs: Libs, registry: Registry) -> None:
     made = libs("albumentations==1.3.0", target=make_target(installed=IMAGE), delta=False)
 
-    assert made.built.bundle.details["shadowed"] == ["numpy 2.1.3 → 1.26.4"]
+    assert made.built.bundle.libs.targets[0].shadowed == ("numpy 2.1.3 → 1.26.4",)
     notes = "\n".join(made.lock.notes)
     assert "numpy 2.1.3 → 1.26.4" in notes
     assert "the image's torch 2.11.0+cu128 needs numpy>=2; the bundle would bring 1.26.4" in notes
@@ -115,7 +116,7 @@ def test_one_package_replaces_the_images(libs: Libs, registry: Registry, resolve
 
     assert [pin.name for pin in made.lock.pins] == ["albumentations", "numpy"]
     assert [item.name for item in made.lock.provided] == ["tqdm"]
-    assert made.built.bundle.details["shadowed"] == ["numpy 2.1.3 → 1.26.4"]
+    assert made.built.bundle.libs.targets[0].shadowed == ("numpy 2.1.3 → 1.26.4",)
     assert any("the image's torch" in note for note in made.lock.notes)
 
 

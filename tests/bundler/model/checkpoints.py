@@ -10,10 +10,11 @@ from bundler.model.options import ModelOptions
 from inference import metadata
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint, model
+from train.checkpoint import Normalize
 
 SIZE = (96, 64)
 ARCH = "test_resnet"  # timm's own for tests: 0.4 million parameters
-NORMALIZE = {"mean": 0.4, "std": 0.2, "scale": 1 / 255}
+NORMALIZE = Normalize(mean=(0.4,), std=(0.2,), scale=1 / 255)
 # What a checkpoint that says nothing has to be told (and the preset, since SIZE is no preset's).
 TOLD: dict[str, Any] = {
     "arch": ARCH,
@@ -57,7 +58,7 @@ def save(path: Path, *, seed: int = 0, **changes: Any) -> Path:
     values: dict[str, Any] = {
         "arch": ARCH,
         "model_kwargs": {"num_classes": 1, "in_chans": 1},
-        "preprocess": PreprocessConfig(size=SIZE).as_dict(),
+        "preprocess": PreprocessConfig(size=SIZE),
         "ema": None,
         "normalize": NORMALIZE,
         "metadata_columns": [],

@@ -9,9 +9,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from bundler.model import graph, parity
 from bundler.model.network import Folds
-from tests.bundler.model.checkpoints import SIZE, net
+from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net
 
-NORMALIZE = {"mean": [0.4], "std": [0.2], "scale": 1 / 255}
 HEADS, WIDTH = 2, 8
 
 

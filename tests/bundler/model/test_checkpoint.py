@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import pickle
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from safetensors.torch import save_file
 from bundler.errors import InputError
 from bundler.model import architecture, checkpoint
 from tests.bundler.model.checkpoints import ARCH, net, save
+from train import checkpoint as schema
+from train.errors import DataError
 
 State = dict[str, torch.Tensor]
 
@@ -155,7 +159,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a list": (lambda path: torch.save([torch.zeros(3)], path), "holds a list, no weights"),
     "format 1, incomplete": (
         lambda path: torch.save({"format": 1, "arch": "resnet50", "model": {}}, path),
-        "lacks model_kwargs",
+        "lacks the field ema, model_kwargs",
     ),
 }
 
@@ -164,22 +168,67 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     ("name", "value"),
     [
         ("model", 5),
-        ("model", {"weight": "none"}),
+        ("model", {}),
+        ("model['weight']", {"weight": "none"}),
+        ("ema", [torch.zeros(1)]),
         ("arch", None),
         ("metrics", "good"),
+        ("metrics.pfbeta", {"pfbeta": "high"}),
         ("fold", "first"),
+        ("fold", True),
+        ("epoch", 1.5),
+        ("preprocess", "baseline-512"),
         ("normalize", [0.5, 0.5]),
-        ("normalize", {"mean": "grey", "std": 0.2, "scale": 1 / 255}),
-        ("normalize", {"mean": 0.4, "std": 0.2, "scale": [1 / 255]}),
+        ("normalize", {"mean": 0.4, "std": 0.2}),
+        ("normalize.mean", {"mean": "grey", "std": 0.2, "scale": 1 / 255}),
+        ("normalize.scale", {"mean": 0.4, "std": 0.2, "scale": [1 / 255]}),
         ("prevalence", "natural"),
-        ("metadata_columns", [1]),
+        ("metadata_columns[0]", [1]),
         ("metadata_columns", 5),
-        ("model_kwargs", {"in_chans": "one"}),
+        ("model_kwargs.in_chans", {"in_chans": "one"}),
+        ("model_kwargs.num_classes", {"num_classes": None}),
+        ("run_id", 7),
+        ("commit", 7),
+        ("dirty", "no"),
+        ("config", "none"),
     ],
 )
 def test_our_own_format_is_checked_by_type(name: str, value: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"something else than it should as {name}"):
-        checkpoint.read(save(tmp_path / "a.pt", **{"model": net().state_dict(), name: value}))
+    """By the training's reader in the same words: both read by one schema."""
+    field = re.split(r"[.\[]", name)[0]
+    path = save(tmp_path / "a.pt", **{"model": net().state_dict(), field: value})
+    message = rf"a\.pt cannot be used: the field {re.escape(name)} holds .*, not "
+    with pytest.raises(InputError, match=message):
+        checkpoint.read(path)
+    with pytest.raises(DataError, match=message):
+        schema.load(path)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(schema.Checkpoint)])
+def test_a_field_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
+    content = torch.load(save(tmp_path / "a.pt"), weights_only=True)
+    del content[name]
+    torch.save(content, tmp_path / "a.pt")
+    for read, error in ((checkpoint.read, InputError), (schema.load, DataError)):
+        with pytest.raises(error, match=rf"a\.pt lacks the field {name}\."):
+            read(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("number", [0, 2, "1", None, True])
+def test_another_format_is_refused(number: Any, tmp_path: Path) -> None:
+    """Not read as some stranger's, whose weights happen to lie under `model`."""
+    content = torch.load(save(tmp_path / "a.pt"), weights_only=True)
+    torch.save(content | {"format": number}, tmp_path / "a.pt")
+    for read, error in ((checkpoint.read, InputError), (schema.load, DataError)):
+        with pytest.raises(error, match=rf"is of format {number!r}; this version reads format 1"):
+            read(tmp_path / "a.pt")
+
+
+def test_a_strangers_format_field_is_no_claim(tmp_path: Path) -> None:
+    content = {"format": "v2", "arch": ARCH, "model": net().state_dict(), "epoch": 3}
+    torch.save(content, tmp_path / "a.pth")
+    found = checkpoint.read(tmp_path / "a.pth")
+    assert (found.ours, found.source, found.epoch) == (False, "model", 3)
 
 
 def test_a_tar_is_named_like_any_other(tmp_path: Path) -> None:
@@ -189,7 +238,7 @@ def test_a_tar_is_named_like_any_other(tmp_path: Path) -> None:
 
 
 def test_undefined_metrics_are_left_out(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.pt", metrics={"pfbeta": 0.5, "roc_auc": float("nan"), "note": "x"})
+    path = save(tmp_path / "a.pt", metrics={"pfbeta": 0.5, "roc_auc": float("nan")})
     assert checkpoint.read(path).metrics == {"pfbeta": 0.5}
 
 

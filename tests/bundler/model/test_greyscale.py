@@ -11,12 +11,13 @@ import torch
 
 from bundler.model import graph
 from bundler.model.network import Folds
-from tests.bundler.model.checkpoints import SIZE, net
+from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net
+from train.checkpoint import Normalize
 
 
 def folds(arch: str, mean: Sequence[float], count: int = 2, **kwargs: Any) -> Folds:
     nets = [net(arch, seed, in_chans=3, **kwargs) for seed in range(count)]
-    normalize = {"mean": mean, "std": [0.2] * len(mean), "scale": 1 / 255}
+    normalize = Normalize(mean=tuple(mean), std=(0.2,) * len(mean), scale=1 / 255)
     return Folds(nets, normalize=normalize, channels=3).eval()
 
 
@@ -70,8 +71,7 @@ def test_channels_with_a_mean_each_stay() -> None:
 
 def test_half_precision_is_convolved_once() -> None:
     nets = [net("test_resnet", in_chans=3)]
-    normalize = {"mean": [0.4], "std": [0.2], "scale": 1 / 255}
-    half = Folds(nets, normalize=normalize, channels=3, half=True).eval()
+    half = Folds(nets, normalize=NORMALIZE, channels=3, half=True).eval()
     assert first_channels(graph.export(half, SIZE, 0, "test_resnet")) == [1]
 
 

@@ -12,7 +12,7 @@ from bundler.model import checkpoint, recipe
 from bundler.model.options import ModelOptions, parse
 from bundler.settings import Settings
 from inference.pixels.preprocess import PRESETS
-from tests.bundler.model.checkpoints import ARCH, TOLD, net, options, save
+from tests.bundler.model.checkpoints import ARCH, NORMALIZE, TOLD, net, options, save
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_asks_for_each(left_out: str, bare: Path) -> None:
 
 def test_takes_what_it_is_told(bare: Path) -> None:
     how, prevalence = resolve(bare, **TOLD)
-    assert how.preprocess == PRESETS["baseline-512"].as_dict()
-    assert how.normalize == {"mean": [0.4], "std": [0.2], "scale": 1 / 255}
+    assert how.preprocess == PRESETS["baseline-512"]
+    assert how.normalize == NORMALIZE
     assert (how.channels, how.head, prevalence) == (1, "sigmoid:0", 0.02)
 
 
@@ -64,7 +64,7 @@ def test_takes_what_it_is_told(bare: Path) -> None:
 def test_two_answers_that_differ_are_refused(name: str, value: Any, tmp_path: Path) -> None:
     path = save(tmp_path / "ours.pt")
     resolve(path)
-    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} says .* says"):
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is .* was trained with"):
         resolve(path, **{name: value})
 
 
