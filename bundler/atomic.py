@@ -32,9 +32,13 @@ def new_folder(place: Path) -> Iterator[Path]:
 
 def replace_folder(new: Path, place: Path) -> None:
     """Move the folder `new` to `place`; the old folder, if any, ends at `new`."""
-    if not place.exists():
+    try:  # without asking first: another process may put its folder there at this moment
         new.rename(place)
-    elif not _exchange(new, place):
+        return
+    except OSError:
+        if not place.exists():
+            raise
+    if not _exchange(new, place):
         old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
         place.rename(old)  # between these two lines `place` is absent: never half
         new.rename(place)

@@ -128,4 +128,6 @@ def show_model(file: Path, as_json: bool) -> None:
     from inference.boot.fields import plain
 
     cards = card.read(file)
-    report({"models": plain(cards)}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False)
+    report(
+        {"models": plain(cards)}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False
+    )

@@ -14,7 +14,7 @@ import inference
 from bundler import atomic, bundle, secrets
 from bundler.bundle import Built
 from bundler.errors import BundlerError, InputError
-from bundler.model import contents, copying, sources, tree, volumes
+from bundler.model import copying, scores, sources, tree, volumes
 from bundler.model.tree import Tree
 from bundler.model.volumes import Layout
 from bundler.progress import SILENT, Progress
@@ -50,7 +50,7 @@ def build(options: FilesOptions) -> Built:
     layout = volumes.lay_out(source)
     part = ModelFiles(
         volumes=tuple(volume.name for volume in layout.volumes),
-        contents=contents.describe(source),
+        weights=scores.describe(source),
         folders=source.folders,
     )
     tell(source, layout, options.progress)

@@ -10,7 +10,7 @@ from bundler.result import Json
 from inference.boot import files
 from inference.boot.bundle import Bundle
 from inference.boot.files import Contents
-from inference.boot.manifest import Content, ModelFiles
+from inference.boot.manifest import ModelFiles, Weights
 
 MOST_ROWS = 60  # files that are listed: those of which something is known, then the largest
 
@@ -24,7 +24,7 @@ def render(bundle: Bundle) -> str:
     metrics = most_telling(list(dict.fromkeys(m for one in known.values() for m in one.metrics)))
     rows = [["file", "size", "sha256", "fold", "epoch", *metrics]]
     for name in shown:
-        one = known.get(name, Content(name=name))
+        one = known.get(name, Weights(name=name))
         scores = [text(one.metrics.get(metric)) for metric in metrics]
         digest = held.files[name].sha256[:12]
         rows.append([name, sizes.get(name, ""), digest, text(one.fold), text(one.epoch), *scores])
@@ -36,17 +36,17 @@ def as_dict(bundle: Bundle) -> Mapping[str, Json]:
     known = known_of(bundle)
     listed: list[Json] = []
     for name, member in sorted(files.contents(bundle).files.items()):
-        one = known.get(name, Content(name=name))
+        one = known.get(name, Weights(name=name))
         about = {"fold": one.fold, "epoch": one.epoch, "metrics": dict(one.metrics)}
         listed.append({"name": name, "sha256": member.sha256, **about})
     return {"id": bundle.id, "files": listed, "changes": sources.changes(bundle)}
 
 
-def known_of(bundle: Bundle) -> Mapping[str, Content]:
+def known_of(bundle: Bundle) -> Mapping[str, Weights]:
     """Return what a bundle knows of single files, by their name."""
     part = bundle.manifest.part
     assert isinstance(part, ModelFiles)
-    return {content.name: content for content in part.contents}
+    return {one.name: one for one in part.weights}
 
 
 def _rest(held: Contents, shown: int) -> list[str]:

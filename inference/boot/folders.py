@@ -48,9 +48,12 @@ def _make(parent: Path, prefix: str) -> tuple[Path, int]:
     """Make and lock a folder; the lock is the system's, so it ends with the process."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        handle = os.open(folder, os.O_RDONLY)
+        # Until it is locked another process may sweep it: then another is made.
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         _lock(handle, wait=True)
-        # Between the two lines above another process may have swept it: then make another.
         if folder.exists():
             return folder, handle
         os.close(handle)

@@ -425,8 +425,9 @@ def test_two_at_once_leave_one_whole_bundle(
     source = nnunet(tmp_path)
     for _ in range(2):
         started.append(_start(source, tmp_path / "dist" / "model", 0.5))
-    ids = {process.communicate(timeout=60)[0].strip() for process in started}
-    assert [process.returncode for process in started] == [0, 0]
+    outputs = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0, 0], outputs
+    ids = {output.strip() for output, _ in outputs}
     assert ids == {bundles.verify(tmp_path / "dist" / "model").id}
     assert [path.name for path in (tmp_path / "dist").iterdir()] == ["model"]
 

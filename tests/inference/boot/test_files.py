@@ -104,7 +104,7 @@ def hostile(folder: Path, entries: list[tarfile.TarInfo], listed: list[str]) -> 
         bytes=len(volume),
         members=tuple(Member(name=name, sha256=digest) for name in listed),
     )
-    _, text = compose((file,), ModelFiles(volumes=("volume-0.tar",), contents=()), "1")
+    _, text = compose((file,), ModelFiles(volumes=("volume-0.tar",), weights=()), "1")
     (folder / "bundle.json").write_text(text)
     return bundles.read(folder)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.model import contents, files_card, tree
-from inference.boot.manifest import Content
+from bundler.model import files_card, scores, tree
+from inference.boot.manifest import Weights
 from tests.bundler.model.model_trees import build, fill, nnunet
 
 
@@ -15,13 +15,13 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
 
 
-def known(*paths: Path) -> dict[str, Content]:
-    return {one.name: one for one in contents.describe(tree.scan(paths))}
+def known(*paths: Path) -> dict[str, Weights]:
+    return {one.name: one for one in scores.describe(tree.scan(paths))}
 
 
 def test_reads_names(tmp_path: Path) -> None:
     path = fill(tmp_path / "model_fold1_epoch49_vacc0.545.pth", 10)
-    expected = Content(name=path.name, fold=1, epoch=49, metrics={"vacc": 0.545})
+    expected = Weights(name=path.name, fold=1, epoch=49, metrics={"vacc": 0.545})
     assert known(path) == {path.name: expected}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from bundler.model import naming
 from bundler.model.tree import SourceFile, Tree
-from inference.boot.manifest import Content
+from inference.boot.manifest import Weights
 
 WEIGHTS = (
     *(".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".onnx", ".engine", ".plan", ".trt"),
@@ -30,11 +30,11 @@ SCORE = re.compile(
 )
 
 
-def describe(tree: Tree) -> tuple[Content, ...]:
+def describe(tree: Tree) -> tuple[Weights, ...]:
     """Return what is known of a tree's weights, by their names; those that say nothing not."""
     files = {file.name: file for file in tree.files}
     contents = (_describe(file, files) for file in tree.files if is_weights(file.name))
-    return tuple(one for one in contents if one != Content(name=one.name))
+    return tuple(one for one in contents if one != Weights(name=one.name))
 
 
 def is_weights(name: str) -> bool:
@@ -42,7 +42,7 @@ def is_weights(name: str) -> bool:
     return name.lower().endswith(WEIGHTS)
 
 
-def _describe(file: SourceFile, files: Mapping[str, SourceFile]) -> Content:
+def _describe(file: SourceFile, files: Mapping[str, SourceFile]) -> Weights:
     """Join what each source says of a file; the nearest to the weights themselves prevails."""
     known = _of_name(file.name)
     for values in (*_of_neighbours(file, files), _of_header(file)):
@@ -50,7 +50,7 @@ def _describe(file: SourceFile, files: Mapping[str, SourceFile]) -> Content:
     return known
 
 
-def _of_name(name: str) -> Content:
+def _of_name(name: str) -> Weights:
     """Read a name, and for the fold also the names of the folders above, the nearest first."""
     path = PurePosixPath(name)
     parsed = naming.parse(path.stem)
@@ -58,7 +58,7 @@ def _of_name(name: str) -> Content:
     fold = (
         parsed.fold if parsed.fold is not None else next((f for f in folds if f is not None), None)
     )
-    return Content(name=name, fold=fold, epoch=parsed.epoch, metrics=parsed.metrics)
+    return Weights(name=name, fold=fold, epoch=parsed.epoch, metrics=parsed.metrics)
 
 
 def _of_neighbours(
@@ -91,7 +91,7 @@ def _of_header(file: SourceFile) -> Mapping[str, object]:
     return {**metadata, **nested}
 
 
-def _joined(known: Content, values: Mapping[str, object]) -> Content:
+def _joined(known: Weights, values: Mapping[str, object]) -> Weights:
     """Return what is known once the values of one more source are taken in."""
     numbers = {
         key: number for key, value in values.items() if (number := _number(value)) is not None
