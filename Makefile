@@ -33,9 +33,9 @@ clean:  ## what a build leaves, but not the environments
 	rm -rf dist build *.egg-info
 
 # The notebook's machine: a bare Python with the pip and kernel of Kaggle's image (2026-10).
-$(NOTEBOOK_VENV)/installed:
+$(NOTEBOOK_VENV)/installed: bundler/dependencies.toml
 	$(PYTHON) -m venv $(NOTEBOOK_VENV)
-	$(NOTEBOOK_VENV)/bin/python -m pip install --quiet pip==24.1.2 ipykernel==6.17.1
+	$(NOTEBOOK_VENV)/bin/python -m pip install --quiet $$($(PYTHON) -m bundler.dependencies kernel)
 	touch $@
 
 $(VENV)/installed: pyproject.toml constraints.txt

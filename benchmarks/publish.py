@@ -89,14 +89,14 @@ def try_alone(case: Case, world: World) -> tuple[str, bool]:
     if case.action == "submit":
         world.push()  # the client submits a version that is there
     case.arm(world)
-    words = world.words(case.action)
+    arguments = world.arguments(case.action)
     if case.name == TAKEN:
-        words = ["datasets", "create", "-p", words[3]]
-    code, said = world.client_alone(words, PATIENCE)
+        arguments = ["datasets", "create", "-p", arguments[3]]
+    code, line = world.client_alone(arguments, PATIENCE)
     world.settle()
     done = world.is_done(case.action)
-    what = "waits for ever" if code is None else f"exit {code}: {said}"
-    return what, code == 0 and not done
+    outcome = "waits forever" if code is None else f"exit {code}: {line}"
+    return outcome, code == 0 and not done
 
 
 def render(row: Row) -> str:

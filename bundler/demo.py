@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bundler import process, settings
+from bundler import dependencies, process, settings
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import NAME as NOTEBOOK
 from bundler.sandbox import offline
@@ -97,7 +97,7 @@ def train(competition: Path, runs: Path) -> Path:
     """Train a tiny model for a few seconds and return its checkpoint."""
     banner("2. A checkpoint: a tiny timm model, trained for a few seconds")
     overrides = ["experiment=demo", "tracking=none", f"data.dir={competition}", f"out={runs}"]
-    process.run([sys.executable, "-m", "train.run", *overrides], echo=True)
+    process.run(process.own_module("train.run", *overrides), echo=True)
     checkpoints = sorted(runs.glob("fold0_*.pt"), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise InputError(f"The training left no checkpoint below {runs}.")
@@ -107,7 +107,8 @@ def train(competition: Path, runs: Path) -> Path:
 def build_bundles(out: Path, checkpoint: Path) -> None:
     """Build libs, model and code, and the notebook that was made for them."""
     banner("3. Three bundles and a notebook")
-    requirements = settings.load().root / "wheelhouse-demo.txt"
+    requirements = out / "wheelhouse.txt"
+    requirements.write_text(dependencies.demo_wheelhouse(), encoding="utf-8")
     # The notebook below is the proof that they install and import.
     wheels = ["--requirements", str(requirements), "--target", "host", "--no-proof"]
     run_command("libs", *wheels, "--out", str(out / "libs"))
@@ -139,7 +140,7 @@ def submit(out: Path, mounted: Path, python: str) -> Path:
     working = out / "working"
     working.mkdir()
     notebooks = [str(out / "notebook" / NOTEBOOK), str(working / "executed.ipynb")]
-    command = [sys.executable, "-m", "bundler.notebook.execute", *notebooks, "--python", python]
+    command = process.own_module("bundler.notebook.execute", *notebooks, "--python", python)
     environment = os.environ | {
         "RSNA_BUNDLE_INPUT": str(mounted),
         "TMPDIR": str(out / "scratch"),

@@ -1,4 +1,4 @@
-"""What stands in the way of a submission, each with how to mend it."""
+"""What would stop a submission, each with how to fix it."""
 
 import os
 import re
@@ -9,30 +9,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 
 from bundler import cache, process
 from bundler.errors import BundlerError, CommandError
 from bundler.image import target
 from bundler.publish import bundles, competition, dataset, kernel, slugs
-from bundler.publish.client import SKEW, Client, connect
+from bundler.publish.client import Client, connect
+from bundler.publish.failures import SKEW
+from bundler.result import Json
 from bundler.sandbox import offline
 from bundler.settings import Settings
 
 GOOD, DOUBT, BAD = "ok", "doubt", "bad"
 DISK = 5 * 10**9  # bytes: wheels, a model, the client's copies
-OLD = 60  # days after which Kaggle's image has usually moved on
+OLD = 60  # days after which Kaggle's image has usually changed
 MONTH = re.compile(r"(20\d\d)-(\d\d)$")
 DAY = 86400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: str  # ok | doubt | bad
-    said: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,40 +44,41 @@ class Diagnosis:
 
     @property
     def sound(self) -> bool:
-        """Say whether nothing is bad."""
+        """Return whether nothing would stop a submission."""
         return all(finding.state != BAD for finding in self.findings)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return {"sound": self.sound, "findings": [vars(finding) for finding in self.findings]}
 
     def summary(self) -> str:
         """Return a line for each finding."""
         marks = {GOOD: "✓", DOUBT: "?", BAD: "✗"}
-        return "\n".join(f"{marks[one.state]} {one.name:13} {one.said}" for one in self.findings)
+        return "\n".join(f"{marks[one.state]} {one.name:13} {one.message}" for one in self.findings)
 
 
-Look = Callable[[Settings], Iterator[tuple[str, str, str]]]
+Check = Callable[[Settings], Iterator[tuple[str, str, str]]]  # of name, state, message
 
 
 def examine(settings: Settings) -> Diagnosis:
-    """Look at everything that a submission needs; nothing is changed."""
-    looks: list[Look] = [tools, disk, image, jail, permissions, network, kaggle]
-    found = []
-    for look in looks:
+    """Check everything that a submission needs; change nothing."""
+    checks: list[Check] = [tools, disk, image, sandbox, permissions, network, kaggle]
+    findings = []
+    for check in checks:
         try:
-            for name, state, said in look(settings):
-                found.append(Finding(name=name, state=state, said=said))
+            for name, state, message in check(settings):
+                findings.append(Finding(name=name, state=state, message=message))
         except BundlerError as error:
-            found.append(Finding(name=look.__name__, state=BAD, said=str(error)))
-    return Diagnosis(findings=found)
+            # What was found before the error stays; the others are still checked.
+            findings.append(Finding(name=check.__name__, state=BAD, message=str(error)))
+    return Diagnosis(findings=findings)
 
 
 # --- this machine ---
 
 
 def tools(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look at git and the repository."""
+    """Check git and the repository."""
     try:
         head = process.run(["git", "rev-parse", "HEAD"], cwd=settings.root).stdout.strip()
         changed = process.run(["git", "status", "--porcelain"], cwd=settings.root).stdout
@@ -84,37 +86,37 @@ def tools(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield (
             "repository",
             BAD,
-            f"{settings.root} is no git repository with a commit: `git init && git add -A && "
-            "git commit`.",
+            f"{settings.root} is not a git repository with a commit. Run `git init`, `git add -A` "
+            "and `git commit`.",
         )
         return
     count = len(changed.splitlines())
-    dirty = f", {count} files not committed: `code` will refuse" if count else ""
+    dirty = f"; {count} uncommitted files, which `rsna-bundle code` refuses" if count else ""
     yield "repository", DOUBT if count else GOOD, f"commit {head[:12]}{dirty}"
 
 
 def disk(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look at the room that is left."""
-    for name, place in {"disk": settings.root, "cache": cache.folder()}.items():
-        free = shutil.disk_usage(place).free
-        said = f"{free / 1e9:.0f} GB free for {place}"
+    """Check the free disk space."""
+    for name, folder in {"disk": settings.root, "cache": cache.folder()}.items():
+        free = shutil.disk_usage(folder).free
+        message = f"{free / 1e9:.0f} GB free for {folder}"
         if free < DISK:
-            said += f": under {DISK / 1e9:.0f} GB; make room, or set RSNA_BUNDLE_CACHE"
-        yield name, GOOD if free >= DISK else BAD, said
+            message += f", less than {DISK / 1e9:.0f} GB. Free some, or set RSNA_BUNDLE_CACHE"
+        yield name, GOOD if free >= DISK else BAD, message
 
 
 def image(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look at how well the notebook's image is known."""
-    found = target.load(settings.target, settings.root)
+    """Check how well the notebook's image is known."""
+    known = target.load(settings.target, settings.root)
     days = _age(settings)
     old = days is not None and days > OLD
-    anew = "capture it: `rsna-bundle target capture --push --out target.json`"
-    said = f"{found.name}, Python {found.python}"
-    if found.estimate:
-        said += f", an estimate: {anew}"
+    remedy = "Capture it with `rsna-bundle target capture --push --out target.json`"
+    message = f"{known.name}, Python {known.python}"
+    if known.estimate:
+        message += f", is an estimate. {remedy}"
     elif old:
-        said += f", {days} days old: {anew}"
-    yield "target", DOUBT if found.estimate or old else GOOD, said
+        message += f", is {days} days old. {remedy}"
+    yield "target", DOUBT if known.estimate or old else GOOD, message
 
 
 def _age(settings: Settings) -> int | None:
@@ -127,26 +129,26 @@ def _age(settings: Settings) -> int | None:
     return (datetime.now(UTC) - datetime(int(month[1]), int(month[2]), 1, tzinfo=UTC)).days
 
 
-def jail(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look whether a rehearsal can cut the network."""
+def sandbox(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Check whether a rehearsal can cut the network."""
     reason = offline.why_not()
-    yield "sandbox", BAD if reason else GOOD, reason or "can cut the network for a rehearsal"
+    yield "sandbox", BAD if reason else GOOD, reason or "a rehearsal can cut the network"
 
 
 def permissions(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look whether others can read the credentials."""
+    """Check whether other users can read the credentials."""
     folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
     for name in ("kaggle.json", "access_token", "credentials.json"):
         path = folder / name
         if os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077:
-            yield "credentials", DOUBT, f"others can read {path}: `chmod 600 {path}`"
+            yield "credentials", DOUBT, f"other users can read {path}. Run `chmod 600 {path}`"
 
 
 # --- Kaggle ---
 
 
 def network(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look whether Kaggle answers, and what time it has."""
+    """Check whether Kaggle responds, and what time it has."""
     import requests
 
     from bundler.publish import client
@@ -159,22 +161,22 @@ def network(settings: Settings) -> Iterator[tuple[str, str, str]]:
             answer = requests.get(address, timeout=20, allow_redirects=False)
     except requests.RequestException as error:
         kind = type(error).__name__
-        yield "network", BAD, f"Kaggle does not answer ({kind}): check the network and the proxy."
+        yield "network", BAD, f"Kaggle does not respond ({kind}). Check the network and the proxy."
         return
     except ImportError as error:
-        yield "network", BAD, f"{error}: pip install 'rsna-bundle[bundle]'"
+        yield "network", BAD, f"{error}. Run: pip install 'rsna-bundle[bundle]'"
         return
-    yield "network", GOOD, f"{address} answers"
-    said = answer.headers.get("Date")
-    off = time.time() - parsedate_to_datetime(said).timestamp() if said else 0.0
+    yield "network", GOOD, f"{address} responds"
+    date = answer.headers.get("Date")
+    off = time.time() - parsedate_to_datetime(date).timestamp() if date else 0.0
     if abs(off) > SKEW:
-        yield "clock", BAD, f"{off / 60:+.0f} minutes off: signing in will fail; set it right."
+        yield "clock", BAD, f"{off / 60:+.0f} minutes off, so that signing in fails. Correct it."
     else:
-        yield "clock", GOOD, "agrees with Kaggle's"
+        yield "clock", GOOD, "agrees with Kaggle's clock"
 
 
 def kaggle(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Look at the credentials, and at what they may do."""
+    """Check the credentials, and what they permit."""
     client = connect()
     yield "credentials", GOOD, f"signed in as {client.user}"
     yield from _names(client, settings)
@@ -190,11 +192,11 @@ def _names(client: Client, settings: Settings) -> Iterator[tuple[str, str, str]]
     for kind in bundles.KINDS:
         try:
             (ref,) = bundles.refs(client, settings, (kind,)).values()
-            said = dataset.status(client, ref)
+            status = dataset.status(client, ref)
         except BundlerError as error:
             yield f"{kind} dataset", BAD, str(error)
         else:
-            yield f"{kind} dataset", GOOD, f"{ref}: {said or 'new, will be made'}"
+            yield f"{kind} dataset", GOOD, f"{ref}: {status or 'will be created'}"
     ref = slugs.reference(client.user, settings.notebook, "notebook")
     version = kernel.current(client, ref)
-    yield "notebook", GOOD, f"{ref}: {f'version {version}' if version else 'new, will be made'}"
+    yield "notebook", GOOD, f"{ref}: {f'version {version}' if version else 'will be created'}"

@@ -1,4 +1,4 @@
-"""What can go wrong on the laptop, each with the exit code that says so (see README)."""
+"""What can go wrong on this side, each with its exit code (see README)."""
 
 
 class BundlerError(Exception):
@@ -20,18 +20,18 @@ class UsageError(BundlerError):
 
 
 class InputError(BundlerError):
-    """What was given cannot be read or used: a checkpoint, a requirement, a repository."""
+    """An input cannot be read or used: a checkpoint, a requirement, a repository."""
 
     exit_code = 3
 
 
 class CommandError(BundlerError):
-    """A command that should have worked did not."""
+    """An external command failed."""
 
     exit_code = 3
 
 
 class NetworkError(BundlerError):
-    """Kaggle or the network refused."""
+    """Kaggle or the network failed."""
 
     exit_code = 8

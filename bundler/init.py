@@ -8,23 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler import atomic
+from bundler import atomic, dependencies
 from bundler.errors import BundlerError, UsageError
 from bundler.publish import slugs
 from bundler.settings import Settings
 
-WHEELHOUSE = """\
-# What the runner imports; the image's own packages are left out of the bundle when they fit.
-numpy>=1.26
-pydicom>=3.0
-pillow>=10.4
-# From 1.27 on ONNX Runtime's GPU build wants CUDA 13 and runs on the CPU, silently, on this image.
-onnxruntime-gpu<1.27
-imagecodecs>=2024.9.22
-dicomsdl
-pylibjpeg-openjpeg
-# Add what your own code imports in the notebook.
-"""
+HINT = "# Add what your own code imports in the notebook.\n"
 IGNORED = ("dist/", "runs/", ".env", "kaggle.json", "access_token")
 Ask = Callable[[str, str], str]
 
@@ -70,7 +59,7 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
             atomic.write_text(path, text + gap + said)
             written.append(path)
         if not (root / Settings.requirements).exists():
-            atomic.write_text(root / Settings.requirements, WHEELHOUSE)
+            atomic.write_text(root / Settings.requirements, dependencies.wheelhouse() + HINT)
             written.append(root / Settings.requirements)
         ignore = root / ".gitignore"
         held = _read(ignore)

@@ -49,6 +49,15 @@ def run(
     return result
 
 
+def own_module(name: str, *arguments: str | Path) -> list[str]:
+    """Return the command that runs a module of ours, also where the user has one of its name.
+
+    `-P` alone would keep the working folder off the path, but not what PYTHONPATH names.
+    """
+    script = Path(__file__).resolve().parents[1] / "rsna_bundle.py"
+    return [sys.executable, "-P", str(script), "-m", name, *map(str, arguments)]
+
+
 def program(name: str) -> Path | None:
     """Return where a program lies: beside this interpreter, else on the path; None if nowhere."""
     beside = Path(sys.executable).with_name(f"{name}.exe" if sys.platform == "win32" else name)

@@ -1,14 +1,17 @@
-"""[tool.rsna-bundle] in pyproject.toml: the settings of the repository the commands run in."""
+"""[tool.rsna-bundle] in pyproject.toml: the settings of a repository."""
 
 import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from bundler import hidden
 from bundler.errors import UsageError
+from bundler.hidden import Hidden
 
+RENAMED = {"hidden_images": "hidden_units"}  # old names that are still read
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
 
 
@@ -32,21 +35,22 @@ class Settings:
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
     target: str = "kaggle-gpu-2026-10"
-    hidden_images: int = 32000
+    hidden_units: int = 32000  # rows, studies or images; of screening mammography: images
     time_limit_hours: float = 9.0
     accelerator: str = "NvidiaTeslaT4"
     requirements: str = "wheelhouse.txt"
-    output: str = "binary"
+    output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
+    hidden: Hidden = field(default_factory=Hidden)
 
     @property
     def dist(self) -> Path:
-        """Return the folder that the bundles go to."""
+        """Return the folder for bundles."""
         return self.root / "dist"
 
 
 def load(start: Path | None = None) -> Settings:
-    """Read the settings that hold in a folder: the nearest pyproject.toml upwards, or defaults."""
+    """Read the settings from the nearest pyproject.toml upwards, if any. Raises UsageError."""
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
@@ -55,47 +59,77 @@ def load(start: Path | None = None) -> Settings:
     return Settings(root=start)
 
 
-def override(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    """Return the settings with the options of a command that were given (are not None)."""
-    names = {entry.name for entry in fields(Settings)}
-    said = {key: value for key, value in given.items() if key in names and value is not None}
-    return replace(settings, **said)
+def override(
+    settings: Settings,
+    *,
+    competition: str | None = None,
+    target: str | None = None,
+    hidden_units: int | None = None,
+    time_limit_hours: float | None = None,
+    on_failures: str | None = None,
+) -> Settings:
+    """Return the settings with a command's options in place of the keys; None keeps a key."""
+    return replace(
+        settings,
+        competition=competition or settings.competition,
+        target=target or settings.target,
+        hidden_units=hidden_units or settings.hidden_units,
+        time_limit_hours=time_limit_hours or settings.time_limit_hours,
+        on_failures=on_failures or settings.on_failures,
+    )
 
 
 def _parse(path: Path) -> Settings:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from error
-    table = document.get("tool", {}).get("rsna-bundle", {})
-    values = _checked(table, Settings, path, "tool.rsna-bundle", hidden=("root",))
+        raise UsageError(f"Could not read {path}: {error}.") from error
+    table = _renamed(document.get("tool", {}).get("rsna-bundle", {}), path)
+    values = _checked(table, Settings, path, "tool.rsna-bundle", left_out=("root",))
     if "datasets" in values:
-        place = "tool.rsna-bundle.datasets"
-        values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, place))
+        where = "tool.rsna-bundle.datasets"
+        values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "hidden" in values:
+        values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
     return Settings(root=path.parent, **values)
 
 
+def _renamed(table: Any, path: Path) -> Any:
+    """Return the table with its old key names replaced by today's."""
+    if not isinstance(table, Mapping):
+        return table  # which `_checked` refuses
+    for old, new in RENAMED.items():
+        if old in table and new in table:
+            raise UsageError(
+                f"{path}: [tool.rsna-bundle] has both {new} and {old}, its old name. Remove {old}."
+            )
+    return {RENAMED.get(key, key): value for key, value in table.items()}
+
+
 def _checked(
-    table: Any, schema: type, path: Path, place: str, hidden: tuple[str, ...] = ()
+    table: Any, schema: type, path: Path, section: str, left_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     if not isinstance(table, Mapping):
-        raise UsageError(f"{path}: [{place}] must be a table.")
-    names = [entry.name for entry in fields(schema) if entry.name not in hidden]
+        raise UsageError(f"{path}: [{section}] must be a table.")
+    names = [entry.name for entry in fields(schema) if entry.name not in left_out]
     hints = get_type_hints(schema)
     for key, value in table.items():
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
-            meant = f" Did you mean {near[0]}?" if near else ""
+            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(
-                f"{path}: [{place}] has no key {key}.{meant} Its keys are {', '.join(names)}."
+                f"{path}: unknown key {key!r} in [{section}].{hint} Its keys are "
+                f"{', '.join(names)}."
             )
-        _check_value(key, value, hints[key], f"{path}: [{place}] {key}")
+        _check_value(key, value, hints[key], f"{path}: [{section}] {key}")
     return dict(table)
 
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    if hint is Datasets:
+    if hint in (Datasets, Hidden):  # tables, which have checks of their own
         return
+    if get_origin(hint) is Literal:
+        hint = str  # which texts it may be is in CHOICES
     allowed = tuple(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
     fits = isinstance(value, (*allowed, *((int,) if float in allowed else ())))
     if not fits or (isinstance(value, bool) and bool not in allowed):

@@ -1,7 +1,7 @@
 """rsna-bundle: the command line. Click lives in this folder and nowhere else.
 
-Each command makes one call, and lies in the module of its name or of its room; what is slow to
-import is imported inside the command that needs it.
+Each command builds its options and makes one call; what is slow to import is imported inside the
+command that needs it.
 """
 
 import sys
@@ -10,36 +10,65 @@ import click
 
 import inference
 from bundler import settings as settings_module
-from bundler.cli import code, doctor, init, libs, model, notebook, publish, rehearse, target
+from bundler.cli import (
+    code,
+    competition,
+    doctor,
+    init,
+    libs,
+    model,
+    notebook,
+    publish,
+    push,
+    rehearse,
+    target,
+)
 from bundler.errors import BundlerError
 from inference.errors import RunError
 
-FAULT_OF_OURS = 70
+INTERNAL_ERROR = 70
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(inference.__version__, prog_name="rsna-bundle")
-@click.pass_context
-def cli(context: click.Context) -> None:
-    """Bundle wheels, models and code for a Kaggle notebook without internet, and rehearse it."""
-    context.obj = settings_module.load()
-
-
+# In the order in which they are used, which is the order of `--help`.
 COMMANDS = (
+    init.init,
     libs.libs,
     model.model,
     code.code,
     notebook.notebook,
+    competition.competition,
     rehearse.rehearse,
     publish.publish,
-    publish.push,
+    push.push,
     publish.submit,
     publish.status,
-    publish.show_history,
-    target.target_group,
-    init.run_init,
-    doctor.run_doctor,
+    publish.history,
+    doctor.doctor,
+    target.target,
 )
+
+
+class Commands(click.Group):
+    """The commands, in the order of their use rather than of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names as they were added."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(inference.__version__, prog_name="rsna-bundle")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Bundle wheels, models and code for offline Kaggle notebooks.
+
+    Settings are read from [tool.rsna-bundle] in the nearest pyproject.toml.
+    """
+    context.obj = settings_module.load()
+
+
 for command in COMMANDS:
     cli.add_command(command)
 
@@ -52,13 +81,13 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; what lay there before is untouched.", err=True)
+        click.echo("Interrupted. Earlier results were left as they were.", err=True)
         sys.exit(130)
     except (BundlerError, RunError) as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001 - a fault of ours, the one case with a traceback
+    except Exception:  # noqa: BLE001 - a bug of ours: the one case with a traceback
         import traceback
 
         traceback.print_exc()
-        sys.exit(FAULT_OF_OURS)
+        sys.exit(INTERNAL_ERROR)

@@ -1,26 +1,36 @@
 """`rsna-bundle code`: a git commit → a bundle."""
 
-from typing import Any
+from pathlib import Path
 
 import click
 
-from bundler.cli.options import common, publish_option
-from bundler.cli.reports import report_built
+from bundler.cli.options import allow_dirty_option, out_option, publish_option, reporting
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
 @click.command()
-@common
 @click.option("--rev", default="HEAD", show_default=True, help="The commit to bundle.")
-@click.option("--allow-dirty", is_flag=True, help="Bundle the working tree as it is, and say so.")
+@allow_dirty_option
+@out_option("dist/code")
 @publish_option
+@reporting
 @click.pass_obj
 def code(
-    settings: Settings, /, rev: str, allow_dirty: bool, publish: bool, **common_options: Any
+    settings: Settings,
+    /,
+    rev: str,
+    allow_dirty: bool,
+    out: Path | None,
+    publish: bool,
+    output: Output,
 ) -> None:
-    """Bundle a git commit of this repository, with the runner in it."""
+    """Bundle a git commit of this repository.
+
+    The runner that the notebook uses travels in the same bundle.
+    """
     from bundler import snapshot
 
-    place = common_options["out"] or settings.dist / "code"
-    built = snapshot.build(settings.root, place, rev=rev, allow_dirty=allow_dirty)
-    report_built(settings, built, place, publish=publish, **common_options)
+    folder = out or settings.dist / "code"
+    built = snapshot.build(settings.root, folder, rev=rev, allow_dirty=allow_dirty)
+    output.report_built(settings, built, folder, publish=publish)

@@ -1,21 +1,26 @@
-"""`rsna-bundle doctor`: what stands in the way of a submission."""
+"""`rsna-bundle doctor`: what would stop a submission."""
 
 import sys
 
 import click
 
-from bundler.cli.options import json_option
-from bundler.cli.reports import report
+from bundler.cli.options import reporting
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
-@click.command("doctor")
-@json_option
+@click.command()
+@reporting
 @click.pass_obj
-def run_doctor(settings: Settings, /, as_json: bool) -> None:
-    """Look for what stands in the way of a submission, and say how to mend it."""
+def doctor(settings: Settings, /, output: Output) -> None:
+    """Check this machine and your Kaggle account.
+
+    Looks at git, disk space, the sandbox, the network, credentials, datasets and the competition,
+    and says how to fix what it finds. Changes nothing. Exits with 1 if something would stop a
+    submission.
+    """
     from bundler import doctor
 
-    found = doctor.examine(settings)
-    report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
-    sys.exit(0 if found.sound else 1)
+    diagnosis = doctor.examine(settings)
+    output.report(diagnosis)
+    sys.exit(0 if diagnosis.sound else 1)

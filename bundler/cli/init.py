@@ -1,27 +1,37 @@
-"""`rsna-bundle init`: make a folder ready."""
+"""`rsna-bundle init`: set up a folder."""
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bundler.cli.options import json_option
-from bundler.cli.reports import report
+from bundler.cli.options import reporting
+from bundler.cli.reports import Output
 
 
-@click.command("init")
-@click.option("--owner", metavar="USER", help="Your user name at Kaggle.")
+@click.command()
+@click.option("--owner", metavar="USER", help="Your Kaggle user name.")
 @click.option("--competition", metavar="SLUG", help="The competition.")
-@click.option("--target", metavar="NAME", help="The notebook's image.")
-@click.option("--prefix", default="rsna-bundle", show_default=True, help="What slugs begin with.")
-@json_option
-def run_init(as_json: bool, **told: Any) -> None:
-    """Make this folder ready: settings, the list of packages, what git leaves alone."""
+@click.option("--target", metavar="NAME", help="The notebook's image: a name or a JSON file.")
+@click.option(
+    "--prefix",
+    default="rsna-bundle",
+    show_default=True,
+    help="The beginning of the names of datasets and notebook.",
+)
+@reporting
+def init(
+    owner: str | None, competition: str | None, target: str | None, prefix: str, output: Output
+) -> None:
+    """Set up this folder: settings, wheelhouse.txt, .gitignore.
+
+    Existing files are kept; missing lines are added. In a terminal, asks for what no option gives.
+    """
     from bundler import init
 
-    def ask(question: str, default: str) -> str:
-        return click.prompt(question, default) if sys.stdin.isatty() else default
+    options = init.InitOptions(owner=owner, competition=competition, target=target, prefix=prefix)
+    output.report(init.init(Path.cwd(), options, _ask))
 
-    done = init.init(Path.cwd(), init.InitOptions(**told), ask)
-    report(done.as_dict(), done.summary(), as_json=as_json, quiet=False)
+
+def _ask(question: str, default: str) -> str:
+    return click.prompt(question, default) if sys.stdin.isatty() else default

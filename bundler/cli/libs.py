@@ -1,47 +1,98 @@
 """`rsna-bundle libs`: wheelhouse.txt → lock → wheels → a bundle."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bundler.cli.options import common, publish_option
-from bundler.cli.reports import report_built
+from bundler.cli.options import ANY_PATH, out_option, publish_option, reporting
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
 @click.command()
-@common
-@click.option("--requirements", type=click.Path(path_type=Path), help="The list of packages.")
-@click.option("--target", help="The machine: a name, a file, or `host`.")
-@click.option("--resolver", type=click.Choice(["uv", "pip-tools"]), default="uv", show_default=True)
-@click.option("--no-delta", is_flag=True, help="Ship what the image has, too.")
-@click.option("--allow-sdist", is_flag=True, help="Ship what compiles, to be built there.")
-@click.option("--audit", type=click.Path(path_type=Path), help="Advisories in the OSV format.")
-@click.option("--no-proof", is_flag=True, help="Do not install and import the bundle here.")
-@click.option("--check", is_flag=True, help="Exit with 1 where the lock is stale; write nothing.")
-@click.option("--upgrade", is_flag=False, flag_value="", metavar="[PKG]", help="Resolve anew.")
+@click.option(
+    "--requirements", type=ANY_PATH, help="The list of packages (default: from the settings)."
+)
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="The notebook's image: a name, a JSON file, or `host` for this machine "
+    "(default: from the settings).",
+)
+@click.option(
+    "--resolver",
+    type=click.Choice(["uv", "pip-tools"]),
+    default="uv",
+    show_default=True,
+    help="The program that resolves the requirements.",
+)
+@click.option("--no-delta", is_flag=True, help="Include packages that the image already has.")
+@click.option("--allow-sdist", is_flag=True, help="Ship an sdist where a wheel cannot be built.")
+@click.option("--audit", type=ANY_PATH, help="Report known vulnerabilities (a file of OSV data).")
+@click.option("--no-install-test", is_flag=True, help="Do not install and import the result here.")
+@click.option("--no-proof", "no_install_test", is_flag=True, hidden=True)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the lock is stale.")
+@click.option(
+    "--upgrade",
+    multiple=True,
+    is_flag=False,
+    flag_value="",
+    metavar="[PKG[,PKG...]]",
+    help="Upgrade these locked packages, or all if none is named; repeatable.",
+)
+@out_option("dist/libs")
 @publish_option
+@reporting
 @click.pass_obj
-def libs(settings: Settings, /, **given: Any) -> None:
-    """Bundle the packages that the notebook's image lacks, with their hashes."""
+def libs(
+    settings: Settings,
+    /,
+    requirements: Path | None,
+    target: str | None,
+    resolver: str,
+    no_delta: bool,
+    allow_sdist: bool,
+    audit: Path | None,
+    no_install_test: bool,
+    check: bool,
+    upgrade: tuple[str, ...],
+    out: Path | None,
+    publish: bool,
+    output: Output,
+) -> None:
+    """Bundle the packages that the notebook's image lacks.
+
+    Resolves the requirements for the image, writes a lock with hashes beside them, fetches the
+    wheels, and tests that they install and import.
+    """
     from bundler.libs.build import build
     from bundler.libs.options import LibsOptions
 
-    if given["check"] and given["publish"]:
+    if check and publish:
         raise click.UsageError("--check writes nothing, so there is nothing to --publish.")
-    upgrade = given["upgrade"]
     options = LibsOptions(
-        requirements=given["requirements"] or settings.root / settings.requirements,
-        target=given["target"] or settings.target,
-        out=given["out"] or settings.dist / "libs",
-        resolver=given["resolver"],
-        delta=not given["no_delta"],
-        allow_sdist=given["allow_sdist"],
-        proof=not given["no_proof"],
-        audit=given["audit"],
-        check=given["check"],
-        upgrade=None if upgrade is None else tuple(upgrade.split(",")) if upgrade else (),
-        quiet=given["quiet"] or given["as_json"],
+        requirements=requirements or settings.root / settings.requirements,
+        target=target or settings.target,
+        out=out or settings.dist / "libs",
+        resolver=resolver,
+        delta=not no_delta,
+        allow_sdist=allow_sdist,
+        proof=not no_install_test,
+        audit=audit,
+        check=check,
+        upgrade=_packages(upgrade),
+        quiet=output.quiet or output.as_json,
     )
-    report_built(settings, build(options), options.out, **given)
+    output.report_built(settings, build(options), options.out, publish=publish)
+
+
+def _packages(upgrade: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return what to upgrade: None for nothing, () for everything, else these packages."""
+    if not upgrade:
+        return None
+    if "" in upgrade:  # --upgrade without a name
+        return ()
+    packages = [name.strip() for text in upgrade for name in text.split(",")]
+    if not all(packages):
+        raise click.UsageError(f"--upgrade {' '.join(upgrade)} has an empty package name.")
+    return tuple(packages)

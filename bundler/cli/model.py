@@ -1,133 +1,201 @@
 """`rsna-bundle model`: checkpoints → one verified ONNX → a bundle."""
 
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
-from bundler.cli.options import add, common, json_option, publish_option
-from bundler.cli.reports import report, report_built
+from bundler.cli.options import (
+    ANY_PATH,
+    EXISTING_FOLDER,
+    FILE,
+    add,
+    numbers,
+    out_option,
+    publish_option,
+    reporting,
+)
+from bundler.cli.reports import Output
 from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES
 from bundler.settings import Settings
 
-MODEL_OPTIONS = (
+# Which checkpoints.
+CHOICE_OPTIONS = (
     click.option(
         "--ckpt",
         "checkpoints",
         multiple=True,
-        type=click.Path(path_type=Path),
-        help="A checkpoint, or a folder of them; repeatable.",
+        type=ANY_PATH,
+        help="A checkpoint or a folder of them; repeatable.",
     ),
-    click.option("--run", metavar="ID", help="The checkpoints of a run that MLflow tracked."),
-    click.option("--best", metavar="METRIC", help="Those of the run that was best at it."),
+    click.option("--run", metavar="ID", help="Take the checkpoints of this MLflow run."),
+    click.option("--best", metavar="METRIC", help="Take those of the best MLflow run."),
     click.option(
         "--store",
         metavar="URI",
         envvar="MLFLOW_TRACKING_URI",
         help="The MLflow store (default: runs/mlflow.db).",
     ),
-    click.option("--by", metavar="METRIC|last", help="Which of a folder's is the best."),
+    click.option("--by", metavar="METRIC|last", help="Choose each fold's checkpoint by this."),
     click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
-    click.option("--dry-run", is_flag=True, help="Show what would be chosen; write nothing."),
-    click.option(
-        "--oof",
-        multiple=True,
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Out-of-fold predictions to find the threshold on; repeatable.",
-    ),
-    click.option(
-        "--images",
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
-        help="A folder of DICOM files to verify the export on, too.",
-    ),
+    click.option("--dry-run", is_flag=True, help="Show the chosen checkpoints; write nothing."),
+)
+# What a checkpoint of another program does not say.
+TRAINING_OPTIONS = (
     click.option("--arch", metavar="MODEL", help="The timm model."),
-    click.option("--preset", metavar="NAME", help="The preprocessing it was trained on."),
-    click.option("--mean", metavar="X[,X,X]", help="What training subtracted, after --scale."),
-    click.option("--std", metavar="X[,X,X]", help="What training then divided by."),
+    click.option("--preset", metavar="NAME", help="The preprocessing that it was trained with."),
+    click.option(
+        "--mean",
+        metavar="X[,X,X]",
+        callback=numbers,
+        help="What training subtracted, after --scale.",
+    ),
+    click.option(
+        "--std", metavar="X[,X,X]", callback=numbers, help="What training divided by, after --mean."
+    ),
     click.option(
         "--scale",
         type=click.Choice(list(SCALES)),
         help="1/255 if it was trained on pixels from 0 to 1, 1 if on 0 to 255.",
     ),
-    click.option("--in-chans", type=click.Choice(["1", "3"]), help="Its input channels."),
-    click.option("--head", metavar="sigmoid:K|softmax", help="Which of its outputs is cancer."),
-    click.option("--prevalence", type=float, help="Share of cancer in its validation set."),
+    click.option("--in-chans", type=click.Choice(["1", "3"]), help="The input channels."),
+    click.option("--head", metavar="sigmoid:K|softmax", help="Which of the outputs is cancer."),
+    click.option("--prevalence", type=float, help="The share of cancer in the validation set."),
+)
+# What is made of them.
+EXPORT_OPTIONS = (
+    click.option(
+        "--oof",
+        multiple=True,
+        type=FILE,
+        help="Out-of-fold predictions, to find the threshold on; repeatable.",
+    ),
+    click.option(
+        "--images",
+        type=EXISTING_FOLDER,
+        help="DICOM files, to verify the export on besides the built-in ones.",
+    ),
     click.option("--threshold", type=float, help="The probability that counts as cancer."),
     click.option(
         "--aggregation",
         type=click.Choice(["mean", "max"]),
         default="mean",
         show_default=True,
-        help="How the probabilities of a breast's images become one.",
+        help="How a breast's probability follows from its images'.",
     ),
     click.option(
         "--output",
+        "predict",
         type=click.Choice(["binary", "probability"]),
-        help="What the submission says of a breast (default: the settings').",
+        help="What the submission holds (default: from the settings).",
     ),
     click.option(
         "--precision",
         type=click.Choice(PRECISIONS),
         default="fp32",
         show_default=True,
-        help="What the network computes in.",
+        help="The precision of the network.",
     ),
     click.option(
         "--ensemble",
         type=click.Choice(ENSEMBLES),
         default="merge",
         show_default=True,
-        help="Folds in one file that averages them, or a file each.",
+        help="One file that averages the folds, or one for each.",
     ),
 )
 
 
 @click.group(invoke_without_command=True)
-@common
-@add(MODEL_OPTIONS)
+@add((*CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS))
+@out_option("dist/model")
 @publish_option
+@reporting
 @click.pass_context
 def model(
     context: click.Context,
     /,
+    checkpoints: tuple[Path, ...],
+    run: str | None,
+    best: str | None,
+    store: str | None,
+    by: str | None,
+    folds: tuple[int, ...],
+    dry_run: bool,
+    arch: str | None,
+    preset: str | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    scale: str | None,
+    in_chans: str | None,
+    head: str | None,
+    prevalence: float | None,
+    oof: tuple[Path, ...],
+    images: Path | None,
+    threshold: float | None,
+    aggregation: Literal["mean", "max"],
+    predict: Literal["binary", "probability"] | None,
+    precision: str,
+    ensemble: str,
     out: Path | None,
-    as_json: bool,
-    quiet: bool,
     publish: bool,
-    **told: Any,
+    output: Output,
 ) -> None:
-    """Export checkpoints as one verified ONNX with their history inside, and bundle it."""
+    """Export checkpoints to one verified ONNX model and bundle it.
+
+    The file carries its history: checkpoints, metrics, preprocessing, what was compared.
+    """
     if context.invoked_subcommand:
         return
-    from bundler import bundle
-    from bundler.model import export, selection, store
-    from bundler.model.options import parse
+    from bundler.model import export
+    from bundler.model.options import ModelOptions
 
     settings: Settings = context.obj
-    options = parse(told, settings)
-    if options.dry_run:
-        with store.fetched(options) as fetched:
-            selected = selection.select(fetched)
-        report(selected.as_dict(), selected.table(), as_json=as_json, quiet=quiet)
-        return
-    place = out or settings.dist / "model"
-    bundle.check_place(place)  # now, since an export may take minutes
-    # Beside JSON it goes where people look and scripts do not: a warning must not be lost.
-    say = (lambda text: None) if quiet else partial(click.echo, err=as_json)
-    built = export.build(options, place, say)
-    report_built(settings, built, place, publish=publish, as_json=as_json, quiet=quiet)
-
-
-@model.command("show")
-@click.argument("file", type=click.Path(path_type=Path))
-@json_option
-def show_model(file: Path, as_json: bool) -> None:
-    """Show where a model comes from: an ONNX FILE, or a model bundle's folder."""
-    from bundler.model import card
-    from inference.boot.fields import plain
-
-    cards = card.read(file)
-    report(
-        {"models": plain(cards)}, "\n\n".join(map(card.render, cards)), as_json=as_json, quiet=False
+    if not (checkpoints or run or best):
+        raise click.UsageError(
+            "Name a checkpoint or a folder of them with --ckpt, or an MLflow run with --run or "
+            "--best."
+        )
+    options = ModelOptions(
+        checkpoints=checkpoints,
+        run=run,
+        best=best,
+        store=store or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}",
+        by=by,
+        folds=folds,
+        dry_run=dry_run,
+        arch=arch,
+        preset=preset,
+        mean=mean,
+        std=std,
+        scale=SCALES[scale] if scale else None,
+        in_chans=int(in_chans) if in_chans else None,
+        head=head,
+        prevalence=prevalence,
+        oof=oof,
+        images=images,
+        threshold=threshold,
+        aggregation=aggregation,
+        output=predict or settings.output,
+        precision=precision,
+        ensemble=ensemble,
     )
+    if dry_run:
+        output.report(export.choose(options))
+        return
+    folder = out or settings.dist / "model"
+    built = export.build(options, folder, output.progress.note)
+    output.report_built(settings, built, folder, publish=publish)
+
+
+@model.command()
+@click.argument("file", type=ANY_PATH)
+@reporting
+def show(file: Path, output: Output) -> None:
+    """Show what a model was made from.
+
+    FILE is an ONNX file or the folder of a model bundle.
+    """
+    from bundler.model import card
+
+    output.report(card.show(file))

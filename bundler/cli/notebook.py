@@ -1,37 +1,107 @@
-"""`rsna-bundle notebook`: bundles → the notebook that runs them."""
+"""`rsna-bundle notebook`: bundles → the notebook that runs them, and two other notebooks."""
 
-from typing import Any
+from pathlib import Path
 
 import click
 
 from bundler import settings as settings_module
-from bundler.cli.options import common
-from bundler.cli.reports import report
+from bundler.cli.modes import modes
+from bundler.cli.options import competition_option, dist_option, reporting, time_limit_option
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
-@click.command()
-@common
-@click.option("--competition", metavar="SLUG", help="The competition that is mounted.")
-@click.option("--time-limit-hours", type=float, help="After which the run must have ended.")
-@click.option("--on-failures", type=click.Choice(["stop", "finish"]), help="Too many bad images.")
-@click.option("--train", is_flag=True, help="The training notebook instead.")
-@click.option("--repository", metavar="URL", help="(--train) Where git fetches the code from.")
-@click.option("--branch", default="main", show_default=True, help="(--train) Which branch.")
-@click.option("--set", "overrides", multiple=True, metavar="K=V", help="(--train) A setting.")
-@click.option("--bucket", metavar="URL", help="(--train) Where its runs are pushed to.")
-@click.option("--libs", "build", is_flag=True, help="The notebook that builds wheels instead.")
-@click.option("--build", "packages", multiple=True, metavar="PKG", help="(--libs) A package.")
-@click.pass_obj
-def notebook(settings: Settings, /, train: bool, build: bool, **given: Any) -> None:
-    """Write the submission notebook for the three bundles in dist (--out: where they lie)."""
-    from bundler.notebook import other, submission
+@modes("notebook")
+def notebook() -> None:
+    """Write the notebook that runs the bundles.
 
-    dist = given["out"] or settings.dist
-    if train or build:
-        made = (other.write_training if train else other.write_libs)(settings, dist, **given)
-        report(made.as_dict(), made.summary(), as_json=given["as_json"], quiet=given["quiet"])
-        return
-    options = submission.runner_options(settings_module.override(settings, given))
-    written = submission.write(dist, dist / "notebook", options)
-    report(written.as_dict(), written.summary(), as_json=given["as_json"], quiet=given["quiet"])
+    Without a MODE this is `notebook submission`, whose options it takes.
+    """
+
+
+@notebook.command()
+@competition_option
+@time_limit_option
+@click.option(
+    "--on-failures",
+    type=click.Choice(["stop", "finish"]),
+    help="What to do if too many images cannot be read (default: from the settings).",
+)
+@dist_option
+@reporting
+@click.pass_obj
+def submission(
+    settings: Settings,
+    /,
+    competition: str | None,
+    time_limit_hours: float | None,
+    on_failures: str | None,
+    dist: Path | None,
+    output: Output,
+) -> None:
+    """Write the submission notebook for the bundles in dist."""
+    from bundler.notebook import submission
+
+    settings = settings_module.override(
+        settings,
+        competition=competition,
+        time_limit_hours=time_limit_hours,
+        on_failures=on_failures,
+    )
+    folder = dist or settings.dist
+    options = submission.runner_options(settings)
+    output.report(submission.write(folder, folder / "notebook", options))
+
+
+@notebook.command()
+@click.option("--repository", metavar="URL", help="Where to clone from (default: git's origin).")
+@click.option("--branch", default="main", show_default=True, help="The branch to train.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="K=V", help="A setting of train.run; repeatable."
+)
+@click.option("--bucket", metavar="URL", help="Push the runs to this bucket at the end.")
+@dist_option
+@reporting
+@click.pass_obj
+def train(
+    settings: Settings,
+    /,
+    repository: str | None,
+    branch: str,
+    overrides: tuple[str, ...],
+    bucket: str | None,
+    dist: Path | None,
+    output: Output,
+) -> None:
+    """Write a notebook that trains the newest commit."""
+    from bundler.notebook import other
+
+    written = other.write_training(
+        settings,
+        dist or settings.dist,
+        repository=repository,
+        branch=branch,
+        overrides=overrides,
+        bucket=bucket,
+    )
+    output.report(written)
+
+
+@notebook.command()
+@click.option(
+    "--build",
+    "packages",
+    multiple=True,
+    metavar="PKG",
+    help="A package to build: a name, NAME==VERSION or a git address; repeatable.",
+)
+@dist_option
+@reporting
+@click.pass_obj
+def libs(
+    settings: Settings, /, packages: tuple[str, ...], dist: Path | None, output: Output
+) -> None:
+    """Write a notebook that builds wheels no index has."""
+    from bundler.notebook import other
+
+    output.report(other.write_libs(dist or settings.dist, packages=packages))

@@ -1,26 +1,74 @@
-"""The options that several commands have."""
+"""The options that several commands have, and the kinds of values that options take."""
 
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bundler.cli.reports import Output
+
 Command = Callable[..., None]
+Decorator = Callable[[Command], Command]
 
-out_option = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write instead."
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+ANY_PATH = click.Path(path_type=Path)
+
+
+def numbers(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """Return the numbers of an option's text: one, or several separated by commas."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a number or a list like 0.5,0.4,0.3.") from error
+
+
+publish_option = click.option(
+    "--publish", is_flag=True, help="Then publish the bundle to its Kaggle dataset."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-quiet_option = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-publish_option = click.option("--publish", is_flag=True, help="Publish it at Kaggle, too.")
+allow_dirty_option = click.option(
+    "--allow-dirty", is_flag=True, help="Bundle uncommitted changes, too, and record that."
+)
+dist_option = click.option(
+    "--dist", "--out", "dist", type=FOLDER, help="The folder with the bundles (default: dist)."
+)
+competition_option = click.option(
+    "--competition", metavar="SLUG", help="The competition (default: from the settings)."
+)
+time_limit_option = click.option(
+    "--time-limit-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="The run's time limit (default: from the settings).",
+)
 
 
-def common(command: Command) -> Command:
-    """Add the options that all commands have."""
-    return out_option(json_option(quiet_option(command)))
+def out_option(default: str) -> Decorator:
+    """Return the option that names the folder to write."""
+    return click.option("--out", type=FOLDER, help=f"The folder to write (default: {default}).")
 
 
-def add(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+def reporting(command: Command) -> Command:
+    """Add --json and --quiet; the command takes an `output` in their place."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option("--quiet", is_flag=True, help="Print errors only.")
+    @functools.wraps(command)
+    def run(*arguments: Any, as_json: bool, quiet: bool, **options: Any) -> None:
+        output = Output.begin(as_json=as_json, quiet=quiet)
+        # Also after an error: its message must not be written into a line that is still drawn.
+        click.get_current_context().call_on_close(output.progress.close)
+        command(*arguments, output=output, **options)
+
+    return run
+
+
+def add(options: Sequence[Decorator]) -> Decorator:
     """Return a decorator that adds options to a command, in their order."""
     return lambda command: functools.reduce(lambda one, option: option(one), options[::-1], command)

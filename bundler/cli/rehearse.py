@@ -2,56 +2,108 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bundler import settings as settings_module
-from bundler.cli.options import common
-from bundler.cli.reports import report
+from bundler.cli.options import (
+    EXISTING_FILE,
+    FOLDER,
+    competition_option,
+    reporting,
+    time_limit_option,
+)
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
 @click.command()
-@common
 @click.option(
-    "--dist",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where bundles and notebook lie (default: dist).",
+    "--units",
+    "--patients",
+    "units",
+    type=click.IntRange(min=1),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="The size of the hidden test set made here: rows, studies or, for mammography, patients.",
 )
-@click.option("--patients", type=int, default=6, show_default=True, help="Patients to predict.")
 @click.option(
     "--competition-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Sample the training images of this folder (default: phantoms).",
+    type=FOLDER,
+    help="The competition's data, to sample from (default: made-up images).",
 )
-@click.option("--target", help="The notebook's machine: a name, a file, or `host`.")
-@click.option("--competition", metavar="SLUG", help="The competition that is mounted.")
-@click.option("--hidden-images", type=int, help="Images of the hidden test, to project to.")
-@click.option("--time-limit-hours", type=float, help="After which the run must have ended.")
-@click.option("--layout", "layouts", multiple=True, type=click.Choice(["new", "legacy"]))
+@click.option(
+    "--target",
+    metavar="NAME",
+    help="The notebook's image: a name, a JSON file, or `host` (default: from the settings).",
+)
+@competition_option
+@click.option(
+    "--hidden-units",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The size of Kaggle's hidden test set, to project the time to "
+    "(default: from the settings).",
+)
+@click.option("--hidden-images", "hidden_units", type=click.IntRange(min=1), hidden=True)
+@time_limit_option
+@click.option(
+    "--layout",
+    "layouts",
+    multiple=True,
+    type=click.Choice(["new", "legacy"]),
+    help="How Kaggle mounts datasets; repeatable (default: both).",
+)
 @click.option(
     "--python",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="The notebook's Python, with pip and ipykernel (default: made for the target).",
+    type=EXISTING_FILE,
+    help="A Python with pip and ipykernel to run the notebook (default: one made for the target).",
 )
+@click.option("--dist", type=FOLDER, help="The folder with bundles and notebook (default: dist).")
+@click.option("--out", type=FOLDER, help="The folder for the report (default: dist/rehearsal).")
+@reporting
 @click.pass_obj
-def rehearse(settings: Settings, /, **given: Any) -> None:
-    """Run the very notebook as Kaggle will: network cut, inputs read-only, awkward images."""
+def rehearse(
+    settings: Settings,
+    /,
+    units: int,
+    competition_dir: Path | None,
+    target: str | None,
+    competition: str | None,
+    hidden_units: int | None,
+    time_limit_hours: float | None,
+    layouts: tuple[str, ...],
+    python: Path | None,
+    dist: Path | None,
+    out: Path | None,
+    output: Output,
+) -> None:
+    """Run the notebook here the way Kaggle will.
+
+    The network is cut, inputs are read-only, and damaged and unusual files are among the hidden
+    test set. Exits with 1 if a check fails.
+    """
     from bundler.rehearse import RehearseOptions, run
 
-    dist = given["dist"] or settings.dist
+    folder = dist or settings.dist
     options = RehearseOptions(
-        settings=settings_module.override(settings, given),
-        dist=dist,
-        out=given["out"] or dist / "rehearsal",
-        patients=given["patients"],
-        competition_dir=given["competition_dir"],
-        python=given["python"],
-        layouts=given["layouts"] or RehearseOptions.layouts,
-        quiet=given["quiet"] or given["as_json"],
+        settings=settings_module.override(
+            settings,
+            target=target,
+            competition=competition,
+            hidden_units=hidden_units,
+            time_limit_hours=time_limit_hours,
+        ),
+        dist=folder,
+        out=out or folder / "rehearsal",
+        patients=units,
+        competition_dir=competition_dir,
+        python=python,
+        layouts=layouts or RehearseOptions.layouts,
+        quiet=output.quiet or output.as_json,
     )
     result = run(options)
-    report(result.as_dict(), result.summary(), as_json=given["as_json"], quiet=given["quiet"])
+    output.report(result)
     if not result.passed:
         sys.exit(1)

@@ -1,44 +1,62 @@
-"""What a command says: its result as JSON or as text for people, its progress while it runs."""
+"""How a command answers: its result as JSON or text on standard output, progress beside it."""
 
-import functools
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bundler import progress
+from bundler.progress import Progress
+from bundler.result import Json, Result
 from bundler.settings import Settings
 
 
-def report(result: dict[str, Any], text: str, *, as_json: bool, quiet: bool, **_: Any) -> None:
-    """Print a command's result: as JSON, as text for people, or not at all."""
-    if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
-    elif not quiet:
-        click.echo(text)
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A bundle that was built, and then published."""
+
+    built: Result
+    published: Result
+
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return what `--json` prints."""
+        return {**self.built.as_dict(), "published": self.published.as_dict()}
+
+    def summary(self) -> str:
+        """Return the texts of both."""
+        return f"{self.built.summary()}\n{self.published.summary()}"
 
 
-def report_built(
-    settings: Settings,
-    built: Any,
-    place: Path,
-    *,
-    publish: bool,
-    as_json: bool,
-    quiet: bool,
-    **_: Any,
-) -> None:
-    """Report a bundle that was built, once it is published where that was asked for."""
-    result, text = built.as_dict(), built.summary()
-    if publish:
-        from bundler.publish import bundles
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where one run of a command says what it does, and what came of it."""
 
-        done = bundles.publish_folder(settings, place, tell(quiet))
-        result, text = result | {"published": done.as_dict()}, f"{text}\n{done.summary()}"
-    report(result, text, as_json=as_json, quiet=quiet)
+    as_json: bool
+    quiet: bool
+    progress: Progress
 
+    @classmethod
+    def begin(cls, *, as_json: bool, quiet: bool) -> "Output":
+        """Return the output that a command's options ask for."""
+        return cls(as_json=as_json, quiet=quiet, progress=progress.to_stderr(quiet=quiet))
 
-def tell(quiet: bool) -> Callable[[str], None]:
-    """Return what a command tells its progress by: standard error, or nothing."""
-    return (lambda text: None) if quiet else functools.partial(click.echo, err=True)
+    def report(self, result: Result) -> None:
+        """Print a command's result: as JSON, as text, or not at all."""
+        self.progress.close()
+        if self.as_json:
+            click.echo(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
+        elif not self.quiet:
+            click.echo(result.summary())
+
+    def report_built(
+        self, settings: Settings, built: Result, folder: Path, *, publish: bool
+    ) -> None:
+        """Report a bundle that was built, publishing it first where that was asked for."""
+        if publish:
+            from bundler.publish import bundles
+
+            published = bundles.publish_folder(settings, folder, self.progress)
+            built = Published(built=built, published=published)
+        self.report(built)

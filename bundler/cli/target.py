@@ -4,58 +4,57 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.options import json_option
-from bundler.cli.reports import report, tell
+from bundler.cli.options import FILE, reporting
+from bundler.cli.reports import Output
 from bundler.settings import Settings
 
 
-@click.group("target")
-def target_group() -> None:
-    """Describe the machine that the notebook runs on."""
+@click.group()
+def target() -> None:
+    """Describe the image that the notebook runs on."""
 
 
-@target_group.command()
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write.")
-@click.option("--name", default="captured", show_default=True, help="What to call the target.")
-@click.option("--script", is_flag=True, help="Print the script instead, for a notebook's cell.")
-@click.option(
-    "--push", is_flag=True, help="Describe Kaggle's image, by a notebook that runs there."
-)
+@target.command()
+@click.option("--out", type=FILE, help="The file to write.")
+@click.option("--name", default="captured", show_default=True, help="The target's name.")
+@click.option("--script", is_flag=True, help="Print a script that captures, for a notebook.")
+@click.option("--push", is_flag=True, help="Capture Kaggle's image, with a notebook there.")
+@reporting
 @click.pass_obj
-def capture(settings: Settings, /, out: Path | None, name: str, script: bool, push: bool) -> None:
-    """Describe this machine, where the bundle will be used, as a target."""
+def capture(
+    settings: Settings, /, out: Path | None, name: str, script: bool, push: bool, output: Output
+) -> None:
+    """Describe this machine, or Kaggle's image, as a target."""
     from bundler.image import target
 
     if push:
         from bundler.publish import notebooks
 
-        place = out or settings.root / "target.json"
-        click.echo(notebooks.capture(settings, place, name, tell(False)).summary())
+        path = out or settings.root / "target.json"
+        output.report(notebooks.capture(settings, path, name, output.progress))
         return
     click.echo(target.capture_script() if script else target.capture(name, out))
 
 
-@target_group.command()
+@target.command()
 @click.argument("name", required=False)
-@json_option
+@reporting
 @click.pass_obj
-def show(settings: Settings, /, name: str | None, as_json: bool) -> None:
-    """Say what a target is: by default the one that the settings name."""
+def show(settings: Settings, /, name: str | None, output: Output) -> None:
+    """Show a target (default: from the settings)."""
     from bundler.image import target
 
-    found = target.load(name or settings.target, settings.root)
-    report(found.as_dict(), found.summary(), as_json=as_json, quiet=False)
+    output.report(target.load(name or settings.target, settings.root))
 
 
-@target_group.command("diff")
+@target.command()
 @click.argument("old")
 @click.argument("new")
-@json_option
+@reporting
 @click.pass_obj
-def diff_targets(settings: Settings, /, old: str, new: str, as_json: bool) -> None:
-    """Say what moved from one target to another: Python, tags, packages."""
+def diff(settings: Settings, /, old: str, new: str, output: Output) -> None:
+    """Show what changed between two targets."""
     from bundler.image import difference, target
 
-    two = [target.load(name, settings.root) for name in (old, new)]
-    found = difference.between(*two)
-    report(found.as_dict(), found.text(), as_json=as_json, quiet=False)
+    targets = [target.load(name, settings.root) for name in (old, new)]
+    output.report(difference.between(*targets))

@@ -27,7 +27,7 @@ class Difference:
             "moved": self.moved,
         }
 
-    def text(self) -> str:
+    def summary(self) -> str:
         """Return a list for people, what breaks wheels first."""
         if not self:
             return "The two targets are the same."

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler import atomic, cache, process
+from bundler import atomic, cache, dependencies, process
 from bundler.errors import CommandError, InputError
 from bundler.image import interpreters, stub_packages
 from bundler.image.interpreters import Interpreter
@@ -24,7 +24,6 @@ from bundler.image.target import Target
 from inference.boot.manifest import canonical
 
 FORMAT = 1  # of the environments; another number makes them anew
-KERNEL = ("pip==24.1.2", "ipykernel==6.17.1")  # of Kaggle's image
 READY = "ready"  # the file that names the environment that is whole
 
 
@@ -52,7 +51,8 @@ def emulate(
     `optional` too where the image has them and the index can serve them. With `kernel`, notebooks
     can run in it; else it has the interpreter's own pip. Raises InputError, CommandError.
     """
-    kernel_lines = [_at_image_version(line, target) for line in KERNEL] if kernel else []
+    lines = dependencies.load().kernel.values() if kernel else ()
+    kernel_lines = [_at_image_version(line, target) for line in lines]
     wanted = [*kernel_lines, *requirements]
     extra = [_at_image_version(name, target) for name in optional if name in target.packages]
     folder = cache.folder("images") / f"emulated-{_key(target, interpreter, wheels, wanted, extra)}"

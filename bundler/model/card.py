@@ -1,6 +1,7 @@
 """A model's card: where it comes from and how to read it, in the ONNX and in bundle.json."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,6 +13,7 @@ from bundler.model.decision import Decision
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
 from bundler.model.table import align, text
+from bundler.result import Json
 from inference.boot import bundle as bundles
 from inference.boot.card import Card, OnnxModel, OutOfFold, Parity
 from inference.boot.card import Checkpoint as Fold
@@ -90,6 +92,26 @@ def read(path: Path) -> tuple[OnnxModel, ...]:
 def of_file(name: str, card: Card) -> OnnxModel:
     """Return a card as that of a file of the bundle."""
     return OnnxModel(file=name, **vars(card))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cards:
+    """The cards of one ONNX file, or of all in a bundle."""
+
+    cards: Sequence[OnnxModel]
+
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return what `--json` prints."""
+        return {"models": plain(self.cards)}
+
+    def summary(self) -> str:
+        """Return the cards for people."""
+        return "\n\n".join(map(render, self.cards))
+
+
+def show(path: Path) -> Cards:
+    """Return what `rsna-bundle model show` prints. Raises InputError."""
+    return Cards(cards=read(path))
 
 
 def render(card: OnnxModel) -> str:

@@ -50,10 +50,17 @@ def build(options: ModelOptions, place: Path, say: Say = lambda text: None) -> B
 
     `say` is told what was chosen, what is being done and what was measured.
     """
+    bundle.check_place(place)  # now: the export may take minutes
     with store.fetched(options) as fetched:
         selected = selection.select(fetched)
-        say(selected.table())
+        say(selected.summary())
         return _build(selected.chosen, fetched, place, say)
+
+
+def choose(options: ModelOptions) -> selection.Selection:
+    """Return which checkpoints `build` would export. Raises InputError, UsageError."""
+    with store.fetched(options) as fetched:
+        return selection.select(fetched)
 
 
 def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say: Say) -> Built:

@@ -28,7 +28,7 @@ class Selection:
     notes: Sequence[str]
     by: str | None
 
-    def table(self) -> str:
+    def summary(self) -> str:
         """Return all that was found as a table, the chosen ones marked, and the notes."""
         recorded = dict.fromkeys(name for one in self.found for name in one.metrics)
         names = naming.most_telling(list(recorded), self.by)

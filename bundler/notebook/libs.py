@@ -15,7 +15,7 @@ NAME = "libs.ipynb"
 WHEELS = "wheels"
 
 BUILD = """\
-# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook --libs`.
+# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook libs`.
 # This builds wheels for this very image, where compilers and CUDA are those of the submission.
 # The notebook needs the internet.
 import hashlib
@@ -84,7 +84,7 @@ def write(
     if not wanted:
         raise InputError(
             "No package is named. Name those that no registry has a wheel of for the target: "
-            "`rsna-bundle notebook --libs --build PACKAGE==VERSION` (an address of git works too)."
+            "`rsna-bundle notebook libs --build PACKAGE==VERSION` (an address of git works too)."
         )
     cells = [
         BUILD.format(

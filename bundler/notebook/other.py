@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bundler import process
 from bundler.errors import CommandError, UsageError
@@ -23,7 +22,6 @@ def write_training(
     branch: str,
     overrides: Sequence[str],
     bucket: str | None,
-    **_: Any,
 ) -> training.Written:
     """Write the training notebook; the repository is git's `origin` unless told otherwise."""
     return training.write(
@@ -35,9 +33,7 @@ def write_training(
     )
 
 
-def write_libs(
-    settings: Settings, dist: Path, *, packages: Sequence[str], **_: Any
-) -> libs.Written:
+def write_libs(dist: Path, *, packages: Sequence[str]) -> libs.Written:
     """Write the notebook that builds wheels."""
     return libs.write(folder(dist, "libs"), packages)
 

@@ -1,21 +1,21 @@
 """The training notebook: the newest commit, `train.run`, and its runs pushed to a bucket."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import inference
-from bundler import atomic
+from bundler import atomic, dependencies
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import render
 
 NAME = "training.ipynb"
 
 PULL = """\
-# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook --train`.
+# Written by rsna-bundle {version}: write it again with `rsna-bundle notebook train`.
 # This cell brings the newest commit. The notebook needs the internet.
 import os
 import subprocess
@@ -58,13 +58,13 @@ def run(*command):
     return process.returncode
 
 
-trained = run(sys.executable, "-u", "-m", "train.run", *OVERRIDES)
+trained = run(sys.executable, "-P", "-u", "-m", "train.run", *OVERRIDES)
 """
 
 PUSH = """\
 # Whatever was tracked is pushed, also of a training that ended early.
 BUCKET = {bucket}
-pushed = run(sys.executable, "-u", "-m", "train.sync", "push", BUCKET)
+pushed = run(sys.executable, "-P", "-u", "-m", "train.sync", "push", BUCKET)
 if trained or pushed:
     raise RuntimeError(f"train.run ended with exit code {{trained}}, train.sync with {{pushed}}")
 """
@@ -73,18 +73,6 @@ KEEP = """\
 if trained:
     raise RuntimeError(f"train.run ended with exit code {trained}")
 """
-
-# Modules that training imports, and the packages that bring them.
-NEEDED = {
-    "fsspec": "fsspec",
-    "hydra": "hydra-core>=1.3",
-    "imagecodecs": "imagecodecs",
-    "mlflow": "mlflow>=3.1",
-    "pandas": "pandas",
-    "pydicom": "pydicom>=3.0",
-    "timm": "timm",
-}
-FILESYSTEMS = {"gs": ("gcsfs", "gcsfs"), "s3": ("s3fs", "s3fs")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,18 +98,21 @@ class Written:
 
 def cells(repository: str, branch: str, overrides: Sequence[str], bucket: str | None) -> list[str]:
     """Return the sources of the notebook's cells."""
-    needed: Mapping[str, str] = NEEDED
-    if bucket is not None:
-        scheme = urlsplit(bucket).scheme
-        needed = dict([*NEEDED.items(), *([FILESYSTEMS[scheme]] if scheme in FILESYSTEMS else [])])
     pull = PULL.format(
         version=inference.__version__,
         repository=json.dumps(repository),
         branch=json.dumps(branch),
-        needed=json.dumps(needed, indent=4, sort_keys=True),
+        needed=json.dumps(_needed(bucket), indent=4, sort_keys=True),
     )
     train = TRAIN.format(overrides=json.dumps(list(overrides), indent=4))
     return [pull, train, KEEP if bucket is None else PUSH.format(bucket=json.dumps(bucket))]
+
+
+def _needed(bucket: str | None) -> dict[str, str]:
+    """Return module → requirement of all that training imports, the bucket's library included."""
+    lists = dependencies.load()
+    needed = lists.runner | lists.codecs | lists.fast | lists.training
+    return needed | (lists.buckets.get(urlsplit(bucket).scheme, {}) if bucket else {})
 
 
 def write(

@@ -1,15 +1,16 @@
-"""Which bundle of the laptop goes to which dataset."""
+"""Which bundle of this machine goes to which dataset."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bundler.errors import InputError, UsageError
+from bundler.progress import Progress
 from bundler.publish import cache, dataset, slugs
-from bundler.publish.client import Client, Say, connect
+from bundler.publish.client import Client, connect
 from bundler.publish.dataset import Published
 from bundler.publish.slugs import Ref
+from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from inference.boot.manifest import MANIFEST
@@ -18,12 +19,21 @@ KINDS = ("libs", "model", "code")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """What to publish; a cache is bundled first, from a folder or from a notebook's output."""
+
+    kinds: tuple[str, ...] = KINDS
+    cache: Path | None = None
+    from_kernel: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Publication:
-    """What was published."""
+    """The bundles that were published."""
 
     datasets: tuple[Published, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return {"datasets": [published.as_dict() for published in self.datasets]}
 
@@ -33,61 +43,64 @@ class Publication:
 
 
 def refs(client: Client, settings: Settings, kinds: Sequence[str] = KINDS) -> dict[str, Ref]:
-    """Return the datasets of the kinds of bundles. Raises UsageError."""
+    """Return the dataset of each kind of bundle. Raises UsageError."""
     owner = slugs.owner(client, settings.owner)
     return {kind: slugs.reference(owner, getattr(settings.datasets, kind)) for kind in kinds}
 
 
-def publish(settings: Settings, dist: Path, kinds: Sequence[str], say: Say) -> Publication:
-    """Publish the bundles of these kinds that lie in `dist`."""
-    folders = {kind: dist / kind for kind in kinds}
-    check(folders)
-    client = connect(say)
-    return Publication(datasets=tuple(publish_all(client, settings, folders)))
-
-
-def publish_folder(settings: Settings, folder: Path, say: Say) -> Published:
-    """Publish the bundle in a folder, whatever its kind."""
-    kind = reader.read(folder).kind
-    (published,) = publish_all(connect(say), settings, {kind: folder})
-    return published
-
-
-def prepare(
-    settings: Settings, dist: Path, what: Sequence[str], from_kernel: str | None, say: Say
-) -> tuple[str, ...]:
-    """Return the kinds to publish, of a command's words; a cache is built from its folder."""
-    words = tuple(what)
+def parse(words: Sequence[str], from_kernel: str | None = None) -> PublishOptions:
+    """Return the options of a command line: kinds of bundles, or `cache DIR`. Raises UsageError."""
     if from_kernel or "cache" in words:
         if len(words) != (1 if from_kernel else 2) or words[0] != "cache":
             raise UsageError(
-                "A cache comes from a folder, `publish cache DIR`, or from a notebook's output, "
-                "`publish cache --from-kernel OWNER/NAME`."
+                "Give a cache's folder, `publish cache DIR`, or a notebook that left one in its "
+                "output, `publish cache --from-kernel OWNER/NAME`."
             )
-        place = dist / "cache"
-        if from_kernel:
-            say(cache.from_kernel(settings, from_kernel, place, say).summary())
-        else:
-            say(cache.build(Path(words[1]), place).summary())
-        return ("cache",)
+        folder = None if from_kernel else Path(words[1])
+        return PublishOptions(kinds=("cache",), cache=folder, from_kernel=from_kernel)
     if unknown := set(words) - set(KINDS):
-        raise UsageError(f"{min(unknown)!r} is none of {', '.join(KINDS)} and cache.")
-    return words or KINDS
+        raise UsageError(
+            f"Unknown bundle {min(unknown)!r}. Choose from {', '.join(KINDS)} and cache."
+        )
+    return PublishOptions(kinds=tuple(words) or KINDS)
+
+
+def publish(
+    settings: Settings, dist: Path, options: PublishOptions, progress: Progress
+) -> Publication:
+    """Publish bundles that lie in `dist`."""
+    if options.from_kernel:
+        built = cache.from_kernel(settings, options.from_kernel, dist / "cache", progress)
+        progress.note(built.summary())
+    elif options.cache:
+        progress.step(f"Bundling the cache in {options.cache}")
+        progress.note(cache.build(options.cache, dist / "cache").summary())
+    folders = {kind: dist / kind for kind in options.kinds}
+    check(folders)
+    client = connect(progress)
+    return Publication(datasets=tuple(publish_all(client, settings, folders)))
+
+
+def publish_folder(settings: Settings, folder: Path, progress: Progress) -> Published:
+    """Publish the bundle in a folder, whatever its kind."""
+    kind = reader.read(folder).kind
+    (published,) = publish_all(connect(progress), settings, {kind: folder})
+    return published
 
 
 def publish_all(
     client: Client, settings: Settings, folders: dict[str, Path]
 ) -> Iterator[Published]:
     """Publish folders by their kind, in order."""
-    places = refs(client, settings, tuple(folders))
+    datasets = refs(client, settings, tuple(folders))
     for kind, folder in folders.items():
-        yield dataset.publish(client, folder, places[kind])
+        yield dataset.publish(client, folder, datasets[kind])
 
 
 def check(folders: dict[str, Path]) -> None:
-    """Raise for a folder that holds no bundle of its kind, before anything is sent."""
+    """Raise InputError for a folder without a bundle of its kind, before anything is sent."""
     for kind, folder in folders.items():
         if not (folder / MANIFEST).is_file():
-            raise InputError(f"{folder} holds no bundle. Build it with `rsna-bundle {kind}` first.")
-        if (found := reader.read(folder).kind) != kind:
-            raise InputError(f"{folder} holds a {found} bundle, not a {kind} bundle.")
+            raise InputError(f"There is no bundle in {folder}. Run `rsna-bundle {kind}` first.")
+        if (held := reader.read(folder).kind) != kind:
+            raise InputError(f"{folder} holds a {held} bundle, not a {kind} bundle.")

@@ -1,4 +1,4 @@
-"""A prepared training cache as a bundle: its arrays in tar files, which training reads in place."""
+"""A training cache as a bundle: its arrays in tar files, which training reads in place."""
 
 import json
 import tarfile
@@ -11,8 +11,9 @@ import inference
 from bundler import atomic, bundle
 from bundler.bundle import Built
 from bundler.errors import BundlerError, InputError
+from bundler.progress import Progress
 from bundler.publish import kernel, outputs
-from bundler.publish.client import Say, connect
+from bundler.publish.client import connect
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
 from bundler.settings import Settings
@@ -31,7 +32,7 @@ MOST_SHARDS = 45  # of a dataset's 50 files
 def build(source: Path, place: Path) -> Built:
     """Write the bundle of a finished cache to `place`. Same cache, same bytes.
 
-    Raises InputError where `source` is no finished cache.
+    Raises InputError if `source` is not a finished cache.
     """
     about = _read(source)
     shards = divide(_arrays(source))
@@ -46,8 +47,8 @@ def build(source: Path, place: Path) -> Built:
             (folder / MANIFEST).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BundlerError(
-            f"The cache bundle cannot be written to {place}: {error.strerror}. What lay there "
-            "before is untouched."
+            f"Could not write the cache bundle to {place}: {error.strerror}. An earlier bundle "
+            "there is unchanged."
         ) from error
     size = sum(entry.bytes for entry in entries)
     return Built(bundle=reader.read(place), bytes=size, changed=True)
@@ -70,7 +71,7 @@ def _read(source: Path) -> About:
         return About(preprocess=preprocess, images=about.get("images"))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"{source} is no finished training cache ({error}). Make one with `python -m "
+            f"{source} is not a finished training cache ({error}). Make one with `python -m "
             f"train.prepare --competition-dir DIR --out {source}`."
         ) from error
 
@@ -78,10 +79,10 @@ def _read(source: Path) -> About:
 def _arrays(source: Path) -> list[Path]:
     with (source / "index.csv").open(encoding="utf-8") as stream:
         wanted = {line.rsplit(",", 2)[1] for line in list(stream)[1:]}
-    found = {path.name: path for path in source.glob(ARRAYS)}
-    if lacking := wanted - found.keys():
-        raise InputError(f"{source} lacks {len(lacking)} of its arrays, {min(lacking)} for one.")
-    return [found[name] for name in sorted(wanted)]
+    paths = {path.name: path for path in source.glob(ARRAYS)}
+    if missing := wanted - paths.keys():
+        raise InputError(f"{source} lacks {len(missing)} of its arrays, such as {min(missing)}.")
+    return [paths[name] for name in sorted(wanted)]
 
 
 def divide(arrays: Sequence[Path]) -> list[list[Path]]:
@@ -90,14 +91,14 @@ def divide(arrays: Sequence[Path]) -> list[list[Path]]:
     crowded = sum(sizes) > SHARD_BYTES * (MOST_SHARDS // 2)
     most = max(SHARD_BYTES, sum(sizes) // MOST_SHARDS + max(sizes)) if crowded else SHARD_BYTES
     shards: list[list[Path]] = []
-    room = 0
+    space = 0
     for path in arrays:
         size = path.stat().st_size + 1024  # a header, and padding
-        if not shards or size > room:
+        if not shards or size > space:
             shards.append([])
-            room = most
+            space = most
         shards[-1].append(path)
-        room -= size
+        space -= size
     return shards
 
 
@@ -121,21 +122,21 @@ def _pack(name: str, arrays: Sequence[Path], folder: Path) -> File:
 # --- from a notebook's output ---
 
 
-def from_kernel(settings: Settings, name: str, place: Path, say: Say) -> Built:
+def from_kernel(settings: Settings, name: str, place: Path, progress: Progress) -> Built:
     """Build the bundle from the cache that a notebook on Kaggle left in its output."""
     owner, slash, slug = name.partition("/")
     if not slash:
-        raise InputError(f"{name!r} names no notebook; write OWNER/NAME, as in its address.")
-    client = connect(say)
+        raise InputError(f"{name!r} is not OWNER/NAME, as in a notebook's address.")
+    client = connect(progress)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".cache-", dir=place.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".cache-", dir=place.parent) as scratch:
         ref = Ref(owner=owner, slug=slug)
         version = Version(ref=ref, number=kernel.current(client, ref))
-        outputs.fetch(client, version, Path(folder), r"(^|/)(cache\.json|\w+\.csv|shard-.*\.npy)$")
-        found = next(_caches(Path(folder)), None)
-        if found is None:
-            raise InputError(f"The output of {name} holds no training cache (no cache.json).")
-        return build(found, place)
+        outputs.fetch(client, version, Path(scratch), r"(^|/)(cache\.json|\w+\.csv|shard-.*\.npy)$")
+        folder = next(_caches(Path(scratch)), None)
+        if folder is None:
+            raise InputError(f"The output of {name} has no training cache: cache.json is missing.")
+        return build(folder, place)
 
 
 def _caches(folder: Path) -> Iterator[Path]:

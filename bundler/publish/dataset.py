@@ -1,8 +1,8 @@
 """A bundle as a Kaggle dataset: uploaded, waited for, read back.
 
-That Kaggle says `ready` proves nothing: it may mean the previous version, and a file may be
-missing. A version counts as published when its `bundle.json` was read back with the bundle's id,
-and every file is listed with its size (or, where an upload was unpacked, each of its members).
+Kaggle's `ready` proves nothing: it may mean the previous version, and a file may be missing. A
+version counts as published when its `bundle.json` was read back with the bundle's id, and every
+file is listed with its size (or, where an upload was unpacked, each of its members).
 """
 
 import functools
@@ -16,25 +16,27 @@ from typing import Any
 
 from bundler.errors import InputError
 from bundler.publish import staging
-from bundler.publish.client import Client, KaggleError, LostUploadError
+from bundler.publish.client import Client
+from bundler.publish.failures import KaggleError, LostUploadError
 from bundler.publish.slugs import Ref
+from bundler.result import Json
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, Code, File, Model
 
 MOST_FILES = 50
 MOST_BYTES = 200 * 10**9
-UPLOADS = 3  # times that files are sent again that Kaggle lost
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two looks at a version
+UPLOADS = 3  # attempts, if Kaggle loses files
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 20.0  # seconds between two checks of a version
 PATIENCE = 45 * 60.0  # seconds until a version counts as lost
-LISTINGS = 4  # looks at the list of files, which may lag behind
+LISTINGS = 4  # checks of the list of files, which may lag behind
 PAGE = 200
-ABSENT = (403, 404)  # how Kaggle speaks of private datasets that are not there
+ABSENT = (403, 404)  # what Kaggle answers about private datasets that do not exist
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A bundle that lies at Kaggle, proven."""
+    """A bundle that its dataset holds, verified."""
 
     kind: str
     id: str
@@ -44,31 +46,32 @@ class Published:
     bytes: int
     seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return vars(self) | {"url": f"https://www.kaggle.com/datasets/{self.ref}"}
 
     def summary(self) -> str:
         """Return one line for people."""
         if not self.changed:
-            return f"{self.kind} {self.id[:12]}: {self.ref} holds it already; nothing was sent"
+            return f"{self.kind} {self.id[:12]} is already in {self.ref}; nothing was sent"
         return (
             f"{self.kind} {self.id[:12]} published as {self.ref}: {self.files} files, "
-            f"{self.bytes / 1e6:.1f} MB, read back and listed after {self.seconds:.0f} s"
+            f"{self.bytes / 1e6:.1f} MB, verified after {self.seconds:.0f} s"
         )
 
 
 def publish(client: Client, folder: Path, ref: Ref) -> Published:
-    """Make a bundle the newest version of its dataset, and prove it.
+    """Make a bundle the newest version of its dataset, and verify it there.
 
-    Raises BundleError where the bundle is not whole, InputError where a dataset cannot hold it,
-    KaggleError where Kaggle refuses, or loses it.
+    Raises BundleError if the bundle is damaged, InputError if a dataset cannot hold it, KaggleError
+    if Kaggle refuses or loses it.
     """
     start = time.monotonic()
     bundle = reader.read(folder)
     size = check(bundle)
     changed = held_id(client, ref) != bundle.id
-    if not changed and staging.proven_id(ref) != bundle.id:  # made elsewhere, or cut off
+    # Published from another machine, or interrupted before the files were listed.
+    if not changed and staging.verified_id(ref) != bundle.id:
         changed = bool(_missing(client, ref, bundle))
     if changed:
         reader.verify(folder)
@@ -90,9 +93,9 @@ def check(bundle: Bundle) -> int:
     files, size = len(bundle.files) + 1, sum(file.bytes for file in bundle.files)
     if files > MOST_FILES or size > MOST_BYTES:
         raise InputError(
-            f"{bundle.folder} has {files} files and {size / 1e9:.1f} GB; a Kaggle dataset holds "
-            f"{MOST_FILES} files at its top level and {MOST_BYTES / 1e9:.0f} GB. Leave something "
-            "out, or divide it."
+            f"{bundle.folder} has {files} files and {size / 1e9:.1f} GB, but a Kaggle dataset "
+            f"holds at most {MOST_FILES} files at its top level and {MOST_BYTES / 1e9:.0f} GB. "
+            "Leave something out, or split it."
         )
     return size
 
@@ -105,16 +108,14 @@ def _publish(client: Client, bundle: Bundle, ref: Ref) -> None:
             lost = _settled(client, ref, bundle)
             if not lost:
                 return
-            raise LostUploadError(
-                f"Kaggle lost {', '.join(lost)} of {ref}, and said that all went well."
-            )
+            raise LostUploadError(f"Kaggle reported success, but {ref} lacks {', '.join(lost)}.")
         except LostUploadError as error:
             if last:
                 raise LostUploadError(
-                    f"{error} Sent {UPLOADS} times; run it again later. The notebook stops where "
-                    "a file is missing."
+                    f"{error} Gave up after {UPLOADS} attempts; run this again later. Until then "
+                    "a notebook that needs the missing files stops."
                 ) from error
-            client.say(f"{error} Sending it again.")
+            client.progress.warn(f"{error} Sending the bundle again.")
 
 
 # --- sending ---
@@ -123,21 +124,23 @@ def _publish(client: Client, bundle: Bundle, ref: Ref) -> None:
 def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
     exists = status(client, ref) is not None
     files, size = len(bundle.files) + 1, sum(file.bytes for file in bundle.files)
-    client.say(f"{bundle.kind} {bundle.id[:12]}: sending {files} files, {size / 1e6:.1f} MB")
+    client.progress.step(
+        f"Sending {bundle.kind} {bundle.id[:12]} to {ref} ({files} files, {size / 1e6:.1f} MB)"
+    )
     with staging.staged(bundle, ref) as folder, staging.upload_state(folder.parent / "state"):
-        words = (str(folder), notes(bundle)) if exists else (str(folder),)
-        make = client.api.dataset_create_version if exists else client.api.dataset_create_new
-        send = functools.partial(make, *words, quiet=not client.verbose)
-        answer = client.call(f"make a version of {ref}", send)
+        arguments = (str(folder), notes(bundle)) if exists else (str(folder),)
+        create = client.api.dataset_create_version if exists else client.api.dataset_create_new
+        send = functools.partial(create, *arguments, quiet=True)
+        answer = client.call(f"create a version of {ref}", send)
     if (answer.status or "").lower() != "ok":
         raise KaggleError(
-            f"Kaggle refuses a version of {ref}: {answer.error or 'no reason given'} "
-            "Choose another slug under [tool.rsna-bundle.datasets] if the name is taken."
+            f"Kaggle refused a version of {ref}: {answer.error or 'no reason given'} "
+            "If the name is taken, choose another one in [tool.rsna-bundle.datasets]."
         )
 
 
 def notes(bundle: Bundle) -> str:
-    """Return a version's notes: what Kaggle's page shows of it."""
+    """Return a version's notes, which Kaggle shows on the dataset's page."""
     parts = [f"{bundle.kind} {bundle.id}"]
     part = bundle.manifest.part
     if isinstance(part, Code):
@@ -148,7 +151,7 @@ def notes(bundle: Bundle) -> str:
     return "; ".join(parts)[:1000]
 
 
-# --- looking ---
+# --- reading ---
 
 
 def held_id(client: Client, ref: Ref) -> str | None:
@@ -182,7 +185,7 @@ def read_file(client: Client, ref: Ref, name: str) -> bytes | None:
 
 
 def _unwrapped(content: bytes, name: str) -> bytes:
-    """Return a file that Kaggle sent in a zip of its own, as it does with large ones."""
+    """Return a file that Kaggle sent inside a zip, as it does with large ones."""
     if not content.startswith(b"PK\x03\x04"):
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -190,43 +193,44 @@ def _unwrapped(content: bytes, name: str) -> bytes:
 
 
 def status(client: Client, ref: Ref) -> str | None:
-    """Return what Kaggle says of a dataset's newest version, or None where there is no dataset."""
+    """Return the status of a dataset's newest version, or None if there is no dataset."""
     try:
-        said = client.call(f"ask for {ref}", lambda: client.api.dataset_status(str(ref)))
+        text = client.call(f"get the status of {ref}", lambda: client.api.dataset_status(str(ref)))
     except KaggleError as error:
         if error.status in ABSENT:
             return None
         raise
-    return str(said)
+    return str(text)
 
 
 def sizes(client: Client, ref: Ref) -> dict[str, int]:
     """Return every file of a dataset's current version with its size."""
-    found: dict[str, int] = {}
+    files: dict[str, int] = {}
     token = None
     while True:
-        look = functools.partial(client.api.dataset_list_files, str(ref), token, PAGE)
-        page = client.call(f"list the files of {ref}", look)
+        fetch = functools.partial(client.api.dataset_list_files, str(ref), token, PAGE)
+        page = client.call(f"list the files of {ref}", fetch)
         if page.error_message:
-            raise KaggleError(f"Kaggle cannot list the files of {ref}: {page.error_message}")
-        found |= {str(file.name): int(file.total_bytes) for file in page.files}
+            raise KaggleError(f"Kaggle could not list the files of {ref}: {page.error_message}")
+        files |= {str(file.name): int(file.total_bytes) for file in page.files}
         token = page.next_page_token
         if not token:
-            return found
+            return files
 
 
 def _wait(client: Client, bundle: Bundle, ref: Ref) -> None:
     """Wait until the dataset's current version is this bundle."""
+    client.progress.step(f"Waiting for Kaggle to process {ref}")
     end, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
-    said = held = None
+    state = held = None
     while True:
-        said = status(client, ref)
-        if said in ("failed", "deleted"):
+        state = status(client, ref)
+        if state in ("failed", "deleted"):
             raise KaggleError(
-                f"Kaggle could not process the new version of {ref} (it says {said}). The previous "
-                "version, if any, is still mounted; run it again."
+                f"Kaggle could not process the new version of {ref} (its status is {state}). "
+                "Notebooks still get the previous version, if there is one. Run this again."
             )
-        if said == "ready":
+        if state == "ready":
             held = held_id(client, ref)
             if held == bundle.id:
                 return
@@ -235,13 +239,14 @@ def _wait(client: Client, bundle: Bundle, ref: Ref) -> None:
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
     raise KaggleError(
-        f"After {PATIENCE / 60:.0f} minutes Kaggle says {said!r} of {ref} and serves "
-        f"{(held or 'no bundle')[:12]}, not {bundle.id[:12]}. Nothing is lost: run it again later."
+        f"After {PATIENCE / 60:.0f} minutes the status of {ref} is {state!r} and it still serves "
+        f"{(held or 'no bundle')[:12]}, not {bundle.id[:12]}. Run this again later; what was sent "
+        "is kept."
     )
 
 
 def _settled(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
-    """Return what is missing, after giving a list that lags behind some time."""
+    """Return the missing files, once the list had time to catch up."""
     pause = FIRST_PAUSE
     for _ in range(LISTINGS):
         missing = _missing(client, ref, bundle)
@@ -253,7 +258,7 @@ def _settled(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
 
 
 def _missing(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
-    """Return the files that the list lacks, or gives another size."""
+    """Return the files that the list lacks or gives another size."""
     listed = sizes(client, ref)
     return [file.shipped for file in bundle.files if not _is_listed(file, listed)]
 

@@ -1,4 +1,4 @@
-"""submissions.csv: what was submitted, from what, and how it scored; and the same in MLflow."""
+"""submissions.csv: past submissions, their origin and scores; the scores go to MLflow, too."""
 
 import csv
 import io
@@ -11,8 +11,9 @@ from typing import Any
 
 from bundler import atomic
 from bundler.errors import BundlerError, InputError
-from bundler.publish.client import Say
+from bundler.progress import Progress
 from bundler.publish.competition import Score
+from bundler.result import Json
 from inference.boot.bundle import Bundle
 from inference.boot.card import Checkpoint
 from inference.report import METRICS
@@ -39,7 +40,7 @@ class Entry:
 
     @property
     def scored(self) -> bool:
-        """Say whether a score is known."""
+        """Return whether a score is known."""
         return bool(self.public or self.private)
 
 
@@ -47,8 +48,10 @@ COLUMNS = tuple(column.name for column in fields(Entry))
 SHOWN = ("id", "when", "commit", "checkpoint", "threshold", "cv", "public", "private", "message")
 
 
-def describe(ref: int, when: str, code: Bundle, model: Bundle, notebook: str, said: str) -> Entry:
-    """Return the line of a submission that has no score yet."""
+def describe(
+    ref: int, when: str, code: Bundle, model: Bundle, notebook: str, message: str
+) -> Entry:
+    """Return the row of a submission that has no score yet."""
     models = model.model.models
     folds = [fold for entry in models for fold in entry.checkpoints]
     metric, value = cross_validation(folds)
@@ -64,13 +67,13 @@ def describe(ref: int, when: str, code: Bundle, model: Bundle, notebook: str, sa
         public="",
         private="",
         notebook=notebook,
-        message=said,
+        message=message,
         run_ids=" ".join(sorted({fold.run_id for fold in folds if fold.run_id})),
     )
 
 
 def cross_validation(folds: Sequence[Checkpoint]) -> tuple[str, float | None]:
-    """Return the metric that all checkpoints record, and its mean over them."""
+    """Return the metric that all checkpoints record, and its mean; "" and None if there is none."""
     for name in METRICS:
         values = [fold.metrics.get(name) for fold in folds]
         if values and all(isinstance(value, int | float) for value in values):
@@ -83,7 +86,7 @@ def _text(value: float | None) -> str:
 
 
 def read(root: Path) -> list[Entry]:
-    """Return the table, oldest first. Raises InputError for one that was mangled."""
+    """Return the table, oldest first. Raises InputError if it cannot be read."""
     path = root / NAME
     if not path.exists():
         return []
@@ -93,13 +96,13 @@ def read(root: Path) -> list[Entry]:
         return [Entry(**{name: row[name] or "" for name in COLUMNS}) for row in rows]
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise InputError(
-            f"{path} cannot be read ({error!r}); its columns are {', '.join(COLUMNS)}. Restore it "
-            "from git, or rename it."
+            f"Could not read {path} ({error!r}); its columns must be {', '.join(COLUMNS)}. Restore "
+            "it from git, or rename it."
         ) from error
 
 
 def record(root: Path, entry: Entry) -> None:
-    """Add a line, or replace the one of this submission."""
+    """Add a row, or replace this submission's."""
     entries = [one for one in read(root) if one.id != entry.id]
     write(root, [*entries, entry])
 
@@ -114,20 +117,34 @@ def write(root: Path, entries: Sequence[Entry]) -> None:
         atomic.write_text(root / NAME, text.getvalue())
     except OSError as error:
         raise BundlerError(
-            f"{root / NAME} cannot be written: {error.strerror}. It would have said:\n"
+            f"Could not write {root / NAME}: {error.strerror}. Its content would be:\n"
             f"{text.getvalue()}"
         ) from error
 
 
 def scored(entry: Entry, score: Score) -> Entry:
-    """Return a line with its scores."""
+    """Return a row with its scores."""
     return replace(entry, public=_text(score.public), private=_text(score.private))
 
 
-def render(entries: Sequence[Entry]) -> str:
-    """Return the table for people, newest first."""
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """All submissions, oldest first."""
+
+    entries: Sequence[Entry]
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return what `--json` prints."""
+        return {"submissions": [vars(entry) for entry in self.entries]}
+
+    def summary(self) -> str:
+        """Return a table for people, newest first."""
+        return _render(self.entries)
+
+
+def _render(entries: Sequence[Entry]) -> str:
     if not entries:
-        return f"Nothing was submitted yet ({NAME} is absent)."
+        return f"No submissions yet: there is no {NAME}."
     rows = [SHOWN, *(tuple(getattr(entry, name) for name in SHOWN) for entry in entries[::-1])]
     rows = [tuple(_short(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(SHOWN))]
@@ -146,17 +163,17 @@ def _short(text: str, most: int = 40) -> str:
 
 
 def store(root: Path) -> str | None:
-    """Return the MLflow store that training tracks to, or None where there is none."""
+    """Return the MLflow store that training tracks to, or None if there is none."""
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
     database = root / "runs" / "mlflow.db"
     return f"sqlite:///{database}" if database.is_file() else None
 
 
-def track(root: Path, entry: Entry, say: Say) -> int:
-    """Write a submission's scores to the runs that it came from; return to how many.
+def track(root: Path, entry: Entry, progress: Progress) -> int:
+    """Write a submission's scores to the runs that it came from; return their number.
 
-    Raises nothing for a store that cannot be reached: the table holds the scores.
+    A store that cannot be reached is only warned of, since the table holds the scores.
     """
     uri = store(root)
     if not uri or not entry.run_ids or not entry.scored:
@@ -174,7 +191,9 @@ def track(root: Path, entry: Entry, say: Say) -> int:
             return _track(tracking, uri, entry)
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
-        say(f"MLflow ({uri}) takes no scores now: {first[:200]} They are in {NAME}.")
+        progress.warn(
+            f"Could not write the scores to MLflow ({uri}): {first[:200]} {NAME} has them."
+        )
         return 0
 
 

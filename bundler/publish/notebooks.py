@@ -1,11 +1,10 @@
-"""The other notebooks on Kaggle: training, building wheels, capturing the image."""
+"""Other notebooks on Kaggle: training, building wheels, capturing the image."""
 
 import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bundler import atomic
 from bundler.errors import BundlerError, CheckError, InputError
@@ -13,13 +12,15 @@ from bundler.image import target
 from bundler.notebook import libs, training
 from bundler.notebook.other import folder
 from bundler.notebook.submission import render
+from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, slugs
-from bundler.publish.client import Client, Say, connect
+from bundler.publish.client import Client, connect
 from bundler.publish.kernel import Notebook, Version
+from bundler.result import Json
 from bundler.settings import Settings
 
 TARGET = "target.json"
-HOURS = 12.0  # the longest session
+HOURS = 12.0  # the longest session that Kaggle allows
 CAPTURE = """\
 # Written by rsna-bundle: describes this image as a target, into {file}.
 {script}
@@ -29,13 +30,13 @@ Path({file!r}).write_text(json.dumps(capture({name!r}), indent=1), encoding="utf
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """A notebook that ran on Kaggle, and what it left here."""
+    """A notebook that ran on Kaggle, and its files that were downloaded."""
 
     version: Version
     files: Sequence[Path]
     advice: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return {
             "notebook": str(self.version.ref),
@@ -47,14 +48,16 @@ class Ran:
     def summary(self) -> str:
         """Return some lines for people."""
         names = "".join(f"\n  {path}" for path in self.files)
-        head = f"version {self.version.number} of {self.version.ref}: {self.version.url}"
+        head = f"Version {self.version.number} of {self.version.ref}: {self.version.url}"
         return "\n".join(filter(None, [head + names, self.advice]))
 
 
-def push_training(settings: Settings, dist: Path, say: Say, *, follow: bool = True) -> Ran:
-    """Push the training notebook, with the competition and the cache mounted, if there is one."""
-    path = _written(folder(dist, "training") / training.NAME, "--train")
-    client = connect(say)
+def push_training(
+    settings: Settings, dist: Path, progress: Progress, *, follow: bool = True
+) -> Ran:
+    """Push the training notebook with the competition and, if there is one, the cache mounted."""
+    path = _written(folder(dist, "training") / training.NAME, "train")
+    client = connect(progress)
     (cache,) = bundles.refs(client, settings, ("cache",)).values()
     held = dataset.held_id(client, cache)
     notebook = Notebook(
@@ -65,31 +68,30 @@ def push_training(settings: Settings, dist: Path, say: Say, *, follow: bool = Tr
         internet=True,
         accelerator=settings.accelerator or None,
     )
-    return _run(client, notebook, say, follow=follow, pattern=r"^runs/|\.(pt|csv|json)$")
+    return _run(client, notebook, follow=follow, pattern=r"^runs/|\.(pt|csv|json)$")
 
 
-def push_libs(settings: Settings, dist: Path, say: Say, *, follow: bool = True) -> Ran:
+def push_libs(settings: Settings, dist: Path, progress: Progress, *, follow: bool = True) -> Ran:
     """Push the notebook that builds wheels, and fetch what it built."""
-    path = _written(folder(dist, "libs") / libs.NAME, "--libs")
-    client = connect(say)
+    path = _written(folder(dist, "libs") / libs.NAME, "libs")
+    client = connect(progress)
     notebook = Notebook(
         path=path,
         ref=_ref(client, settings, "libs"),
         internet=True,
         accelerator=settings.accelerator or None,
     )
-    ran = _run(client, notebook, say, follow=follow, pattern=rf"^{libs.WHEELS}/.*\.whl$")
-    place = path.parent / "output" / libs.WHEELS
-    advice = f"To bundle them, add a line to wheelhouse.txt: --find-links {place}" if follow else ""
+    ran = _run(client, notebook, follow=follow, pattern=rf"^{libs.WHEELS}/.*\.whl$")
+    wheels = path.parent / "output" / libs.WHEELS
+    advice = f"To bundle them, add this to wheelhouse.txt: --find-links {wheels}" if follow else ""
     return Ran(version=ran.version, files=ran.files, advice=advice)
 
 
-def capture(settings: Settings, out: Path, name: str, say: Say) -> Ran:
-    """Capture the image that a submission gets, by a notebook that runs as one does."""
-    client = connect(say)
-    place = folder(settings.dist, "target")
+def capture(settings: Settings, out: Path, name: str, progress: Progress) -> Ran:
+    """Capture the image that a submission gets, with a notebook that runs like one."""
+    client = connect(progress)
     source = CAPTURE.format(file=TARGET, name=name, script=_capture_source())
-    path = place / "target.ipynb"
+    path = folder(settings.dist, "target") / "target.ipynb"
     try:
         atomic.write_text(path, render([source]))
     except OSError as error:
@@ -99,16 +101,16 @@ def capture(settings: Settings, out: Path, name: str, say: Say) -> Ran:
         ref=_ref(client, settings, "target"),
         accelerator=settings.accelerator or None,
     )
-    ran = _run(client, notebook, say, follow=True, pattern=rf"^{TARGET}$")
+    ran = _run(client, notebook, follow=True, pattern=rf"^{TARGET}$")
     if not ran.files:
-        raise CheckError(f"{ran.version.url} is complete, but left no {TARGET}.")
-    found = target.read(ran.files[0])
-    atomic.write_text(out, found.text())
-    return Ran(version=ran.version, files=[out], advice=found.summary())
+        raise CheckError(f"The run of {ran.version.url} is complete, but left no {TARGET}.")
+    captured = target.read(ran.files[0])
+    atomic.write_text(out, captured.text())
+    return Ran(version=ran.version, files=[out], advice=captured.summary())
 
 
 def _capture_source() -> str:
-    """Return the capturing script without the part that prints."""
+    """Return the capture script without the part that prints."""
     script = target.capture_script()
     return script[: script.index('if __name__ == "__main__":')]
 
@@ -118,22 +120,21 @@ def _ref(client: Client, settings: Settings, kind: str) -> slugs.Ref:
     return slugs.reference(owner, f"{settings.notebook}-{kind}"[:50].rstrip("-"), "notebook")
 
 
-def _written(path: Path, option: str) -> Path:
+def _written(path: Path, mode: str) -> Path:
     if not path.is_file():
-        raise InputError(f"There is no {path}. Write it first: `rsna-bundle notebook {option}`.")
+        raise InputError(f"{path} does not exist. Run `rsna-bundle notebook {mode}` first.")
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no notebook: {error}.") from error
+        raise InputError(f"{path} is not a notebook: {error}.") from error
     return path
 
 
-def _run(client: Client, notebook: Notebook, say: Say, *, follow: bool, pattern: str) -> Ran:
+def _run(client: Client, notebook: Notebook, *, follow: bool, pattern: str) -> Ran:
     version = kernel.push(client, notebook)
-    say(f"version {version.number} of {version.ref} is pushed: {version.url}")
     if not follow:
         return Ran(version=version, files=[])
-    kernel.follow(client, version, say, HOURS * 3600)
-    place = notebook.path.parent / "output"
-    shutil.rmtree(place, ignore_errors=True)
-    return Ran(version=version, files=outputs.fetch(client, version, place, pattern))
+    kernel.follow(client, version, HOURS * 3600)
+    downloads = notebook.path.parent / "output"
+    shutil.rmtree(downloads, ignore_errors=True)  # another run's files must not count
+    return Ran(version=version, files=outputs.fetch(client, version, downloads, pattern))

@@ -1,22 +1,23 @@
-"""The submission notebook on Kaggle: pushed for the bundles that lie there, run, and compared."""
+"""The submission notebook on Kaggle: pushed, run, and its bundles compared with those in dist."""
 
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bundler.errors import CheckError, InputError
 from bundler.image import target
 from bundler.notebook import submission
+from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, slugs
-from bundler.publish.client import Client, Say, connect
+from bundler.publish.client import Client, connect
 from bundler.publish.kernel import Notebook, Version
+from bundler.result import Json
 from bundler.settings import Settings
 
 OUTPUTS = r"^submission\.(csv|json)$"
-GRACE = 1.25  # of the time limit, for the queue and the start
+GRACE = 1.25  # times the time limit: the queue and the start take time, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Pushed:
     outputs: Path
     followed: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return {
             "notebook": str(self.version.ref),
@@ -41,33 +42,30 @@ class Pushed:
     def summary(self) -> str:
         """Return one line for people."""
         ids = ", ".join(f"{kind} {identity[:12]}" for kind, identity in self.ids.items())
-        ran = f"ran with {ids}; {self.outputs}" if self.followed else f"is pushed for {ids}"
-        return f"version {self.version.number} of {self.version.ref} {ran}; {self.version.url}"
+        ran = f"ran with {ids}; see {self.outputs}" if self.followed else f"was pushed with {ids}"
+        return f"Version {self.version.number} of {self.version.ref} {ran} and {self.version.url}"
 
 
-def push(settings: Settings, dist: Path, say: Say, *, follow: bool = True) -> Pushed:
-    """Push the notebook for the bundles in `dist`, which must lie at Kaggle already."""
-    return push_by(connect(say), settings, dist, say, follow=follow)
+def push(settings: Settings, dist: Path, progress: Progress, *, follow: bool = True) -> Pushed:
+    """Push the notebook for the bundles in `dist`, which must be published already."""
+    return push_by(connect(progress), settings, dist, follow=follow)
 
 
-def push_by(
-    client: Client, settings: Settings, dist: Path, say: Say, *, follow: bool = True
-) -> Pushed:
-    """Push, follow and compare by a client that is signed in."""
+def push_by(client: Client, settings: Settings, dist: Path, *, follow: bool = True) -> Pushed:
+    """Push, follow and compare, with a client that is signed in."""
     notebook, ids = prepare(client, settings, dist)
     check_published(client, settings, ids)
     version = kernel.push(client, notebook)
-    say(f"version {version.number} of {version.ref} is pushed: {version.url}")
-    place = notebook.path.parent / "output"
+    folder = notebook.path.parent / "output"
     if follow:
-        kernel.follow(client, version, say, settings.time_limit_hours * 3600 * GRACE)
-        shutil.rmtree(place, ignore_errors=True)
-        compare(outputs.fetch(client, version, place, OUTPUTS), ids)
-    return Pushed(version=version, ids=ids, outputs=place, followed=follow)
+        kernel.follow(client, version, settings.time_limit_hours * 3600 * GRACE)
+        shutil.rmtree(folder, ignore_errors=True)  # another run's files must not count
+        compare(outputs.fetch(client, version, folder, OUTPUTS), ids)
+    return Pushed(version=version, ids=ids, outputs=folder, followed=follow)
 
 
 def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, Mapping[str, str]]:
-    """Write the notebook, and return it with how it is to run and the ids it is made for."""
+    """Write the notebook; return it with how it is to run, and the ids that it expects."""
     owner = slugs.owner(client, settings.owner)
     ref = slugs.reference(owner, settings.notebook, "notebook")
     options = submission.runner_options(settings)
@@ -75,7 +73,7 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
     notebook = Notebook(
         path=written.path,
         ref=ref,
-        datasets=[str(place) for place in bundles.refs(client, settings).values()],
+        datasets=[str(dataset) for dataset in bundles.refs(client, settings).values()],
         competitions=[settings.competition],
         accelerator=settings.accelerator or None,
         image=kernel.image(target.load(settings.target, settings.root).source),
@@ -84,31 +82,38 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
 
 
 def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) -> None:
-    """Raise where a dataset holds another bundle than the notebook is made for."""
+    """Raise CheckError if a dataset holds another bundle than the notebook expects."""
     for kind, ref in bundles.refs(client, settings).items():
         held = dataset.held_id(client, ref)
         if held != ids[kind]:
             raise CheckError(
                 f"{ref} holds {f'the bundle {held[:12]}' if held else 'no bundle'}, but the "
-                f"notebook is made for {kind} {ids[kind][:12]}. Run `rsna-bundle publish {kind}` "
+                f"notebook expects {kind} {ids[kind][:12]}. Run `rsna-bundle publish {kind}` "
                 "first."
             )
 
 
 def compare(files: list[Path], ids: Mapping[str, str]) -> None:
-    """Raise where a run left no submission, or predicted with other bundles than expected."""
-    found = {path.name: path for path in files}
+    """Raise CheckError if a run left no submission or used other bundles than expected."""
+    paths = {path.name: path for path in files}
     for name in ("submission.csv", "submission.json"):
-        if name not in found or not found[name].stat().st_size:
-            raise CheckError(f"Kaggle says that the notebook is complete, but it left no {name}.")
+        if name not in paths or not paths[name].stat().st_size:
+            raise CheckError(f"Kaggle reports a complete run, but it left no {name}.")
+    used = used_ids(paths["submission.json"].read_bytes())
+    if not used:
+        raise InputError("The run left a submission.json without ids. Push the notebook again.")
+    for kind, identity in ids.items():
+        if used.get(kind) != identity:
+            raise CheckError(
+                f"The run used {kind} {used.get(kind, 'none')[:12]}, not {identity[:12]}: it "
+                "belongs to another version. Push the notebook again."
+            )
+
+
+def used_ids(report: bytes | None) -> Mapping[str, str]:
+    """Return the ids of the bundles that a run used, by kind; none if its report lacks them."""
     try:
-        said = json.loads(found["submission.json"].read_text(encoding="utf-8"))["ids"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"submission.json of the notebook cannot be read: {error!r}.") from error
-    wrong = [kind for kind, identity in ids.items() if said.get(kind) != identity]
-    if wrong:
-        kind = wrong[0]
-        raise CheckError(
-            f"The notebook predicted with {kind} {str(said.get(kind))[:12]}, not with "
-            f"{ids[kind][:12]}: the run belongs to another version. Push it again."
-        )
+        ids = json.loads(report or b"{}")["ids"]
+        return {str(kind): str(identity) for kind, identity in ids.items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}

@@ -1,4 +1,4 @@
-"""Names on Kaggle: what a dataset's or a notebook's may look like."""
+"""Names of datasets and notebooks on Kaggle."""
 
 import re
 from dataclasses import dataclass
@@ -22,27 +22,27 @@ class Ref:
 
     @property
     def title(self) -> str:
-        """Return the title that Kaggle makes this very slug of."""
+        """Return the title from which Kaggle derives this slug."""
         return self.slug.replace("-", " ")
 
 
-def reference(owner: str, slug: str, what: str = "dataset") -> Ref:
-    """Return the name of a dataset or notebook. Raises UsageError for what Kaggle refuses."""
-    low, high = LENGTHS[what]
+def reference(owner: str, slug: str, kind: str = "dataset") -> Ref:
+    """Return the name of a dataset or notebook. Raises UsageError if Kaggle would refuse it."""
+    low, high = LENGTHS[kind]
     if not SLUG.fullmatch(slug) or not low <= len(slug) <= high:
         raise UsageError(
-            f"{slug!r} is no slug for a {what}: Kaggle wants {low} to {high} small letters, digits "
-            f"and single hyphens ({len(slug)} characters given). Mend [tool.rsna-bundle] in "
-            "pyproject.toml."
+            f"{slug!r} ({len(slug)} characters) is not a valid name for a {kind}: Kaggle wants "
+            f"{low} to {high} lowercase letters, digits and single hyphens. Fix it in "
+            "[tool.rsna-bundle] in pyproject.toml."
         )
     return Ref(owner=owner, slug=slug)
 
 
-def owner(client: Client, said: str | None) -> str:
-    """Return whose datasets and notebooks these are. Raises UsageError for another's."""
-    if said and said.lower() != client.user.lower():
+def owner(client: Client, setting: str | None) -> str:
+    """Return the owner of datasets and notebooks. Raises UsageError if it is another user."""
+    if setting and setting.lower() != client.user.lower():
         raise UsageError(
-            f"owner is {said!r} in [tool.rsna-bundle], but the credentials are those of "
-            f"{client.user!r}. Correct the owner, or sign in as {said} (`rsna-bundle doctor`)."
+            f"The owner in [tool.rsna-bundle] is {setting!r}, but the credentials are for "
+            f"{client.user!r}. Correct the setting, or sign in as {setting}."
         )
     return client.user

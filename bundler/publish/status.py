@@ -1,13 +1,13 @@
-"""One screen: what lies here, what Kaggle holds, what the last run was mounted with."""
+"""The bundles here, on Kaggle, and in the last run, compared."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from bundler.publish import bundles, dataset, kernel, outputs, slugs
+from bundler.progress import Progress
+from bundler.publish import bundles, dataset, kernel, outputs, push, slugs
 from bundler.publish.bundles import KINDS
-from bundler.publish.client import Say, connect
+from bundler.publish.client import connect
+from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from inference.errors import BundleError
@@ -25,7 +25,7 @@ class Row:
 
     @property
     def stale(self) -> str:
-        """Return what is behind, in words; nothing where all three agree."""
+        """Return what is out of date and the command for it; "" if all three agree."""
         if self.local is None:
             return f"not built: rsna-bundle {self.kind}"
         if self.published != self.local:
@@ -44,13 +44,13 @@ class Status:
     version: int
     state: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         rows = [vars(row) | {"stale": row.stale} for row in self.rows]
         return vars(self) | {"rows": rows}
 
     def summary(self) -> str:
-        """Return the screen for people."""
+        """Return a table for people."""
         lines = [f"{'':6} {'here':12}  {'published':12}  {'last run':12}"]
         for row in self.rows:
             ids = "  ".join(_short(one) for one in (row.local, row.published, row.mounted))
@@ -59,25 +59,25 @@ class Status:
         return "\n".join([*lines, f"notebook {self.notebook}: {version}"])
 
 
-def look(settings: Settings, say: Say) -> Status:
+def look(settings: Settings, progress: Progress) -> Status:
     """Compare the laptop, Kaggle's datasets and the last run."""
-    client = connect(say)
-    ref = slugs.reference(client.user, settings.notebook, "notebook")
-    version = kernel.current(client, ref)
-    state = kernel.state(client, ref) if version else ""
-    content = outputs.read(client, ref, "submission.json") if version else None
-    mounted = _ids(content)
+    client = connect(progress)
+    notebook = slugs.reference(client.user, settings.notebook, "notebook")
+    version = kernel.current(client, notebook)
+    state = kernel.state(client, notebook) if version else ""
+    content = outputs.read(client, notebook, "submission.json") if version else None
+    mounted = push.used_ids(content)
     rows = [
         Row(
             kind=kind,
-            ref=str(place),
+            ref=str(ref),
             local=_local(settings, kind),
-            published=dataset.held_id(client, place),
+            published=dataset.held_id(client, ref),
             mounted=mounted.get(kind),
         )
-        for kind, place in bundles.refs(client, settings, KINDS).items()
+        for kind, ref in bundles.refs(client, settings, KINDS).items()
     ]
-    return Status(rows=rows, notebook=str(ref), version=version, state=state)
+    return Status(rows=rows, notebook=str(notebook), version=version, state=state)
 
 
 def _local(settings: Settings, kind: str) -> str | None:
@@ -85,14 +85,6 @@ def _local(settings: Settings, kind: str) -> str | None:
         return reader.read(settings.dist / kind).id
     except BundleError:
         return None
-
-
-def _ids(content: bytes | None) -> dict[str, str]:
-    try:
-        said = json.loads(content or b"{}").get("ids", {})
-    except (ValueError, AttributeError):
-        return {}
-    return {str(kind): str(identity) for kind, identity in said.items()}
 
 
 def _short(identity: str | None) -> str:

@@ -1,28 +1,29 @@
-"""From a commit to a score: build, rehearse, publish, push, wait, submit, wait, write down."""
+"""From a commit to a score: build, rehearse, publish, push, wait, submit, wait, record."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bundler import rehearse, snapshot
 from bundler.errors import CheckError, InputError
 from bundler.libs.build import build as build_libs
 from bundler.libs.options import LibsOptions
 from bundler.notebook import submission
+from bundler.progress import Progress
 from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
-from bundler.publish.client import Client, Say, connect
-from bundler.publish.history import Entry
+from bundler.publish.client import Client, connect
+from bundler.publish.history import Entry, History
 from bundler.rehearse import RehearseOptions
+from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from inference.boot.manifest import MANIFEST, Code
 from inference.errors import BundleError
 
-SCORING = 1.5  # of the time limit: the rerun on the hidden images, and its queue
+SCORING = 1.5  # times the time limit: the rerun on the hidden test set waits in a queue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class SubmitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A bundle in the plan: what lies here, what Kaggle holds, what is to be done."""
+    """A bundle in the plan: its id here, its id on Kaggle, and what would be done."""
 
     kind: str
     local: str | None
@@ -47,7 +48,7 @@ class Step:
 
     @property
     def action(self) -> str:
-        """Return what a submission would do about it."""
+        """Return what a submission would do with it."""
         if self.local is None:
             return "must be built first" if not self.build else "build and publish"
         publish = "nothing to do" if self.local == self.held else "publish"
@@ -56,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a submission would do; nothing is written or sent to find out."""
+    """What a submission would do; nothing was written or sent to find out."""
 
     steps: Sequence[Step]
     notebook: str
@@ -64,7 +65,7 @@ class Plan:
     left: int
     rehearse: bool
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         steps = [vars(step) | {"action": step.action} for step in self.steps]
         return vars(self) | {"steps": steps}
@@ -72,7 +73,7 @@ class Plan:
     def summary(self) -> str:
         """Return the plan for people."""
         rows = [
-            f"  {step.kind:6} here {_short(step.local)}  at Kaggle {_short(step.held)}  "
+            f"  {step.kind:6} here {_short(step.local)}  on Kaggle {_short(step.held)}  "
             f"{step.action}"
             for step in self.steps
         ]
@@ -80,7 +81,7 @@ class Plan:
             [
                 *rows,
                 "  rehearse the notebook here" if self.rehearse else "  no rehearsal",
-                f"  push {self.notebook}, follow it, compare what it left",
+                f"  push {self.notebook}, follow its run, check its output",
                 f"  submit it to {self.competition} ({self.left} submissions left today)",
             ]
         )
@@ -88,11 +89,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A submission and its line in the table."""
+    """A submission and its row in the table."""
 
     entry: Entry
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return dict(vars(self.entry))
 
@@ -101,20 +102,21 @@ class Submitted:
         entry = self.entry
         cv = f", {entry.metric} {entry.cv} in cross-validation" if entry.cv else ""
         scores = f"public {entry.public or '–'}, private {entry.private or '–'}"
-        said = scores if entry.scored else "not scored yet (`rsna-bundle history --update`)"
-        return f"submission {entry.id}: {said}{cv}; written to {history.NAME}"
+        result = scores if entry.scored else "not scored yet (`rsna-bundle history --update`)"
+        return f"Submission {entry.id}: {result}{cv}; recorded in {history.NAME}"
 
 
-def plan(settings: Settings, options: SubmitOptions, say: Say) -> Plan:
-    """Say what `submit` would do."""
-    client = connect(say)
+def plan(settings: Settings, options: SubmitOptions, progress: Progress) -> Plan:
+    """Return what `submit` would do."""
+    client = connect(progress)
+    progress.step("Comparing this repository with Kaggle")
     left = competition.check(client, settings.competition)
-    places = bundles.refs(client, settings)
+    datasets = bundles.refs(client, settings)
     steps = []
     for kind in KINDS:
         local, build = _local(settings, kind, options)
         steps.append(
-            Step(kind=kind, local=local, held=dataset.held_id(client, places[kind]), build=build)
+            Step(kind=kind, local=local, held=dataset.held_id(client, datasets[kind]), build=build)
         )
     return Plan(
         steps=steps,
@@ -125,33 +127,36 @@ def plan(settings: Settings, options: SubmitOptions, say: Say) -> Plan:
     )
 
 
-def submit(settings: Settings, options: SubmitOptions, say: Say) -> Submitted:
-    """Carry the current commit to a scored submission; each step is proven before the next."""
-    client = connect(say)
+def submit(settings: Settings, options: SubmitOptions, progress: Progress) -> Submitted:
+    """Take the current commit to a scored submission; each step is checked before the next."""
+    client = connect(progress)
     competition.check(client, settings.competition)  # before hours of work, not after them
-    build(settings, options, say)
+    build(settings, options, progress)
     if options.rehearse:
-        say(rehearsed(settings, options))
+        progress.step("Rehearsing the notebook")
+        progress.note(rehearsed(settings, options))
     for published in bundles.publish_all(client, settings, _folders(settings)):
-        say(published.summary())
-    pushed = push.push_by(client, settings, settings.dist, say)
-    entry = send(client, settings, pushed, options, say)
+        progress.note(published.summary())
+    pushed = push.push_by(client, settings, settings.dist)
+    entry = send(client, settings, pushed, options)
     return Submitted(entry=entry)
 
 
 # --- building ---
 
 
-def build(settings: Settings, options: SubmitOptions, say: Say) -> None:
-    """Build what can be built from the repository alone; the model must be there."""
+def build(settings: Settings, options: SubmitOptions, progress: Progress) -> None:
+    """Build what can be built from the repository alone; the model must exist already."""
     model = settings.dist / "model"
     if not (model / MANIFEST).is_file():
         raise InputError(
-            f"There is no model bundle in {model}. Build it first: `rsna-bundle model --ckpt PATH`."
+            f"There is no model bundle in {model}. Run `rsna-bundle model --ckpt PATH` first."
         )
-    say(build_libs(_libs_options(settings)).summary())
+    progress.step("Building libs")
+    progress.note(build_libs(_libs_options(settings)).summary())
+    progress.step("Building code")
     built = snapshot.build(settings.root, settings.dist / "code", allow_dirty=options.allow_dirty)
-    say(built.summary())
+    progress.note(built.summary())
 
 
 def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
@@ -165,20 +170,20 @@ def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
 
 
 def _local(settings: Settings, kind: str, options: SubmitOptions) -> tuple[str | None, bool]:
-    """Return a bundle's id as a submission would have it, and whether it must be built."""
-    there = _id(settings.dist / kind)
+    """Return the id that a bundle would have in a submission, and whether it must be built."""
+    current = _id(settings.dist / kind)
     if kind == "code":
         with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "code"
-            built = snapshot.build(settings.root, place, allow_dirty=options.allow_dirty)
-            return built.bundle.id, built.bundle.id != there
+            scratch = Path(folder) / "code"
+            built = snapshot.build(settings.root, scratch, allow_dirty=options.allow_dirty)
+            return built.bundle.id, built.bundle.id != current
     if kind == "libs":
         try:
             build_libs(_libs_options(settings, check=True))
         except CheckError:
             return None, True
-        return there, there is None
-    return there, False
+        return current, current is None
+    return current, False
 
 
 def _id(folder: Path) -> str | None:
@@ -193,7 +198,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
 
 
 def rehearsed(settings: Settings, options: SubmitOptions) -> str:
-    """Run the notebook here, as Kaggle will, and return the verdict. Raises CheckError."""
+    """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
     submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
     result = rehearse.run(
         RehearseOptions(
@@ -212,48 +217,45 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
 # --- submitting ---
 
 
-def send(
-    client: Client, settings: Settings, pushed: push.Pushed, options: SubmitOptions, say: Say
-) -> Entry:
-    """Submit a version that ran, wait for its score, and write both down."""
+def send(client: Client, settings: Settings, pushed: push.Pushed, options: SubmitOptions) -> Entry:
+    """Submit a version that ran, wait for its score, and record both."""
     code, model = (reader.read(settings.dist / kind) for kind in ("code", "model"))
-    said = options.message or default_message(pushed.ids, code.code)
-    ref = competition.submit(client, settings.competition, pushed.version, said)
+    message = options.message or default_message(pushed.ids, code.code)
+    ref = competition.submit(client, settings.competition, pushed.version, message)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     notebook = f"{pushed.version.ref}/{pushed.version.number}"
-    entry = history.describe(ref, when, code, model, notebook, said)
-    history.record(settings.root, entry)  # at once: a kill from here on loses nothing
-    say(f"submission {ref} is made; {history.NAME} holds it")
-    return scored(client, settings, entry, say) if options.wait else entry
+    entry = history.describe(ref, when, code, model, notebook, message)
+    history.record(settings.root, entry)  # at once: if killed from here on, nothing is lost
+    client.progress.note(f"Submission {ref} is recorded in {history.NAME}")
+    return scored(client, settings, entry) if options.wait else entry
 
 
-def scored(client: Client, settings: Settings, entry: Entry, say: Say) -> Entry:
+def scored(client: Client, settings: Settings, entry: Entry) -> Entry:
     """Wait for a submission's score and write it to the table and to MLflow."""
     limit = settings.time_limit_hours * 3600 * SCORING
-    score = competition.wait(client, settings.competition, int(entry.id), say, limit)
+    score = competition.wait(client, settings.competition, int(entry.id), limit)
     entry = history.scored(entry, score)
     history.record(settings.root, entry)
-    if count := history.track(settings.root, entry, say):
-        say(f"the score is in MLflow, with {count} runs")
+    if count := history.track(settings.root, entry, client.progress):
+        client.progress.note(f"The score is in MLflow, too, with {count} runs")
     return entry
 
 
-def update(settings: Settings, say: Say) -> Sequence[Entry]:
-    """Look again for the scores that are not known yet; return the table."""
-    entries = history.read(settings.root)
-    open_ones = [entry for entry in entries if not entry.scored]
-    if open_ones:
-        client = connect(say)
-        for entry in open_ones:
+def update(settings: Settings, progress: Progress) -> History:
+    """Ask Kaggle for missing scores; return the table."""
+    unscored = [entry for entry in history.read(settings.root) if not entry.scored]
+    if unscored:
+        client = connect(progress)
+        for entry in unscored:
             try:
-                scored(client, settings, entry, say)
-            except CheckError as error:
-                say(str(error))
-    return history.read(settings.root)
+                scored(client, settings, entry)
+            except CheckError as error:  # the others may have their score all the same
+                progress.warn(str(error))
+    return History(entries=history.read(settings.root))
 
 
 def default_message(ids: Mapping[str, str], code: Code) -> str:
-    """Return what a submission says of itself where nobody said anything."""
+    """Return a submission's description if the user gives none."""
     dirty = "+dirty" if code.dirty else ""
     names = " ".join(f"{kind} {ids[kind][:8]}" for kind in KINDS)
     return f"commit {code.commit[:12]}{dirty} {names}"

@@ -194,7 +194,7 @@ def project(plan: Plan, seen: Performance, shown: HiddenSet) -> Projection | Non
     return projection.project(
         seen,
         mixture=shown.mixture,
-        hidden_images=settings.hidden_images,
+        hidden_images=settings.hidden_units,
         target=machine,
         limits=plan.limits,
         here_core_seconds=capture.core_seconds() if machine.core_seconds else None,

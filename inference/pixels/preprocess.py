@@ -16,8 +16,11 @@ from inference.errors import InputError
 from inference.pixels import area, extremes, voi
 from inference.pixels.breast import COPY_SIDE, WHOLE, Breast, find_breast
 from inference.pixels.dicom import DicomImage
+from inference.pixels.stored import BY_FILE, BY_WAVELET
 
-VERSION = 1
+# Of the preprocessing: 1 reduces an image as its file does, 2 as `inference.pixels.lifting` does.
+# A model of version 1 is served as it was trained.
+VERSION = BY_WAVELET
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,8 @@ class PreprocessConfig(Preprocess):
     `window`: the file's own (dicom), its extremes (min-max), or percentiles of what is kept.
     `crop`: the breast with `crop_margin` of its size around, or none. `flip`: the chest wall to
     the left, or none. `fit`: keep the aspect ratio and pad right and bottom with air, the image's
-    darkest value, or stretch. `decode_margin` times the input's size is the least that is decoded.
+    darkest value, or stretch. `decode_margin` times the input's size is the least that is decoded;
+    `version` says how larger images are reduced before they are averaged.
     """
 
     version: int = VERSION
@@ -36,7 +40,7 @@ class PreprocessConfig(Preprocess):
         """Refuse what makes no sense, whoever wrote it."""
         low, high = self.percentiles
         problems = {
-            "version": self.version != VERSION,
+            "version": self.version not in (BY_FILE, BY_WAVELET),
             "size": len(self.size) != 2 or not all(1 <= side <= 8192 for side in self.size),
             "window": self.window not in ("dicom", "min-max", "percentile"),
             "percentiles": not 0 <= low < high <= 100,

@@ -27,33 +27,33 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def examine(world: World, root: Path, **settings: object) -> dict[str, Finding]:
     """Return the findings by their name."""
-    found: Diagnosis = doctor.examine(Settings(root=root, **settings))  # type: ignore[arg-type]
-    return {finding.name: finding for finding in found.findings}
+    diagnosis: Diagnosis = doctor.examine(Settings(root=root, **settings))  # type: ignore[arg-type]
+    return {finding.name: finding for finding in diagnosis.findings}
 
 
 def test_all_is_well(world: World, repository: Path) -> None:
-    found = examine(world, repository)
-    assert {name for name, one in found.items() if one.state == "bad"} <= {"sandbox", "disk"}
-    assert found["credentials"].said == f"signed in as {USER}"
-    assert found["libs dataset"].said.endswith("ready")
-    assert found["competition"].said.startswith(f"{COMPETITION}: 5 submissions left")
-    assert "will be made" in found["notebook"].said
-    assert found["target"].state == "doubt"  # the shipped one is an estimate
-    assert "target capture --push" in found["target"].said
+    findings = examine(world, repository)
+    assert {name for name, one in findings.items() if one.state == "bad"} <= {"sandbox", "disk"}
+    assert findings["credentials"].message == f"signed in as {USER}"
+    assert findings["libs dataset"].message.endswith("ready")
+    assert findings["competition"].message.startswith(f"{COMPETITION}: 5 submissions left")
+    assert "will be created" in findings["notebook"].message
+    assert findings["target"].state == "doubt"  # the shipped one is an estimate
+    assert "target capture --push" in findings["target"].message
 
 
 def test_what_is_wrong_is_named(world: World, tmp_path: Path) -> None:
     world.kaggle.faults.clock = -7200
     world.kaggle.competitions.all[COMPETITION].entered = False
-    found = examine(world, tmp_path, datasets=Datasets(libs="Bad_Slug"))
-    assert "git init" in found["repository"].said
-    assert "+120 minutes off" in found["clock"].said
-    assert "no slug for a dataset" in found["libs dataset"].said
-    found = examine(world, tmp_path, owner="somebody")
-    assert "the credentials are those of 'rosa'" in found["kaggle"].said
-    assert "accept its rules" in examine(world, tmp_path)["competition"].said
+    findings = examine(world, tmp_path, datasets=Datasets(libs="Bad_Slug"))
+    assert "git init" in findings["repository"].message
+    assert "+120 minutes off" in findings["clock"].message
+    assert "not a valid name for a dataset" in findings["libs dataset"].message
+    findings = examine(world, tmp_path, owner="somebody")
+    assert "the credentials are for 'rosa'" in findings["kaggle"].message
+    assert "Accept its rules" in examine(world, tmp_path)["competition"].message
     world.kaggle.faults.refuse("", status=401, times=100)
-    assert "Make a token" in examine(world, tmp_path)["libs dataset"].said
+    assert "Create a token" in examine(world, tmp_path)["libs dataset"].message
 
 
 def test_others_can_read_the_key(world: World, tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_others_can_read_the_key(world: World, tmp_path: Path) -> None:
     place.mkdir(exist_ok=True)
     (place / "kaggle.json").write_text("{}")
     (place / "kaggle.json").chmod(0o644)
-    findings = doctor.permissions(Settings(root=tmp_path))
-    assert next(said for _, _, said in findings).startswith("others can read")
+    (finding,) = doctor.permissions(Settings(root=tmp_path))
+    assert finding[2].startswith("other users can read")
 
 
 def test_as_a_user_runs_it(world: World, repository: Path) -> None:
@@ -73,6 +73,6 @@ def test_as_a_user_runs_it(world: World, repository: Path) -> None:
         capture_output=True,
         text=True,
     )
-    said = json.loads(result.stdout)
-    assert said["sound"] == (result.returncode == 0)
+    printed = json.loads(result.stdout)
+    assert printed["sound"] == (result.returncode == 0)
     assert world.kaggle.url not in result.stderr

@@ -55,7 +55,7 @@ def test_questions(tmp_path: Path) -> None:
 
 
 def test_bad_input_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no slug"):
+    with pytest.raises(UsageError, match="not a valid name"):
         init(tmp_path, InitOptions(owner="a", competition="b", prefix="Not A Slug"), refuse)
     (tmp_path / "pyproject.toml").write_text("no [toml")
     with pytest.raises(UsageError, match="no TOML"):

@@ -35,7 +35,7 @@ def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
 
 
 def test_no_time_by_projection(house: House) -> None:
-    slow = replace(house, settings=replace(house.settings, hidden_images=50_000_000))
+    slow = replace(house, settings=replace(house.settings, hidden_units=50_000_000))
     said = failed(slow.rehearse())
     assert "50000000 phantoms of at most 320×256 take" in said["time"]
     assert "beyond 80 % of the limit" in said["time"]
@@ -134,7 +134,7 @@ def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
 
 
 def test_libs_for_another_python(house: House) -> None:
-    house.write_libs({}, target={"name": "kaggle", "python": "3.9.18"})
+    house.write_libs({}, name="kaggle", python="3.9.18")
     assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
 
 

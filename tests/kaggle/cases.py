@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bundler.publish import bundles
+from bundler.publish.bundles import PublishOptions
 from tests.kaggle.server import COMPETITION
 from tests.kaggle.world import LIBS, World, write_bundle
 
@@ -12,12 +13,12 @@ ALWAYS = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A fault while something is done; `says` is what the error must name, "" for success."""
+    """A fault while something is done; `message` is in the error, "" for success."""
 
     name: str
     action: str
     arm: Callable[[World], object]
-    says: str = ""
+    message: str = ""
 
 
 def refuse(call: str, **how: object) -> Callable[[World], object]:
@@ -65,7 +66,8 @@ def drop_dataset(world: World) -> None:
 def newer_code(world: World) -> None:
     """Publish newer code, and let the notebook be mounted with the older."""
     write_bundle(world.root, "code", b"newer")
-    bundles.publish(world.settings, world.settings.dist, ["code"], world.said.append)
+    options = PublishOptions(kinds=("code",))
+    bundles.publish(world.settings, world.settings.dist, options, world.progress)
     world.kaggle.faults.stale_mount = True
 
 
@@ -98,20 +100,20 @@ CASES = (
         name="credentials expired",
         action="publish",
         arm=refuse("", status=401, times=ALWAYS),
-        says="exit 8: Kaggle accepts no credentials",
+        message="No valid Kaggle credentials",
     ),
-    Case(name="the clock is an hour slow", action="publish", arm=clock, says="60 minutes slow"),
+    Case(name="the clock is an hour slow", action="publish", arm=clock, message="60 minutes slow"),
     Case(
         name="not allowed (403)",
         action="publish",
         arm=refuse(VERSION, status=403, message="Permission 'datasets.update' was denied"),
-        says="Permission 'datasets.update' was denied",
+        message="Permission 'datasets.update' was denied",
     ),
     Case(
         name="changed by another at the same time (409)",
         action="publish",
         arm=refuse(VERSION, status=409, message="Conflict", times=ALWAYS),
-        says="Something else is changing it",
+        message="Something else is changing it",
     ),
     Case(
         name="too many requests (429), three times",
@@ -127,7 +129,7 @@ CASES = (
         name="server down (503), for ever",
         action="publish",
         arm=refuse("", status=503, times=ALWAYS),
-        says="Kaggle has a problem",
+        message="Kaggle has a problem",
     ),
     Case(
         name="connection cut before the answer",
@@ -164,7 +166,7 @@ CASES = (
         name="processing fails",
         action="publish",
         arm=arm(processing_fails=True),
-        says="could not process",
+        message="could not process",
     ),
     Case(
         name="the answer to a new version is lost",
@@ -180,31 +182,31 @@ CASES = (
         name=TAKEN,
         action="publish",
         arm=take_title,
-        says="already in use",
+        message="already in use",
     ),
     Case(
         name="a push refused in a good answer",
         action="push",
         arm=arm(push_error="Maximum batch GPU session count of 2 reached."),
-        says="Maximum batch GPU session count",
+        message="Maximum batch GPU session count",
     ),
     Case(
         name="saved with the internet on",
         action="push",
         arm=arm(internet_on=True),
-        says="its internet is on",
+        message="its internet is on",
     ),
     Case(
         name="saved with another text",
         action="push",
         arm=arm(push_alters=True),
-        says="its text is another",
+        message="its text differs",
     ),
     Case(
         name="a dataset left out",
         action="push",
         arm=drop_dataset,
-        says="without the datasets",
+        message="without the datasets",
     ),
     Case(
         name="the answer to a push is lost",
@@ -215,24 +217,24 @@ CASES = (
         name="the notebook fails",
         action="push",
         arm=arm(kernel_fails="Your notebook tried to allocate more memory than is available."),
-        says="more memory than is available",
+        message="more memory than is available",
     ),
     Case(
         name="complete, without an output",
         action="push",
         arm=arm(no_outputs=True),
-        says="it left no submission.csv",
+        message="it left no submission.csv",
     ),
     Case(
         name="run with the previous versions mounted",
         action="push",
         arm=newer_code,
-        says="another code bundle is mounted",
+        message="another code bundle is mounted",
     ),
     Case(name="complete is said of the previous version", action="push", arm=push_before),
     Case(name="the log's stream breaks", action="push", arm=arm(cut_log_after=1)),
-    Case(name="no submission left today", action="submit", arm=use_up, says="left today"),
-    Case(name="rules not accepted", action="submit", arm=leave, says="accept its rules"),
+    Case(name="no submission left today", action="submit", arm=use_up, message="left today"),
+    Case(name="rules not accepted", action="submit", arm=leave, message="Accept its rules"),
     Case(
         name="the answer to a submission is lost",
         action="submit",
@@ -242,6 +244,6 @@ CASES = (
         name="not scored",
         action="submit",
         arm=arm(submission_fails="Notebook Timeout"),
-        says="Notebook Timeout. Use a smaller preset",
+        message="Notebook Timeout. Use a smaller preset",
     ),
 )

@@ -144,8 +144,8 @@ def imitate(run: Run, mounts: dict[str, dict[str, bytes]]) -> None:
         source if isinstance(source := cell["source"], str) else "".join(source)
         for cell in json.loads(run.body["text"])["cells"]
     )
-    said = EXPECTED.search(text)
-    expected = json.loads(said[1]) if said else {}
+    match = EXPECTED.search(text)
+    expected = json.loads(match[1]) if match else {}
     manifests = [json.loads(m["bundle.json"]) for m in mounts.values() if "bundle.json" in m]
     mounted = {manifest["kind"]: manifest["id"] for manifest in manifests}
     for kind, identity in expected.items():

@@ -132,8 +132,8 @@ class Handler(BaseHTTPRequestHandler):
                 if call.endswith("DownloadDataset"):
                     self.kaggle.user(self.headers.get("Authorization", ""))
                     return self._redirect(json.loads(body))
-                said = json.loads(body or b"{}")
-                answer = self.kaggle.answer(call, said, self.headers.get("Authorization", ""))
+                request = json.loads(body or b"{}")
+                answer = self.kaggle.answer(call, request, self.headers.get("Authorization", ""))
         except Refused as error:
             return self._error(error.status, str(error), {})
         if refusal and refusal.cut == "after":
@@ -165,14 +165,14 @@ class Handler(BaseHTTPRequestHandler):
             blob = kaggle.datasets.blob(self.path.rsplit("/", 1)[-1])
         except Refused as error:
             return self._error(error.status, str(error), {})
-        said = self.headers.get("Content-Range", "")
-        if said.startswith("bytes */"):
+        content_range = self.headers.get("Content-Range", "")
+        if content_range.startswith("bytes */"):
             return self._blob_state(blob)
         if faults.blob_status_times > 0:
             faults.blob_status_times -= 1
             self._body()
             return self._send(faults.blob_status, b"", {})
-        start = int(said.split()[1].split("-")[0]) if said else 0
+        start = int(content_range.split()[1].split("-")[0]) if content_range else 0
         del blob.data[start:]
         cut = faults.cut_blob_at if faults.cut_blob_times > 0 else None
         for chunk in self._chunks():

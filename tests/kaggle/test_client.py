@@ -20,11 +20,11 @@ class Client:
         self.environment = clean | kaggle.environment(home, token=token)
         self.environment["TMPDIR"] = str(home)
 
-    def __call__(self, *words: str, cwd: Path) -> str:
-        """Run it and return all it says; its exit code must be 0."""
+    def __call__(self, *arguments: str, cwd: Path) -> str:
+        """Run it and return its output; its exit code must be 0."""
         program = Path(sys.executable).with_name("kaggle")
         result = subprocess.run(
-            [program, *words], cwd=cwd, env=self.environment, capture_output=True, text=True
+            [program, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -50,8 +50,8 @@ def test_datasets(client: Client, kaggle: Kaggle, tmp_path: Path) -> None:
     assert "is being created" in client("datasets", "create", "-p", str(folder), cwd=tmp_path)
     assert "already in use" in client("datasets", "create", "-p", str(folder), cwd=tmp_path)
     write_dataset(folder, "second")
-    words = ["datasets", "version", "-p", str(folder), "-m", "two"]
-    assert "is being created" in client(*words, cwd=tmp_path)
+    arguments = ["datasets", "version", "-p", str(folder), "-m", "two"]
+    assert "is being created" in client(*arguments, cwd=tmp_path)
     assert client("datasets", "status", f"{USER}/my-dataset", cwd=tmp_path).strip() == "ready"
     listed = client("datasets", "files", f"{USER}/my-dataset", cwd=tmp_path)
     assert "note.txt" in listed
@@ -85,10 +85,10 @@ def test_kernels_and_submissions(client: Client, kaggle: Kaggle, tmp_path: Path)
     assert "COMPLETE" in client("kernels", "status", name, cwd=tmp_path)
     client("kernels", "output", name, "-p", "out", cwd=tmp_path)
     assert (tmp_path / "out" / "submission.csv").read_bytes().startswith(b"prediction_id")
-    words = ["competitions", "submit", COMPETITION, "-f", "submission.csv", "-k", name]
-    said = client(*words, "-v", "1", "-m", "first", cwd=tmp_path)
-    assert "Successfully submitted" in said
-    assert "4 submissions remaining today" in said
+    arguments = ["competitions", "submit", COMPETITION, "-f", "submission.csv", "-k", name]
+    printed = client(*arguments, "-v", "1", "-m", "first", cwd=tmp_path)
+    assert "Successfully submitted" in printed
+    assert "4 submissions remaining today" in printed
     listed = client("competitions", "submissions", COMPETITION, cwd=tmp_path)
     assert "PENDING" in listed
     assert "0.41" in client("competitions", "submissions", COMPETITION, cwd=tmp_path)

@@ -15,8 +15,18 @@ from unittest import mock
 
 from bundler import bundle
 from bundler.errors import BundlerError
-from bundler.publish import bundles, client, competition, dataset, kernel, push, slugs, submit
-from bundler.publish.bundles import KINDS
+from bundler.publish import (
+    bundles,
+    client,
+    competition,
+    dataset,
+    failures,
+    kernel,
+    push,
+    slugs,
+    submit,
+)
+from bundler.publish.bundles import KINDS, PublishOptions
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
@@ -26,11 +36,12 @@ from inference.errors import BundleError
 from tests import parts
 from tests.kaggle.faults import Faults
 from tests.kaggle.server import COMPETITION, USER, Kaggle, serve
+from tests.recorder import Recorder
 
 # Waits that are minutes in earnest.
 DELAYS: Mapping[tuple[Any, str], float] = {
-    (client, "FIRST_DELAY"): 0.01,
-    (client, "LONGEST_DELAY"): 0.05,
+    (failures, "FIRST_DELAY"): 0.01,
+    (failures, "LONGEST_DELAY"): 0.05,
     (client, "SILENCE"): 3.0,
     (dataset, "FIRST_PAUSE"): 0.01,
     (dataset, "LONGEST_PAUSE"): 0.02,
@@ -65,11 +76,11 @@ def write_bundle(root: Path, kind: str, content: bytes) -> Path:
 
 @dataclass(kw_only=True)
 class World:
-    """Both sides, and what the commands said."""
+    """Both sides, and the progress of the commands."""
 
     kaggle: Kaggle
     root: Path
-    said: list[str] = field(default_factory=list)
+    progress: Recorder = field(default_factory=Recorder)
 
     @property
     def settings(self) -> Settings:
@@ -80,18 +91,19 @@ class World:
 
     def publish(self) -> None:
         """Publish the libs of `dist`."""
-        bundles.publish(self.settings, self.settings.dist, ["libs"], self.said.append)
+        options = PublishOptions(kinds=("libs",))
+        bundles.publish(self.settings, self.settings.dist, options, self.progress)
 
     def push(self) -> None:
         """Push the notebook and follow it."""
-        push.push(self.settings, self.settings.dist, self.said.append)
+        push.push(self.settings, self.settings.dist, self.progress)
 
     def submit(self) -> None:
         """Push, submit, wait for the score: `submit` after building and rehearsing."""
-        signed_in = client.connect(self.said.append)
+        signed_in = client.connect(self.progress)
         competition.check(signed_in, COMPETITION)
-        pushed = push.push_by(signed_in, self.settings, self.settings.dist, self.said.append)
-        submit.send(signed_in, self.settings, pushed, SubmitOptions(), self.said.append)
+        pushed = push.push_by(signed_in, self.settings, self.settings.dist)
+        submit.send(signed_in, self.settings, pushed, SubmitOptions())
 
     def attempt(self, action: str) -> str:
         """Do it; return "" where it is done, else the error."""
@@ -151,22 +163,22 @@ class World:
         made = self.kaggle.competitions.all[COMPETITION].submissions
         return len(made) > 0 and not made[-1].error
 
-    # --- what the client alone says ---
+    # --- the client alone ---
 
-    def words(self, action: str) -> list[str]:
-        """Return what one would type for the client to do it."""
-        made = {"publish": self._version, "push": self._kernels, "submit": self._competitions}
-        return made[action]()
+    def arguments(self, action: str) -> list[str]:
+        """Return the arguments by which the client does it."""
+        commands = {"publish": self._version, "push": self._kernels, "submit": self._competitions}
+        return commands[action]()
 
-    def client_alone(self, words: list[str], seconds: float) -> tuple[int | None, str]:
-        """Run the unmodified client; return its exit code (None: killed) and its last words."""
+    def client_alone(self, arguments: list[str], seconds: float) -> tuple[int | None, str]:
+        """Run the unmodified client; return its exit code (None: killed) and its last line."""
         home = self.root / "home"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("KAGGLE")}
         environment = clean | self.kaggle.environment(home) | {"TMPDIR": str(home)}
         program = str(Path(sys.executable).with_name("kaggle"))
         try:
             result = subprocess.run(
-                [program, *words],
+                [program, *arguments],
                 env=environment,
                 capture_output=True,
                 text=True,
@@ -177,7 +189,7 @@ class World:
             return None, ""
         texts = (result.stdout, result.stderr)
         noise = ("Starting upload", "Upload successful", "Warning:")
-        said, complained = (
+        printed, errors = (
             [
                 line
                 for line in text.replace("\r", "\n").splitlines()
@@ -185,28 +197,27 @@ class World:
             ]
             for text in texts
         )
-        telling = (complained or said)[:1] if result.returncode else (said or complained)[-1:]
-        return result.returncode, telling[0].strip() if telling else "nothing"
+        lines = (errors or printed)[:1] if result.returncode else (printed or errors)[-1:]
+        return result.returncode, lines[0].strip() if lines else "nothing"
 
     def _version(self) -> list[str]:
-        found = reader.read(self.settings.dist / "libs")
-        place = self.root / "staged"
+        staged = self.root / "staged"
         ref = slugs.reference(USER, "rsna-bundle-libs")
-        shutil.copytree(found.folder, place)
+        shutil.copytree(reader.read(self.settings.dist / "libs").folder, staged)
         metadata = {"id": str(ref), "title": ref.title, "licenses": [{"name": "other"}]}
-        (place / "dataset-metadata.json").write_text(json.dumps(metadata))
-        return ["datasets", "version", "-p", str(place), "-m", "new"]
+        (staged / "dataset-metadata.json").write_text(json.dumps(metadata))
+        return ["datasets", "version", "-p", str(staged), "-m", "new"]
 
     def _kernels(self) -> list[str]:
         signed_in = client.connect()
         notebook, _ = push.prepare(signed_in, self.settings, self.settings.dist)
-        place = notebook.path.parent / kernel.METADATA
-        place.write_text(json.dumps(notebook.metadata()))
-        return ["kernels", "push", "-p", str(place.parent)]
+        path = notebook.path.parent / kernel.METADATA
+        path.write_text(json.dumps(notebook.metadata()))
+        return ["kernels", "push", "-p", str(path.parent)]
 
     def _competitions(self) -> list[str]:
-        words = ["competitions", "submit", COMPETITION, "-f", "submission.csv", "-m", "x"]
-        return [*words, "-k", NOTEBOOK, "-v", "1"]
+        arguments = ["competitions", "submit", COMPETITION, "-f", "submission.csv", "-m", "x"]
+        return [*arguments, "-k", NOTEBOOK, "-v", "1"]
 
 
 @contextlib.contextmanager
@@ -223,7 +234,7 @@ def begin(root: Path, content: bytes = b"one") -> Iterator[World]:
         world = World(kaggle=kaggle, root=root)
         for kind in KINDS:
             write_bundle(root, kind, content)
-        bundles.publish(world.settings, world.settings.dist, KINDS, world.said.append)
+        bundles.publish(world.settings, world.settings.dist, PublishOptions(), world.progress)
         yield world
         loaded = sys.modules["kaggle.api.kaggle_api_extended"]
         assert "--local" in loaded.KaggleApi.args, "the client would have asked the real Kaggle"

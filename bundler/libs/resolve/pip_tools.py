@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ def resolve(
         (place / "target.json").write_text(target.text(), encoding="utf-8")
         (place / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (place / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "bundler.libs.resolve.pip_compile", "target.json"]
+        command = process.own_module("bundler.libs.resolve.pip_compile", "target.json")
         command += [*_options(sources), *(["--rebuild"] if upgrade else [])]
         result = process.run(command, cwd=place, env=_environment(), check=False)
     if result.returncode:
@@ -59,8 +58,6 @@ def _options(sources: Sources) -> list[str]:
 def _environment() -> dict[str, str]:
     """Return an environment in which no setting of pip's decides, but for the connection."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
-    root = str(Path(__file__).parents[3])
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return kept | pip_connection() | {"PIP_CONFIG_FILE": os.devnull, "PYTHONWARNINGS": "ignore"}
 
 

@@ -186,7 +186,7 @@ def test_difference_says_what_moved() -> None:
     assert found.added == {"new": "1.0"}
     assert found.removed == {"gone": "1.0"}
     assert found.facts["cuda"] == (None, "12.8")
-    assert "python: 3.12.13 → 3.13.5" in found.text()
-    assert "do not install on the other" in found.text()
-    assert difference.between(old, old).text() == "The two targets are the same."
+    assert "python: 3.12.13 → 3.13.5" in found.summary()
+    assert "do not install on the other" in found.summary()
+    assert difference.between(old, old).summary() == "The two targets are the same."
     json.dumps(found.as_dict())

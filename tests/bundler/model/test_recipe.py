@@ -9,8 +9,6 @@ import torch
 
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, recipe
-from bundler.model.options import ModelOptions, parse
-from bundler.settings import Settings
 from inference.pixels.preprocess import PRESETS
 from tests.bundler.model.checkpoints import ARCH, NORMALIZE, TOLD, net, options, save
 
@@ -127,24 +125,3 @@ def test_recipes_that_differ_say_where(tmp_path: Path) -> None:
     how, _ = resolve(save(tmp_path / "ours.pt"))
     assert how.differences(replace(how, head="softmax", channels=3)) == ["channels", "head"]
     assert how.differences(how) == []
-
-
-def test_the_command_lines_words_are_parsed(tmp_path: Path) -> None:
-    told: dict[str, Any] = {"checkpoints": (Path("a.pt"),), "mean": "0.1,0.2,0.3", "std": "0.5"}
-    told |= {"scale": "1/255", "in_chans": "3", "output": None}
-    told |= {"run": None, "best": None, "store": "sqlite:///runs.db"}
-    parsed = parse(told, Settings(root=tmp_path, output="probability"))
-    expected = ModelOptions(
-        checkpoints=(Path("a.pt"),),
-        mean=(0.1, 0.2, 0.3),
-        std=(0.5,),
-        scale=1 / 255,
-        in_chans=3,
-        output="probability",
-        store="sqlite:///runs.db",
-    )
-    assert parsed == expected
-    with pytest.raises(UsageError, match="--mean none is no number"):
-        parse({**told, "mean": "none"}, Settings(root=tmp_path))
-    with pytest.raises(UsageError, match="--ckpt"):
-        parse({**told, "checkpoints": ()}, Settings(root=tmp_path))

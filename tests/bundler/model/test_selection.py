@@ -50,7 +50,7 @@ def test_takes_the_best_of_each_fold(folder: Path) -> None:
 
 
 def test_prints_all_of_them_and_marks_the_chosen(folder: Path) -> None:
-    table = select(folder).table().splitlines()
+    table = select(folder).summary().splitlines()
     assert table[0].split() == ["file", "fold", "epoch", "vpfbeta", "vacc", "when", "(UTC)", "run"]
     assert [line[0] for line in table[1:5]] == [" ", "→", "→", " "]
     assert "0.504" in table[2]
@@ -91,9 +91,9 @@ def test_what_is_no_checkpoint_is_left_out_and_named(folder: Path, tmp_path: Pat
     (tmp_path / "fold0.state").write_bytes(b"what a training resumes from")
     selected = select(tmp_path)
     assert names(selected) == [NAMES[1]]
-    assert "left out: " in selected.table()
-    assert "broken.pth cannot be read" in selected.table()
-    assert ".state" not in selected.table()
+    assert "left out: " in selected.summary()
+    assert "broken.pth cannot be read" in selected.summary()
+    assert ".state" not in selected.summary()
 
 
 def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:

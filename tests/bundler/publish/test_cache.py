@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from bundler.errors import InputError, UsageError
+from bundler.progress import SILENT
 from bundler.publish import bundles, cache
+from bundler.publish.bundles import PublishOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from tests.kaggle.kernels import Run
 from tests.kaggle.server import USER, Kaggle
+from tests.recorder import Recorder
 from train.cache import open_cache
 from train.errors import DataError
 
@@ -45,10 +48,9 @@ def test_published_and_read_in_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cache, "SHARD_BYTES", 3500)  # three arrays in each tar
-    said: list[str] = []
-    words = ("cache", str(prepared))
-    kinds = bundles.prepare(settings, settings.dist, words, None, said.append)
-    (done,) = bundles.publish(settings, settings.dist, kinds, said.append).datasets
+    progress = Recorder()
+    options = bundles.parse(("cache", str(prepared)))
+    (done,) = bundles.publish(settings, settings.dist, options, progress).datasets
     assert (done.kind, done.ref) == ("cache", REF)
     first = cache.build(prepared, tmp_path / "again")
     assert first.bundle.id == done.id  # same cache, same bytes
@@ -76,7 +78,7 @@ def test_an_unpacked_upload_is_read_too(
 ) -> None:
     kaggle.faults.unpack_by_content = True
     cache.build(prepared, settings.dist / "cache")
-    bundles.publish(settings, settings.dist, ["cache"], lambda text: None)
+    bundles.publish(settings, settings.dist, PublishOptions(kinds=("cache",)), SILENT)
     there = mount(kaggle, tmp_path / "mounted")
     assert (there / "shards-000" / "shard-0.npy").is_file()
     assert np.array_equal(open_cache(there).read("42"), open_cache(prepared).read("42"))
@@ -96,21 +98,20 @@ def test_from_a_notebooks_output(prepared: Path, kaggle: Kaggle, settings: Setti
     run = Run(number=1, body={"slug": f"{USER}/prepare", "text": "{}"}, status="COMPLETE")
     run.outputs |= outputs | {"big.log": b"x"}
     kaggle.kernels.all[f"{USER}/prepare"] = [run]
-    words = ("cache",)
-    said: list[str] = []
-    bundles.prepare(settings, settings.dist, words, f"{USER}/prepare", said.append)
-    found = reader.verify(settings.dist / "cache")
-    assert found.id == cache.build(prepared, settings.dist / "other").bundle.id
+    options = bundles.parse(("cache",), f"{USER}/prepare")
+    (done,) = bundles.publish(settings, settings.dist, options, SILENT).datasets
+    held = reader.verify(settings.dist / "cache")
+    assert held.id == done.id == cache.build(prepared, settings.dist / "other").bundle.id
 
 
 @pytest.mark.parametrize("words", [("cache",), ("libs", "cache"), ("cache", "a", "b")])
-def test_a_cache_needs_its_folder(settings: Settings, words: tuple[str, ...]) -> None:
+def test_a_cache_needs_its_folder(words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="publish cache DIR"):
-        bundles.prepare(settings, settings.dist, words, None, lambda text: None)
+        bundles.parse(words)
 
 
 def test_no_cache(tmp_path: Path, prepared: Path) -> None:
-    with pytest.raises(InputError, match="no finished training cache"):
+    with pytest.raises(InputError, match="not a finished training cache"):
         cache.build(tmp_path, tmp_path / "dist" / "cache")
     (prepared / "shard-3.npy").unlink()
     with pytest.raises(InputError, match="lacks 1 of its arrays"):

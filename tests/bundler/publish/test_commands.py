@@ -14,10 +14,10 @@ from tests.kaggle.world import World, begin
 ROOT = Path(__file__).parents[3]
 
 
-def rsna_bundle(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def rsna_bundle(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run rsna-bundle in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "bundler.cli", *words],
+        [sys.executable, "-m", "bundler.cli", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -36,10 +36,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_build_and_publish(world: World, repository: Path) -> None:
     result = rsna_bundle(repository, "code", "--publish", "--json")
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
-    assert said["published"]["id"] == said["id"]
-    assert said["published"]["changed"]
-    assert "sending 2 files" in result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["published"]["id"] == printed["id"]
+    assert printed["published"]["changed"]
+    assert "(2 files, " in result.stderr
 
 
 def test_publish_push_status(world: World) -> None:
@@ -47,27 +47,28 @@ def test_publish_push_status(world: World) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     result = rsna_bundle(world.root, "push")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("version 1 of rosa/rsna-bundle-submission ran with libs")
+    assert result.stdout.startswith("Version 1 of rosa/rsna-bundle-submission ran with libs")
     assert "submission.csv: 2 breasts" in result.stderr  # the log
     result = rsna_bundle(world.root, "status")
     assert result.stdout.count("up to date") == 3
-    assert "Nothing was submitted" in rsna_bundle(world.root, "history").stdout
+    assert "No submissions yet" in rsna_bundle(world.root, "history").stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
-        (["publish", "lib"], 2, "'lib' is none of"),
+        (["publish", "lib"], 2, "Unknown bundle 'lib'"),
         (["publish", "cache"], 2, "publish cache DIR"),
-        (["push", "--train"], 3, "notebook --train"),
-        (["notebook", "--libs"], 3, "No package is named"),
-        (["notebook", "--train"], 2, "--repository URL"),
+        (["push", "train"], 3, "notebook train"),
+        (["push", "libs"], 3, "notebook libs"),
+        (["notebook", "libs"], 3, "No package is named"),
+        (["notebook", "train"], 2, "--repository URL"),
     ],
 )
 def test_bad_input_gets_one_paragraph_and_a_code(
-    world: World, words: list[str], code: int, said: str
+    world: World, arguments: list[str], code: int, message: str
 ) -> None:
-    result = rsna_bundle(world.root, *words)
+    result = rsna_bundle(world.root, *arguments)
     assert (result.returncode, result.stdout) == (code, "")
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -14,12 +14,16 @@ import pytest
 
 from bundler import bundle
 from bundler.errors import InputError, NetworkError, UsageError
+from bundler.progress import SILENT
 from bundler.publish import bundles, dataset
-from bundler.publish.client import CredentialsError, connect
+from bundler.publish.bundles import PublishOptions
+from bundler.publish.client import connect
+from bundler.publish.failures import CredentialsError
 from bundler.settings import Datasets, Settings
 from inference.errors import BundleError
 from tests.kaggle.server import TOKEN, USER, Kaggle
 from tests.parts import libs
+from tests.recorder import Recorder
 
 MakeBundle = Callable[..., Path]
 LIBS = f"{USER}/rsna-bundle-libs"
@@ -27,8 +31,8 @@ LIBS = f"{USER}/rsna-bundle-libs"
 
 def publish(settings: Settings, kind: str = "libs") -> dataset.Published:
     """Publish one kind from `dist`."""
-    said: list[str] = []
-    (done,) = bundles.publish(settings, settings.dist, [kind], said.append).datasets
+    options = PublishOptions(kinds=(kind,))
+    (done,) = bundles.publish(settings, settings.dist, options, SILENT).datasets
     return done
 
 
@@ -57,6 +61,17 @@ def test_create_then_version_then_nothing(
     assert names(kaggle) == ["DownloadDataset", "ListDatasetFiles"]
 
 
+def test_uploads_advance_a_bar_for_each_file(
+    kaggle: Kaggle, settings: Settings, make_bundle: MakeBundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_bundle(content=b"x" * 5000)
+    progress = Recorder()
+    bundles.publish(settings, settings.dist, PublishOptions(kinds=("libs",)), progress)
+    sizes = {f"Sending {path.name}": path.stat().st_size for path in folder.iterdir()}
+    assert progress.bars == sizes
+    assert capfd.readouterr() == ("", "")  # neither the client nor its bar prints anything
+
+
 def names(kaggle: Kaggle) -> list[str]:
     """Return the calls of the API that were made."""
     return [call.rpartition("/")[2] for call in kaggle.calls if "GET" not in call]
@@ -78,10 +93,10 @@ def test_a_token_signs_in_once(
 def test_no_credentials(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name)
-    with pytest.raises(CredentialsError, match="Make a token at"):
+    with pytest.raises(CredentialsError, match="Create a token at"):
         connect()
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_unknown")
-    with pytest.raises(CredentialsError, match="does not know it") as caught:
+    with pytest.raises(CredentialsError, match="rejected KAGGLE_API_TOKEN") as caught:
         connect()
     assert "KGAT_unknown" not in str(caught.value)
     assert isinstance(caught.value, NetworkError)
@@ -89,14 +104,14 @@ def test_no_credentials(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("slug", "said"),
-    [("libs", "4 characters"), ("x" * 51, "51 characters"), ("My Libs", "small letters")],
+    ("slug", "message"),
+    [("libs", "4 characters"), ("x" * 51, "51 characters"), ("My Libs", "lowercase letters")],
 )
 def test_bad_slugs(
-    kaggle: Kaggle, settings: Settings, make_bundle: MakeBundle, slug: str, said: str
+    kaggle: Kaggle, settings: Settings, make_bundle: MakeBundle, slug: str, message: str
 ) -> None:
     make_bundle()
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         publish(replace(settings, datasets=Datasets(libs=slug)))
     assert not [call for call in kaggle.calls if "Dataset" in call]
 
@@ -105,7 +120,7 @@ def test_an_owner_that_is_not_the_credentials(
     kaggle: Kaggle, settings: Settings, make_bundle: MakeBundle
 ) -> None:
     make_bundle()
-    with pytest.raises(UsageError, match="those of 'rosa'"):
+    with pytest.raises(UsageError, match="credentials are for 'rosa'"):
         publish(replace(settings, owner="somebody-else"))
 
 

@@ -1,4 +1,4 @@
-"""Every fault is noticed or overcome, nothing is lost, and success is never said wrongly."""
+"""Every fault is noticed or overcome, nothing is lost, and no failure is reported as a success."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def test_fault(case: Case, tmp_path: Path) -> None:
         runs, submissions = world.kaggle.kernels.all, world.kaggle.competitions.all[COMPETITION]
         before = len(runs.get(NOTEBOOK, ()))
         error = world.attempt(case.action)
-        if case.says:
-            assert case.says in error
+        if case.message:
+            assert case.message in error
         else:
             assert error == ""
             assert world.is_done(case.action)
         world.heal()
-        if not case.says and case.action != "publish":
+        if not case.message and case.action != "publish":
             assert len(runs[NOTEBOOK]) == before + 1  # nothing was pushed twice
             assert len(submissions.submissions) == (case.action == "submit")
         if case.name != TAKEN:

@@ -12,6 +12,7 @@ from bundler.errors import CheckError, InputError
 from bundler.image import target
 from bundler.notebook import other
 from bundler.publish import bundles, kernel, notebooks, outputs, push
+from bundler.publish.bundles import PublishOptions
 from bundler.publish.client import connect
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
@@ -19,30 +20,31 @@ from bundler.settings import Settings
 from tests.kaggle.execution import execute_with
 from tests.kaggle.kernels import Run
 from tests.kaggle.server import USER, Kaggle
+from tests.recorder import Recorder
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What the commands tell on their way."""
-    return []
+def progress() -> Recorder:
+    """The progress of the commands."""
+    return Recorder()
 
 
 def test_capture_describes_the_image(
-    kaggle: Kaggle, settings: Settings, said: list[str], tmp_path: Path
+    kaggle: Kaggle, settings: Settings, progress: Recorder, tmp_path: Path
 ) -> None:
     kaggle.kernels.runner = execute_with(sys.executable, {}, {"KAGGLE_DOCKER_IMAGE": "image@x"})
     out = tmp_path / "target.json"
-    ran = notebooks.capture(settings, out, "mine", said.append)
-    found = target.read(out)
-    assert (found.name, found.estimate, found.source) == ("mine", False, "image@x")
-    assert "kaggle" in found.packages
+    ran = notebooks.capture(settings, out, "mine", progress)
+    captured = target.read(out)
+    assert (captured.name, captured.estimate, captured.source) == ("mine", False, "image@x")
+    assert "kaggle" in captured.packages
     assert "mine (captured)" in ran.summary()
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission-target"]
     assert not run.body.get("enableInternet")  # as a submission runs
 
 
 def test_wheels_are_built_and_fetched(
-    kaggle: Kaggle, settings: Settings, said: list[str], tmp_path: Path
+    kaggle: Kaggle, settings: Settings, progress: Recorder, tmp_path: Path
 ) -> None:
     source = tmp_path / "alpha"
     (source / "alpha").mkdir(parents=True)
@@ -53,26 +55,32 @@ def test_wheels_are_built_and_fetched(
     )
     kaggle.kernels.runner = execute_with(sys.executable, {}, {"PIP_CONFIG_FILE": "/dev/null"})
     packages = [f"alpha @ {source.as_uri()}"]
-    other.write_libs(settings, settings.dist, packages=packages)
-    ran = notebooks.push_libs(settings, settings.dist, said.append)
+    other.write_libs(settings.dist, packages=packages)
+    ran = notebooks.push_libs(settings, settings.dist, progress)
     assert [path.name for path in ran.files] == ["alpha-1.0-py3-none-any.whl"]
     assert "--find-links" in ran.summary()
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission-libs"]
     assert run.body["enableInternet"]
     with pytest.raises(InputError, match="is no requirement"):
-        other.write_libs(settings, settings.dist, packages=["a b"])
+        other.write_libs(settings.dist, packages=["a b"])
 
 
 def test_training_is_pushed_with_the_cache(
-    kaggle: Kaggle, settings: Settings, said: list[str], make_bundle: Callable[..., Path]
+    kaggle: Kaggle, settings: Settings, progress: Recorder, make_bundle: Callable[..., Path]
 ) -> None:
-    with pytest.raises(InputError, match="notebook --train"):
-        notebooks.push_training(settings, settings.dist, said.append)
-    told = {"branch": "main", "overrides": ["experiment=strong"], "bucket": None}
-    other.write_training(settings, settings.dist, repository="https://x.org/r", **told)
+    with pytest.raises(InputError, match="notebook train"):
+        notebooks.push_training(settings, settings.dist, progress)
+    other.write_training(
+        settings,
+        settings.dist,
+        repository="https://x.org/r",
+        branch="main",
+        overrides=["experiment=strong"],
+        bucket=None,
+    )
     make_bundle("cache")
-    bundles.publish(settings, settings.dist, ["cache"], said.append)
-    ran = notebooks.push_training(settings, settings.dist, said.append)
+    bundles.publish(settings, settings.dist, PublishOptions(kinds=("cache",)), progress)
+    ran = notebooks.push_training(settings, settings.dist, progress)
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission-training"]
     assert run.body["datasetDataSources"] == [f"{USER}/rsna-bundle-cache"]
     assert run.body["enableInternet"]
@@ -98,17 +106,17 @@ def test_an_output_that_climbs_out_is_refused(ended: Run, tmp_path: Path) -> Non
 def test_a_log_is_streamed_once_and_a_failure_repeats_its_end(ended: Run) -> None:
     ended.status, ended.failure = "ERROR", "out of memory"
     ended.log += [f"line {number}" for number in range(40)]
-    said: list[str] = []
+    progress = Recorder()
     version = Version(ref=Ref(owner=USER, slug="a-notebook"), number=1)
     with pytest.raises(CheckError, match="out of memory") as caught:
-        kernel.follow(connect(), version, said.append, 10)
-    assert said == ended.log
+        kernel.follow(connect(progress), version, 10)
+    assert progress.texts[1:] == ended.log
     assert "line 39" in str(caught.value)
     assert "line 10\n" not in str(caught.value)
 
 
 def test_the_image_is_pinned_where_the_target_names_it(
-    settings: Settings, kaggle: Kaggle, said: list[str], make_bundle: Callable[..., Path]
+    settings: Settings, kaggle: Kaggle, progress: Recorder, make_bundle: Callable[..., Path]
 ) -> None:
     digest = "gcr.io/kaggle-private-byod/python@sha256:" + "ab" * 32
     about = json.loads(target.load("host").text()) | {"source": f"captured in {digest}"}
@@ -116,7 +124,7 @@ def test_the_image_is_pinned_where_the_target_names_it(
     for kind in bundles.KINDS:
         make_bundle(kind)
     pinned = replace(settings, target="image.json")
-    bundles.publish(pinned, pinned.dist, bundles.KINDS, said.append)
-    push.push(pinned, pinned.dist, said.append)
+    bundles.publish(pinned, pinned.dist, PublishOptions(), progress)
+    push.push(pinned, pinned.dist, progress)
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission"]
     assert run.body["dockerImage"] == digest

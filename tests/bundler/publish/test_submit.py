@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import CheckError, InputError
+from bundler.progress import SILENT
 from bundler.publish import history, submit
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
@@ -17,6 +18,7 @@ from tests.bundler.libs.packages import wheel
 from tests.bundler.libs.registry import serving
 from tests.kaggle.server import COMPETITION, USER, Kaggle
 from tests.kaggle.world import NOTEBOOK, write_bundle
+from tests.recorder import Recorder
 from train import tracking
 
 OPTIONS = SubmitOptions(message="first try", rehearse=False)
@@ -46,8 +48,8 @@ def ready(
 
 def commit(repository: Path, message: str) -> None:
     """Commit all there is."""
-    for words in (["add", "."], ["commit", "-qm", message]):
-        subprocess.run(["git", *words], cwd=repository, check=True)
+    for arguments in (["add", "."], ["commit", "-qm", message]):
+        subprocess.run(["git", *arguments], cwd=repository, check=True)
 
 
 def tracked_run(root: Path, run_id: str) -> str:
@@ -64,8 +66,8 @@ def tracked_run(root: Path, run_id: str) -> str:
 def test_commit_to_score(ready: Settings, kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run = tracked_run(ready.root, "run0")
-    said: list[str] = []
-    entry = submit.submit(ready, OPTIONS, said.append).entry
+    progress = Recorder()
+    entry = submit.submit(ready, OPTIONS, progress).entry
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ready.root, capture_output=True, text=True, check=True
     ).stdout
@@ -81,11 +83,11 @@ def test_commit_to_score(ready: Settings, kaggle: Kaggle, monkeypatch: pytest.Mo
         stored = tracking.open_client(tracking.default_uri(ready.root / "runs")).get_run(run)
     assert stored.data.metrics == {"kaggle_public": 0.41}
     assert stored.data.tags["kaggle.submission"] == entry.id
-    assert "0.45" in history.render(history.read(ready.root))
+    assert "0.45" in history.History(entries=history.read(ready.root)).summary()
 
     # The table has grown, which is no change of the commit; nothing is uploaded again.
     before = kaggle.datasets.bytes_received
-    again = submit.submit(ready, OPTIONS, said.append).entry
+    again = submit.submit(ready, OPTIONS, progress).entry
     assert again.commit == entry.commit
     assert kaggle.datasets.bytes_received == before
     assert [one.id for one in history.read(ready.root)] == [entry.id, again.id]
@@ -93,37 +95,37 @@ def test_commit_to_score(ready: Settings, kaggle: Kaggle, monkeypatch: pytest.Mo
 
 def test_a_plan_writes_and_sends_nothing(ready: Settings, kaggle: Kaggle) -> None:
     before = sorted(path for path in ready.root.rglob("*") if ".git" not in path.parts)
-    found = submit.plan(ready, OPTIONS, lambda text: None)
+    plan = submit.plan(ready, OPTIONS, SILENT)
     both = "build and publish"
-    assert [step.action for step in found.steps] == [both, "publish", both]
-    assert f"{USER}/rsna-bundle-submission" in found.summary()
+    assert [step.action for step in plan.steps] == [both, "publish", both]
+    assert f"{USER}/rsna-bundle-submission" in plan.summary()
     assert sorted(path for path in ready.root.rglob("*") if ".git" not in path.parts) == before
     changing = ("Create", "Save", "Start", "PUT")
-    assert not [call for call in kaggle.calls if any(word in call for word in changing)]
+    assert not [call for call in kaggle.calls if any(name in call for name in changing)]
 
 
 def test_what_stops_a_submission_stops_it_early(ready: Settings, kaggle: Kaggle) -> None:
     kaggle.competitions.all[COMPETITION].daily = 0
     with pytest.raises(CheckError, match="left today"):
-        submit.submit(ready, OPTIONS, lambda text: None)
+        submit.submit(ready, OPTIONS, SILENT)
     assert not (ready.dist / "code").exists()
     kaggle.competitions.all[COMPETITION].daily = 5
     (ready.dist / "model" / reader.MANIFEST).unlink()
     with pytest.raises(InputError, match="rsna-bundle model --ckpt"):
-        submit.submit(ready, OPTIONS, lambda text: None)
+        submit.submit(ready, OPTIONS, SILENT)
     assert not kaggle.datasets.all
 
 
 def test_a_score_that_comes_later(ready: Settings, kaggle: Kaggle) -> None:
     options = SubmitOptions(rehearse=False, wait=False)
-    entry = submit.submit(ready, options, lambda text: None).entry
+    entry = submit.submit(ready, options, SILENT).entry
     assert not entry.scored
     assert entry.message.startswith(f"commit {entry.commit} libs ")
-    (updated,) = submit.update(ready, lambda text: None)
+    (updated,) = submit.update(ready, SILENT).entries
     assert updated.public == "0.41"
 
 
 def test_a_mangled_table_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "submissions.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="its columns are"):
+    with pytest.raises(InputError, match="its columns must be"):
         history.read(tmp_path)
