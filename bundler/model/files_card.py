@@ -1,6 +1,7 @@
 """What `rsna-bundle model show` prints of a bundle of files."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bundler.model import sources
 from bundler.model.naming import most_telling
@@ -13,6 +14,21 @@ from inference.boot.files import Contents
 from inference.boot.manifest import ModelFiles, Weights
 
 MOST_ROWS = 60  # files that are listed: those of which something is known, then the largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesCard:
+    """The result of `model show` for a bundle of files."""
+
+    bundle: Bundle
+
+    def summary(self) -> str:
+        """Return the table for people."""
+        return render(self.bundle)
+
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return what `--json` prints."""
+        return as_dict(self.bundle)
 
 
 def render(bundle: Bundle) -> str:
