@@ -11,6 +11,7 @@ from bundler import hidden
 from bundler.errors import UsageError
 from bundler.hidden import Hidden
 
+NO_ACCELERATOR = ("none", "cpu")  # what people write for a machine without one
 RENAMED = {"hidden_images": "hidden_units"}  # old names that are still read
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
 
@@ -32,12 +33,13 @@ class Settings:
     root: Path
     owner: str | None = None
     competition: str = "rsna-breast-cancer-detection"
+    run: str | None = None  # the notebook's command; None: the runner, python -m inference.run
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
     target: str = "kaggle-gpu-2026-10"
     hidden_units: int = 32000  # rows, studies or images; of screening mammography: images
     time_limit_hours: float = 9.0
-    accelerator: str = "NvidiaTeslaT4"
+    accelerator: str = "NvidiaTeslaT4"  # "": none
     requirements: str = "wheelhouse.txt"
     output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
@@ -89,6 +91,8 @@ def _parse(path: Path) -> Settings:
     if "datasets" in values:
         where = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "accelerator" in values and values["accelerator"].lower() in NO_ACCELERATOR:
+        values["accelerator"] = ""
     if "hidden" in values:
         values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
     return Settings(root=path.parent, **values)

@@ -15,6 +15,7 @@ from bundler.cli.options import (
     numbers,
     out_option,
     publish_option,
+    refuse_options,
     reporting,
 )
 from bundler.cli.reports import Output
@@ -184,6 +185,7 @@ def model(
     With --files, bundle any files and folders as they are, for a command of your own.
     """
     if context.invoked_subcommand:
+        refuse_options(context)
         return
     if files:
         _bundle_files(context, files, out, publish, output)

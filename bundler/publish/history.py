@@ -142,6 +142,11 @@ class History:
         return _render(self.entries)
 
 
+def load(root: Path) -> History:
+    """Return all submissions. Raises InputError if the table cannot be read."""
+    return History(entries=read(root))
+
+
 def _render(entries: Sequence[Entry]) -> str:
     if not entries:
         return f"No submissions yet: there is no {NAME}."
