@@ -165,7 +165,6 @@ def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
         target=settings.target,
         out=settings.dist / "libs",
         check=check,
-        quiet=True,
     )
 
 
@@ -206,7 +205,6 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
             dist=settings.dist,
             out=settings.dist / "rehearsal",
             python=options.python,
-            quiet=True,
         )
     )
     if not result.passed:

@@ -320,8 +320,11 @@ INIT = Command(
     options={
         "--owner": case("--owner me", lambda run: run.call[1].owner, "me"),
         "--competition": case("--competition x", lambda run: run.call[1].competition, "x"),
+        "--competition-dir": case(
+            "--competition-dir x", lambda run: run.call[1].competition_dir, Path("x")
+        ),
         "--target": case("--target host", lambda run: run.call[1].target, "host"),
-        "--prefix": case("--prefix p", lambda run: run.call[1].prefix, "p", "rsna-bundle"),
+        "--prefix": case("--prefix p", lambda run: run.call[1].prefix, "p"),
         **reporting(),
     },
 )

@@ -169,16 +169,16 @@ def test_many_wheels_travel_in_one_archive(libs: Libs, registry: Registry, folde
 def test_check_passes_on_a_fresh_lock_and_fails_on_a_stale_one(
     libs: Libs, registry: Registry, folder: Path
 ) -> None:
-    with pytest.raises(CheckError, match="is missing"):
+    with pytest.raises(CheckError, match="does not exist"):
         libs("albumentations", check=True)
     libs("albumentations")
     seen = sorted(folder.rglob("*"))
     assert "is current: 3 packages" in libs(check=True).summary()
     assert sorted(folder.rglob("*")) == seen
 
-    with pytest.raises(CheckError, match="requirements or options"):
+    with pytest.raises(CheckError, match="the requirements or the options have changed"):
         libs("albumentations", "pydicom", check=True)
-    with pytest.raises(CheckError, match="another target"):
+    with pytest.raises(CheckError, match="the target image has changed"):
         libs("albumentations", target=make_target("3.12.1"), check=True)
     assert CheckError.exit_code == 1
 
@@ -295,7 +295,9 @@ def test_compiled_sdist_is_refused_with_the_reason(libs: Libs, registry: Registr
     registry.add(sdist("fastpix", "1.0", tag="cp311-cp311-linux_x86_64"))
 
     with pytest.raises(
-        InputError, match=r"fastpix 1\.0 has no wheel that fits, and its sdist compiles"
+        InputError,
+        match=r"fastpix 1\.0 has no wheel that fits, and its sdist "
+        r"contains compiled code",
     ):
         libs("fastpix")
 
@@ -354,12 +356,16 @@ def test_allowed_sdist_travels_with_what_builds_it(
 
 @pytest.mark.parametrize("resolver", RESOLVERS)
 def test_typo_gets_the_nearest_names(libs: Libs, registry: Registry, resolver: str) -> None:
-    with pytest.raises(InputError, match=r"No index has a package pydicm. Did you mean pydicom"):
+    with pytest.raises(
+        InputError, match=r"No index has a package named pydicm. Did you mean pydicom"
+    ):
         libs("pydicm", resolver=resolver)
 
 
 def test_conda_name_is_called_one(libs: Libs, registry: Registry) -> None:
-    with pytest.raises(InputError, match=r"gdcm is conda's name.*the registry has python-gdcm"):
+    with pytest.raises(
+        InputError, match=r"gdcm is a conda package.*The same on PyPI is python-gdcm"
+    ):
         libs("gdcm")
 
 
@@ -405,8 +411,8 @@ def test_impossible_pin_lists_what_there_is(libs: Libs, registry: Registry) -> N
         libs("albumentations==9.9")
 
     said = str(caught.value)
-    assert "No release of albumentations is ==9.9: there are 2.0.8, 1.3.0." in said
-    assert "In uv's words" in said
+    assert "No release of albumentations matches ==9.9; the index has 2.0.8, 1.3.0." in said
+    assert "The output of uv" in said
 
 
 def test_yanked_release_is_called_yanked(libs: Libs, registry: Registry) -> None:
@@ -528,7 +534,7 @@ def test_busy_server_is_asked_again(libs: Libs, registry: Registry) -> None:
 def test_changed_file_is_refused(libs: Libs, registry: Registry, folder: Path) -> None:
     registry.faults["pydicom-3.0.2-py3-none-any.whl"] = "changed"
 
-    with pytest.raises(InputError, match="is not the file that was locked"):
+    with pytest.raises(InputError, match="is not the one that was locked"):
         libs("pydicom")
     assert not (folder / "dist").exists()
 
@@ -540,7 +546,7 @@ def test_vanished_file_names_the_way_out(
     monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(folder / "another-cache"))
     del registry.files["pydicom-3.0.2-py3-none-any.whl"]
 
-    with pytest.raises(InputError, match=r"vanished.*--upgrade pydicom"):
+    with pytest.raises(InputError, match=r"no longer on the index.*--upgrade pydicom"):
         libs(out=folder / "elsewhere")
 
 
@@ -622,7 +628,7 @@ def test_uvs_cache_answers_without_a_network_and_says_so(
     made = libs("pydicom")
 
     assert [pin.version for pin in made.lock.pins] == ["3.0.2"]
-    assert any("No network" in note for note in made.lock.notes)
+    assert any("The network is off" in note for note in made.lock.notes)
 
 
 def test_estimate_is_called_one(libs: Libs, registry: Registry) -> None:
