@@ -31,7 +31,7 @@ def init(
     prefix: str | None,
     output: Output,
 ) -> None:
-    """Set up this folder: settings, wheelhouse.txt, submit.py, .gitignore.
+    """Set up this folder: settings, submit.py and wheelhouse.txt.
 
     Existing files are kept; missing lines are added. Names are taken from kernel-metadata.json,
     dataset-metadata.json and Kaggle's credentials; in a terminal, asks for what none of them says.

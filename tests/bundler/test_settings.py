@@ -34,7 +34,7 @@ def test_reads_the_old_name_of_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ["none", "None", "cpu", ""])
 def test_a_machine_without_an_accelerator(tmp_path: Path, written: str) -> None:
     (tmp_path / "pyproject.toml").write_text(f'[tool.rsna-bundle]\naccelerator = "{written}"\n')
-    assert load(tmp_path).accelerator == ""
+    assert settings.load(tmp_path).accelerator == ""
 
 
 def test_options_override_keys_and_none_keeps_them(tmp_path: Path) -> None:
