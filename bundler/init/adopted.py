@@ -70,8 +70,8 @@ def read(root: Path) -> Adopted:
         paths = ", ".join(str(one.path.relative_to(root)) for one in kernels)
         notes.append(f"Nothing was taken from {paths}: there are several.")
     slugs, dataset_notes = _by_kind(datasets, root)
-    named = [*(one.owner for one in kernels), *(one.owner for one in datasets)]
-    owners = set(filter(None, named))
+    owners = {one.owner for one in kernels} | {one.owner for one in datasets}
+    owners.discard(None)
     competition = kernel.competitions[0] if kernel and len(kernel.competitions) == 1 else None
     return Adopted(
         owner=owners.pop() if len(owners) == 1 else None,

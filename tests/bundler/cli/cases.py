@@ -320,10 +320,10 @@ INIT = Command(
     options={
         "--owner": case("--owner me", lambda run: run.call[1].owner, "me"),
         "--competition": case("--competition x", lambda run: run.call[1].competition, "x"),
-        "--target": case("--target host", lambda run: run.call[1].target, "host"),
         "--competition-dir": case(
-            "--competition-dir d", lambda run: run.call[1].competition_dir, Path("d")
+            "--competition-dir x", lambda run: run.call[1].competition_dir, Path("x")
         ),
+        "--target": case("--target host", lambda run: run.call[1].target, "host"),
         "--prefix": case("--prefix p", lambda run: run.call[1].prefix, "p"),
         **reporting(),
     },
