@@ -34,8 +34,9 @@ def init(
     """Set up this folder: settings, packages, submit.py.
 
     Writes pyproject.toml, wheelhouse.txt, .gitignore and, for a competition other than RSNA
-    screening mammography, submit.py. Existing files are kept; missing lines are added. Names are taken from kernel-metadata.json,
-    dataset-metadata.json and Kaggle's credentials; in a terminal, asks for what none of them says.
+    screening mammography, submit.py. Existing files are kept; missing lines are added. Names are
+    taken from kernel-metadata.json, dataset-metadata.json and Kaggle's credentials; in a terminal,
+    asks for what none of them says.
     """
     from bundler import init
 

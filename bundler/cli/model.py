@@ -206,7 +206,6 @@ def model(
         store=store or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}",
         by=by,
         folds=folds,
-        dry_run=dry_run,
         arch=arch,
         preset=preset,
         mean=mean,

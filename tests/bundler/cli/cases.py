@@ -1,7 +1,7 @@
 """Each option of each command: how it is given, where it must arrive, and what arrives without."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,19 @@ def published(run: Run) -> Path | None:
     return call[1] if call else None
 
 
+def is_quiet(run: Run) -> bool | None:
+    """Return what the progress was asked for; options with a `quiet` of their own must agree."""
+    own = getattr(run.call.arguments[0], "quiet", None) if run.call.arguments else None
+    return run.quiet if own is None else own and bool(run.quiet)
+
+
 def reporting() -> dict[str, Case]:
     """Return the cases of --json and --quiet."""
     return {
         "--json": case("--json", lambda run: run.printed, JSON, TEXT),
-        "--quiet": case("--quiet", lambda run: (run.printed, run.quiet), ("", True), (TEXT, False)),
+        "--quiet": case(
+            "--quiet", lambda run: (run.printed, is_quiet(run)), ("", True), (TEXT, False)
+        ),
     }
 
 
@@ -84,7 +92,6 @@ def dist(pick: Pick, default: Path) -> dict[str, Case]:
 PUBLISH_FOLDER = "bundler.publish.bundles:publish_folder"
 LIBS = Command(
     functions=("bundler.libs.build:build", PUBLISH_FOLDER),
-    progress=False,
     options={
         "--requirements": case(
             "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
@@ -94,8 +101,8 @@ LIBS = Command(
         "--no-delta": case("--no-delta", option("delta"), False, True),
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
         "--audit": case("--audit osv.json", option("audit"), Path("osv.json")),
-        "--no-install-test": case("--no-install-test", option("proof"), False, True),
-        "--no-proof": case("--no-proof", option("proof"), False, True),
+        "--no-install-test": case("--no-install-test", option("install_test"), False, True),
+        "--no-proof": case("--no-proof", option("install_test"), False, True),
         "--check": case("--check", option("check"), True, False),
         "--upgrade": case("--upgrade a --upgrade b,c", option("upgrade"), ("a", "b", "c"), None),
         "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "libs"),
@@ -344,6 +351,18 @@ CAPTURE = Command(
     },
 )
 
+
+def training(module: str) -> Command:
+    """Return a subcommand of `train`, which passes everything on."""
+    command = case("--help a=1 -x --json", lambda run: run.call[0][3:], None, ["-m", module])
+    value = ["-m", module, "--help", "a=1", "-x", "--json"]
+    return Command(
+        functions=("bundler.process:become",),
+        progress=False,
+        options={"arguments": replace(command, value=value)},
+    )
+
+
 COMMANDS: Mapping[str, Command] = {
     "init": INIT,
     "libs": LIBS,
@@ -380,6 +399,11 @@ COMMANDS: Mapping[str, Command] = {
             **reporting(),
         },
     ),
+    "train": Command(functions=(), options={}, progress=False),
+    "train phantom": training("train.phantom"),
+    "train prepare": training("train.prepare"),
+    "train run": training("train.run"),
+    "train sync": training("train.sync"),
     "target diff": Command(
         functions=("bundler.image.target:load", "bundler.image.difference:between"),
         progress=False,
