@@ -1,8 +1,7 @@
-"""A git commit → the code bundle: its files, and the runner where it has none of its own."""
+"""A git commit → the code bundle: its files and, in an archive beside them, the runner."""
 
 import io
 import os
-import re
 import tarfile
 import tempfile
 import zipfile
@@ -16,16 +15,22 @@ from inference.boot.manifest import Code
 
 TREE = "tree.zip"
 RUNNER = "inference"
-RUNNER_SIGN = "inference/boot/bundle.py"  # a folder `inference` that has this is the runner
-VERSION = re.compile(rb"""^__version__ = ["'](.+)["']""", re.MULTILINE)
+RUNNER_ARCHIVE = "runner.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: same tree, same bytes
 
 
-def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = False) -> Built:
+def build(
+    root: Path,
+    place: Path,
+    *,
+    rev: str = "HEAD",
+    allow_dirty: bool = False,
+    run: str | None = None,
+) -> Built:
     """Write the code bundle of a commit of the repository at `root` to `place`.
 
     A dirty working tree is refused, or bundled as it is (untracked files too, ignored ones not)
-    where `allow_dirty` says so; the manifest then says so, too.
+    where `allow_dirty` says so; the manifest then says so, too. `run` is the settings' command.
     """
     root = _repository(root)
     commit = _git(root, "rev-parse", "--verify", f"{rev}^{{commit}}")
@@ -39,12 +44,19 @@ def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = Fal
         )
     files = _tree(root, _dirty_tree(root) if changed else commit)
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
-    runner = _add_runner(files)
-    part = Code(commit=commit, dirty=bool(changed), branch=_branch(root), runner=runner)
+    part = Code(
+        commit=commit,
+        dirty=bool(changed),
+        branch=_branch(root),
+        runner=inference.__version__,
+        run=run,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / TREE
-        archive.write_bytes(_zip(files))
-        return bundle.write(place, {TREE: archive}, part)
+        # Two archives, never one: the tree may have an `inference` of its own.
+        archives = {TREE: Path(folder) / TREE, RUNNER_ARCHIVE: Path(folder) / RUNNER_ARCHIVE}
+        archives[TREE].write_bytes(_zip(files))
+        archives[RUNNER_ARCHIVE].write_bytes(_zip(_runner()))
+        return bundle.write(place, archives, part)
 
 
 def _changed(root: Path) -> list[str]:
@@ -123,24 +135,13 @@ def _content(
     return stream.read()
 
 
-def _add_runner(files: dict[str, bytes]) -> str:
-    """Add this package's `inference` unless the tree has its own; return the runner's version."""
-    if RUNNER_SIGN in files:
-        return _own_version(files)
-    if own := next((name for name in files if name.startswith(f"{RUNNER}/")), None):
-        raise InputError(
-            f"The repository has a folder {RUNNER} that is not rsna-bundle's ({own}), and the "
-            f"notebook runs `python -m {RUNNER}.run` from there. Rename the folder."
-        )
+def _runner() -> dict[str, bytes]:
+    """Return this package's `inference`, which the notebook runs."""
     package = Path(inference.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        files[f"{RUNNER}/{path.relative_to(package).as_posix()}"] = path.read_bytes()
-    return inference.__version__
-
-
-def _own_version(files: dict[str, bytes]) -> str:
-    said = VERSION.search(files.get(f"{RUNNER}/__init__.py", b""))
-    return said[1].decode() if said else "unknown"
+    return {
+        f"{RUNNER}/{path.relative_to(package).as_posix()}": path.read_bytes()
+        for path in package.rglob("*.py")
+    }
 
 
 def _zip(files: dict[str, bytes]) -> bytes:
