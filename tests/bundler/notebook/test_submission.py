@@ -54,6 +54,9 @@ def test_carries_the_three_ids_and_the_verifier(dist: Path) -> None:
     assert all(identity[:12] in title for identity in written.ids.values())
 
 
+LIST = "\nprint(sorted(os.listdir(CODE)), sorted(os.listdir(CODE / 'tree')))"
+
+
 def run_verify_cell(dist: Path, mounted: Path) -> subprocess.CompletedProcess[str]:
     """Run the first cell alone, with the standard library alone."""
     _, verify, _ = cells_of(submission.write(dist, dist / "notebook", PLAN).path)
