@@ -17,6 +17,7 @@ from packaging.version import Version
 from bundler import cache
 from bundler.errors import InputError
 from bundler.image.target import Target
+from bundler.model import sources
 from bundler.notebook import submission
 from bundler.notebook.submission import KINDS, NAME
 from bundler.rehearse.checks.checks import Check, verdict
@@ -26,7 +27,7 @@ from bundler.snapshot import TREE
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 from inference.boot.install import WHEELS_ARCHIVE
-from inference.boot.manifest import Code, Model
+from inference.boot.manifest import Code, Model, ModelFiles
 from inference.errors import BundleError
 
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
@@ -63,6 +64,7 @@ def examine(
     """Return the checks of what will be published."""
     return [
         verdict("bundles", list(_altered(dist)), "every file is as its manifest says"),
+        *model_files(found["model"]),
         verdict("upload", list(_upload(dist)), "found and verified in every form of an upload"),
         *_notebook(dist, found, settings),
         verdict("wheels", list(_wheels(found["libs"], target)), f"all fit {target.name}"),
@@ -77,6 +79,12 @@ def _altered(dist: Path) -> Iterator[str]:
             reader.verify(dist / kind)
         except BundleError as error:
             yield str(error)
+
+
+def model_files(model: Bundle) -> Iterator[Check]:
+    """Warn where the files that a model bundle was made of have changed; it works all the same."""
+    if warning := sources.warning(model):
+        yield Check(name="model files", status="unproven", said=warning)
 
 
 def _upload(dist: Path) -> Iterator[str]:
@@ -126,6 +134,10 @@ def _whence(bundle: Bundle) -> str:
     if isinstance(part, Model):
         names = [one.name for model in part.models for one in model.checkpoints]
         return f" (of the checkpoint {', '.join(names)})" if names else ""
+    if isinstance(part, ModelFiles):
+        names = [one.name for one in part.weights]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f" (of {', '.join(names[:3])}{more})" if names else ""
     return f" (of the commit {part.commit[:12]})" if isinstance(part, Code) else ""
 
 
