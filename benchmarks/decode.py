@@ -27,14 +27,14 @@ import numpy as np
 import pydicom
 
 from benchmarks.corpus import images_in
-from inference.pixels import decoders
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
+from inference.pixels.proven import WORTH_AFTER
 from inference.workers import peak_rss
 
 METHODS = ("pydicom", "dicomsdl", "ours")
 HIDDEN_IMAGES = 32_000
-WARM_UP = 3 * decoders.WORTH_AFTER  # half of the corpus is JPEG Lossless
+WARM_UP = 3 * WORTH_AFTER  # half of the corpus is JPEG Lossless
 Input = np.ndarray  # uint8 [H, W]
 
 

@@ -156,11 +156,11 @@ def _show_progress(done: Mapping[str, Done], total: int, made: int, seconds: flo
     )
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m train.prepare") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Prepare a cache as the command line asks for."""
     from inference.pixels.preprocess import PRESETS
 
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.prepare", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--competition-dir",

@@ -64,7 +64,7 @@ def train(cfg: DictConfig) -> Path:
         processes.close()
 
 
-def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line asks for; an unknown key is answered with the nearest ones."""
     from train.settings import explain_unknown
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
         print(f"train: {complaint}", file=sys.stderr)
         sys.exit(2)
     # hydra reads the process's command line, and there alone.
-    sys.argv = [prog or sys.argv[0], *arguments]
+    sys.argv[1:] = arguments
     start()
 
 

@@ -197,9 +197,9 @@ def _storage_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m train.sync") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Push or pull as the command line asks for."""
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.sync", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", choices=["push", "pull"])
     parser.add_argument("url", help="gs://…, s3://… or a folder")

@@ -257,9 +257,9 @@ def _identity(event: Event) -> str:
     return json.dumps([event.kind, content, event.step])
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m train.tracking") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Send what could not be sent while a run trained."""
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.tracking", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", choices=["send"])
     parser.add_argument("run", type=Path, help="a run's folder")

@@ -10,7 +10,20 @@ import click
 
 import inference
 from bundler import settings as settings_module
-from bundler.cli import code, doctor, init, libs, model, notebook, publish, push, rehearse, target
+from bundler.cli import (
+    code,
+    competition,
+    doctor,
+    init,
+    libs,
+    model,
+    notebook,
+    publish,
+    push,
+    rehearse,
+    target,
+    train,
+)
 from bundler.errors import BundlerError
 from inference.errors import RunError
 
@@ -23,6 +36,7 @@ COMMANDS = (
     model.model,
     code.code,
     notebook.notebook,
+    competition.competition,
     rehearse.rehearse,
     publish.publish,
     push.push,
@@ -31,6 +45,7 @@ COMMANDS = (
     publish.history,
     doctor.doctor,
     target.target,
+    train.train,
 )
 
 

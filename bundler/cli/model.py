@@ -1,6 +1,7 @@
 """`rsna-bundle model`: checkpoints → one verified ONNX → a bundle."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,6 +13,7 @@ from bundler.cli.options import (
     numbers,
     out_option,
     publish_option,
+    refuse_options,
     reporting,
 )
 from bundler.cli.reports import Output
@@ -132,8 +134,8 @@ def model(
     oof: tuple[Path, ...],
     images: Path | None,
     threshold: float | None,
-    aggregation: str,
-    predict: str | None,
+    aggregation: Literal["mean", "max"],
+    predict: Literal["binary", "probability"] | None,
     precision: str,
     ensemble: str,
     out: Path | None,
@@ -145,6 +147,7 @@ def model(
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
     """
     if context.invoked_subcommand:
+        refuse_options(context)
         return
     from bundler.model import export
     from bundler.model.options import ModelOptions
@@ -162,7 +165,6 @@ def model(
         store=store or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}",
         by=by,
         folds=folds,
-        dry_run=dry_run,
         arch=arch,
         preset=preset,
         mean=mean,

@@ -16,8 +16,9 @@ from importlib.util import find_spec
 import numpy as np
 
 from inference.pixels import gpu, lossless, minimal
-from inference.pixels.errors import DeclinedError, ImageError
+from inference.pixels.errors import ImageError
 from inference.pixels.gpu import count_gpus
+from inference.pixels.proven import Proven
 
 UNCOMPRESSED = frozenset(
     {
@@ -36,12 +37,13 @@ JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
 HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
 WAVELET = JPEG_2000 | HTJ2K
+# Of these a stream is lossless: its reduced image is the low-pass band of the very picture.
+REVERSIBLE = frozenset(
+    {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202"}
+)
 SUPPORTED = UNCOMPRESSED | RLE | JPEG_BASELINE | JPEG_EXTENDED | JPEG_LOSSLESS | JPEG_LS | WAVELET
 
 Bytes = memoryview | bytes
-
-# Images after which compiling has paid: it takes two seconds, and saves 40 ms of each.
-WORTH_AFTER = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,14 @@ def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
     return np.asarray(imagecodecs.jpeg8_decode(data))  # type: ignore[arg-type]
 
 
+def decode_by_numba(data: Bytes, layout: Layout) -> np.ndarray:
+    return lossless.decode(data)
+
+
+def _decode_on_gpu(data: Bytes, layout: Layout) -> np.ndarray:
+    return gpu.decode(data)
+
+
 def _decode_jpegls(data: Bytes, layout: Layout) -> np.ndarray:
     import imagecodecs
 
@@ -173,46 +183,6 @@ def _reduce_pillow(data: Bytes, layout: Layout, reduction: int) -> np.ndarray:
     return pixels
 
 
-class Proven:
-    """A decoder whose start costs something, and that has to prove itself first.
-
-    `start` decodes from the image on after which it has paid; the ones before, and those that it
-    declines, are left to the next row. What it makes of its first image is compared with `judge`:
-    a compiler or a driver that gets it wrong on some machine costs speed, not pixels.
-    """
-
-    def __init__(
-        self,
-        decode: Callable[[Bytes], np.ndarray],
-        judge: Callable[[Bytes, Layout], np.ndarray],
-        worth_after: int = WORTH_AFTER,
-    ) -> None:
-        self.decode = decode
-        self.judge = judge
-        self.worth_after = worth_after
-        self.seen = 0
-        self.works: bool | None = None
-
-    def __call__(self, data: Bytes, layout: Layout) -> np.ndarray:
-        """Return rows × columns, or raise DeclinedError."""
-        self.seen += 1
-        if self.seen <= self.worth_after or self.works is False:
-            raise DeclinedError("left to the next decoder")
-        return self.decode(data) if self.works else self._prove(data, layout)
-
-    def _prove(self, data: Bytes, layout: Layout) -> np.ndarray:
-        pixels = None
-        try:
-            pixels = self.decode(data)
-        except DeclinedError:
-            raise  # it says something of this stream, not of this machine
-        except Exception:  # noqa: BLE001 - compilers and drivers have many ways to fail
-            pass
-        expected = self.judge(data, layout)
-        self.works = pixels is not None and np.array_equal(pixels, expected)
-        return expected
-
-
 DECODERS = (
     Decoder(
         name="imagecodecs dicomrle",
@@ -228,7 +198,7 @@ DECODERS = (
         distribution="numba",
         modules=("imagecodecs", "numba"),
         syntaxes=JPEG_LOSSLESS,
-        decode=Proven(lossless.decode, judge=_decode_jpeg8),
+        decode=Proven(decode_by_numba, judge=_decode_jpeg8),
         why="half of jpeg8's time, from the 51st image of a process on, once it agrees with jpeg8",
         codec="JPEG8",
         declines=True,
@@ -256,7 +226,7 @@ DECODERS = (
         distribution="nvidia-nvimgcodec-cu12",
         modules=("imagecodecs", "nvidia.nvimgcodec", "nvidia.nvjpeg2k"),
         syntaxes=WAVELET,
-        decode=Proven(gpu.decode, judge=_decode_jpeg2k),
+        decode=Proven(_decode_on_gpu, judge=_decode_jpeg2k),
         why="where a GPU is, from the 51st image of a process on, once it agrees with jpeg2k",
         codec="JPEG2K",
         declines=True,

@@ -11,7 +11,7 @@ import numpy as np
 from inference.pixels.frame import find_frame
 from inference.pixels.header import VoiFunction, VoiLut, Window, read_header
 from inference.pixels.source import Source
-from inference.pixels.stored import PixelData, StoredValues
+from inference.pixels.stored import BY_WAVELET, PixelData, StoredValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class DicomImage:
     view: str
     decoder: str
     bytes_read: int
+    suspicious: tuple[str, ...] = ()  # why the file may be damaged, though it was decoded
 
     @cached_property
     def extremes(self) -> tuple[int, int]:
@@ -56,7 +57,7 @@ class OpenDicom:
 
     def __init__(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         self._file = Source(path)
-        self._decoded: dict[int, DicomImage] = {}
+        self._decoded: dict[tuple[int, int], DicomImage] = {}
         try:
             begin = perf_counter()
             self.header, source = read_header(self._file)
@@ -82,12 +83,18 @@ class OpenDicom:
         """Return the seconds spent fetching bytes and parsing the header."""
         return self._parsing + self._file.seconds
 
-    def decode(self, at_least: tuple[int, int] | None = None) -> DicomImage:
-        """Return the smallest image the file yields that is no smaller than `at_least`."""
-        reduction = self._pixels.choose_reduction(at_least)
-        if reduction not in self._decoded:
-            self._decoded[reduction] = self._describe(self._pixels.decode(reduction))
-        return self._decoded[reduction]
+    def decode(
+        self, at_least: tuple[int, int] | None = None, definition: int = BY_WAVELET
+    ) -> DicomImage:
+        """Return the smallest image, reduced by powers of two, no smaller than `at_least`.
+
+        `definition` says what reduced means (see `inference.pixels.stored`).
+        """
+        reduction = self._pixels.choose_reduction(at_least, definition)
+        key = reduction, definition
+        if key not in self._decoded:
+            self._decoded[key] = self._describe(self._pixels.decode(reduction, definition))
+        return self._decoded[key]
 
     def _describe(self, values: StoredValues) -> DicomImage:
         header = self.header
@@ -109,6 +116,7 @@ class OpenDicom:
             view=header.view,
             decoder=values.decoder,
             bytes_read=self.bytes_read,
+            suspicious=values.suspicious,
         )
 
 
@@ -117,8 +125,9 @@ def read(
 ) -> DicomImage:
     """Read one monochrome image, in full or reduced by a power of two.
 
-    `at_least` (height, width) asks for the largest reduction whose result is no smaller; only
-    JPEG 2000 and HTJ2K hold smaller images, the others come in full. Raises ImageError.
+    `at_least` (height, width) asks for the largest reduction whose result is no smaller. The
+    result depends on the pixels, not on the transfer syntax that they are stored in; but JPEG 2000
+    and HTJ2K are read and decoded no further than needed, others in full. Raises ImageError.
     """
     with OpenDicom(path) as file:
         return file.decode(at_least)

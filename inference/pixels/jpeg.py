@@ -19,6 +19,8 @@ class FrameHeader:
     components: int
 
 
+MOST_FILL = 64  # fill bytes before a marker; encoders write one at most
+
 # Longest of the runs of zero bits in a JPEG-LS scan: a code word's unary part is limited to 64
 # bits and its remainder to 16 (ISO/IEC 14495-1 A.5.3). CharLS takes a minute to refuse others.
 IMPOSSIBLE_ZEROS = bytes(16)
@@ -27,6 +29,15 @@ IMPOSSIBLE_ZEROS = bytes(16)
 def is_complete(data: memoryview | bytes) -> bool:
     """Say whether EOI ends the stream, padded or not; libjpeg silently makes up what is cut."""
     return b"\xff\xd9" in bytes(data[-16:])
+
+
+def is_end(data: memoryview | bytes, position: int) -> bool:
+    """Say whether EOI stands at `position`; fill bytes FF may precede any marker (B.1.1.2).
+
+    DCMTK writes one where that makes the stream's length even.
+    """
+    rest = bytes(data[position : position + MOST_FILL])
+    return rest[:1] == b"\xff" and rest.lstrip(b"\xff")[:1] == b"\xd9"
 
 
 def is_plausible_scan(data: memoryview | bytes) -> bool:

@@ -35,6 +35,7 @@ class Loaded:
     bytes_read: int
     reduction: int
     seconds: dict[str, float]
+    suspicious: tuple[str, ...] = ()  # why the file may be damaged, though it was decoded
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, configs: Sequence[PreprocessConfig]) -> Loaded:
@@ -45,14 +46,14 @@ def load(path: str | os.PathLike[str] | BinaryIO, configs: Sequence[PreprocessCo
     begin = perf_counter()
     inputs, images, preparing = [], [], 0.0
     with OpenDicom(path) as file:
-        breast = WHOLE
-        if any(needs_breast(config) for config in configs):
-            breast = locate(file.decode(COARSE))
+        searched = {config.version for config in configs if needs_breast(config)}
+        breasts = {version: locate(file.decode(COARSE, version)) for version in searched}
         for config in configs:
-            found = breast if needs_breast(config) else WHOLE
-            image = file.decode(needed_size(file.header.rows, file.header.columns, config, found))
+            breast = breasts[config.version] if needs_breast(config) else WHOLE
+            size = needed_size(file.header.rows, file.header.columns, config, breast)
+            image = file.decode(size, config.version)
             start = perf_counter()
-            inputs.append(prepare(image, config, found))
+            inputs.append(prepare(image, config, breast))
             preparing += perf_counter() - start
             images.append(image)
         reading = file.read_seconds
@@ -66,4 +67,5 @@ def load(path: str | os.PathLike[str] | BinaryIO, configs: Sequence[PreprocessCo
         bytes_read=bytes_read,
         reduction=finest.reduction,
         seconds={"read": reading, "decode": decoding, "prepare": preparing},
+        suspicious=tuple(dict.fromkeys(sign for image in images for sign in image.suspicious)),
     )

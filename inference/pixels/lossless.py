@@ -6,6 +6,7 @@ here one look-up of twelve bits yields up to two whole differences. Whatever is 
 kind, and sound to its last byte, is declined: another decoder judges it.
 """
 
+import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ def decode(data: memoryview | bytes) -> np.ndarray:
     The first call compiles the loop, which takes about two seconds.
     """
     scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
+    if scan.precision <= 8:
+        raise DeclinedError("of 8 bits and fewer")
     if not 0 < scan.rows * scan.columns <= 8 * len(data):
         raise DeclinedError("no pixels, or fewer bits than pixels")
     singles = _look_up_singles(scan)
@@ -48,7 +51,7 @@ def decode(data: memoryview | bytes) -> np.ndarray:
     stream = np.frombuffer(data, np.uint8)
     pairs = _look_up_pairs(singles)
     end = _compiled()(stream, scan.start, singles, pairs, 1 << (scan.precision - 1), values)
-    if end < 0 or bytes(data[end : end + 2]) != b"\xff\xd9":
+    if end < 0 or not jpeg.is_end(data, end):
         raise DeclinedError("the scan does not end with its last pixel")
     if int(values.max()) >> scan.precision:
         raise DeclinedError("values beyond the precision")
@@ -58,11 +61,14 @@ def decode(data: memoryview | bytes) -> np.ndarray:
 def read_scan(data: bytes) -> Scan:
     """Read the headers up to the scan (Annex B); DeclinedError where it is of another kind."""
     frame = jpeg.read_frame_header(data)
-    if frame is None or frame.process != jpeg.LOSSLESS or not 8 < frame.precision <= 16:
-        raise DeclinedError("not lossless, or of 8 bits and fewer")
+    if frame is None or frame.process != jpeg.LOSSLESS or not 2 <= frame.precision <= 16:
+        raise DeclinedError("not lossless")
     tables: dict[int, tuple[bytes, bytes]] = {}
     component, position = b"", 2
     while position + 4 <= len(data):
+        if data[position : position + 2] == b"\xff\xff":  # a fill byte (B.1.1.2)
+            position += 1
+            continue
         mark, marker, length = struct.unpack(">BBH", data[position : position + 4])
         segment = data[position + 4 : position + 2 + length]
         position += 2 + length
@@ -104,6 +110,52 @@ def _read_tables(segment: bytes) -> dict[int, tuple[bytes, bytes]]:
         tables[segment[0]] = (counts, segment[17:stop])
         segment = segment[stop:]
     return tables
+
+
+def missing_bits(data: memoryview | bytes, values: np.ndarray) -> int | None:
+    """Return how many bits the scan lacks for uint16 [H, W] `values`, or None for another kind.
+
+    Decoders make up what a damaged scan lacks, and leave what is too much, without a word. But the
+    number of bits that these very values take follows from their differences and the scan's Huffman
+    table: a sound scan has as many, and up to seven of padding (F.1.2.3), so that 0 … -7 is right.
+    """
+    try:
+        scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
+    except DeclinedError:
+        return None
+    costs = _look_up_costs(scan)
+    left = np.empty_like(values)
+    left[:, 1:] = values[:, :-1]
+    left[1:, 0] = values[:-1, 0]
+    left[0, 0] = 1 << (scan.precision - 1)
+    np.subtract(values, left, out=left)  # modulo 2^16 (H.1.2.1)
+    needed = sum(int(costs[row].sum()) for row in left)
+    return needed - 8 * _scan_bytes(data, scan.start)
+
+
+NO_CODE = 1 << 20  # bits: more than any scan is short of for another reason
+
+
+def _look_up_costs(scan: Scan) -> np.ndarray:
+    """Return int64 [2^16]: the bits that each difference, modulo 2^16, takes in this scan."""
+    lengths = np.full(17, NO_CODE, np.int64)
+    codes = iter(scan.categories)
+    for length, count in enumerate(scan.counts, 1):
+        for category in itertools.islice(codes, count):
+            if category <= 16:
+                # Table H.2: the difference 32768, of category 16, has no bits behind its code.
+                lengths[category] = length + category % 16
+    magnitudes = np.abs(np.arange(1 << 16, dtype=np.int32).astype(np.int16).astype(np.int32))
+    return lengths[np.frexp(magnitudes)[1]]
+
+
+def _scan_bytes(data: memoryview | bytes, start: int) -> int:
+    """Return the entropy-coded bytes from `start` to the next marker, without the stuffed ones."""
+    stream = np.frombuffer(data, np.uint8)[start:]
+    marks = np.flatnonzero(stream[:-1] == 0xFF)
+    markers = marks[stream[marks + 1] != 0]
+    end = int(markers[0]) if len(markers) else len(stream)
+    return end - int(np.searchsorted(marks, end))
 
 
 def _look_up_singles(scan: Scan) -> np.ndarray:

@@ -7,43 +7,40 @@ the same picture: both are means of stored values.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil, floor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from inference.boot.card import Preprocess
 from inference.errors import InputError
 from inference.pixels import area, extremes, voi
 from inference.pixels.breast import COPY_SIDE, WHOLE, Breast, find_breast
 from inference.pixels.dicom import DicomImage
+from inference.pixels.stored import BY_FILE, BY_WAVELET
 
-VERSION = 1
+# Of the preprocessing: 1 reduces an image as its file does, 2 as `inference.pixels.lifting` does.
+# A model of version 1 is served as it was trained.
+VERSION = BY_WAVELET
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessConfig:
+class PreprocessConfig(Preprocess):
     """How an image becomes an input; travels with the checkpoint, as JSON.
 
     `window`: the file's own (dicom), its extremes (min-max), or percentiles of what is kept.
     `crop`: the breast with `crop_margin` of its size around, or none. `flip`: the chest wall to
     the left, or none. `fit`: keep the aspect ratio and pad right and bottom with air, the image's
-    darkest value, or stretch. `decode_margin` times the input's size is the least that is decoded.
+    darkest value, or stretch. `decode_margin` times the input's size is the least that is decoded;
+    `version` says how larger images are reduced before they are averaged.
     """
 
     version: int = VERSION
-    size: tuple[int, int]
-    window: Literal["dicom", "min-max", "percentile"] = "dicom"
-    percentiles: tuple[float, float] = (0.5, 99.5)
-    crop: Literal["breast", "none"] = "breast"
-    crop_margin: float = 0.02
-    flip: Literal["chest-left", "none"] = "chest-left"
-    fit: Literal["pad", "stretch"] = "pad"
-    decode_margin: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, whoever wrote it."""
         low, high = self.percentiles
         problems = {
-            "version": self.version != VERSION,
+            "version": self.version not in (BY_FILE, BY_WAVELET),
             "size": len(self.size) != 2 or not all(1 <= side <= 8192 for side in self.size),
             "window": self.window not in ("dicom", "min-max", "percentile"),
             "percentiles": not 0 <= low < high <= 100,
@@ -59,6 +56,11 @@ class PreprocessConfig:
                     f"Preprocessing: {name} is {getattr(self, name)!r}, which this version "
                     f"({VERSION}) does not know. Use the rsna-bundle that wrote it, or mend it."
                 )
+
+    @classmethod
+    def of(cls, values: Preprocess) -> "PreprocessConfig":
+        """Check what a card or a manifest holds. Raises InputError."""
+        return cls(**vars(values))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -1,19 +1,28 @@
-"""The frame's bytes → stored values: the stream is checked, decoded, and brought to the data
-set's own type."""
+"""The frame's bytes → stored values: the stream is checked, decoded, brought to the data set's own
+type, and reduced.
+
+What 1/2^r of an image is, has two definitions, by the version of the preprocessing that asks:
+
+1. What the file yields: a JPEG 2000 stream its own reduced image, any other file the full one.
+2. The low-pass band of the reversible 5/3 wavelet (`inference.pixels.lifting`), whatever the file:
+   the same picture gives the same values in every lossless transfer syntax. A JPEG 2000 stream's
+   own reduced image serves where it is exactly that; everything else is decoded in full.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from inference.pixels import decoders, jpeg, jpeg2000, limits, resolution_view
+from inference.pixels import decoders, integrity, jpeg, jpeg2000, lifting, limits, resolution_view
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.frame import Frame
 from inference.pixels.header import Header
-from inference.pixels.jpeg2000 import Codestream
+from inference.pixels.jpeg2000 import Codestream, ceil_shift
 
+BY_FILE, BY_WAVELET = 1, 2  # the definitions of a reduced image
 JPEG_PROCESSES = {
     **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
     **dict.fromkeys(decoders.JPEG_EXTENDED, (jpeg.BASELINE, jpeg.EXTENDED)),
@@ -24,11 +33,12 @@ JPEG_PROCESSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class StoredValues:
-    """Pixels [H, W] at 1/2^reduction, and who decoded them."""
+    """Pixels [H, W] at 1/2^reduction, who decoded them, and what makes them suspicious."""
 
     pixels: np.ndarray
     reduction: int
     decoder: str
+    suspicious: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,36 +48,101 @@ class PixelData:
     frame: Frame
     header: Header
 
-    def choose_reduction(self, at_least: tuple[int, int] | None) -> int:
+    def choose_reduction(self, at_least: tuple[int, int] | None, definition: int) -> int:
         """Return the largest r at which the image, at 1/2^r, is at least so large."""
-        if at_least is None or self.header.transfer_syntax not in decoders.WAVELET:
+        if at_least is None:
             return 0
-        stream = self._codestream
-        if stream.signed != self.header.signed:
-            return 0  # of values in the wrong sign, the wavelet's means mean nothing
         reduction = 0
-        while reduction < stream.levels:
-            rows, columns = stream.reduced_shape(reduction + 1)
+        while self._holds(reduction + 1, definition):
+            rows, columns = self._reduced_shape(reduction + 1, definition)
             if rows < max(1, at_least[0]) or columns < max(1, at_least[1]):
                 break
             reduction += 1
         return reduction
 
-    def decode(self, reduction: int = 0) -> StoredValues:
-        """Decode the frame at 1/2^reduction, in full where nothing here can do that."""
+    def _holds(self, reduction: int, definition: int) -> bool:
+        """Say whether there is an image at 1/2^reduction."""
+        if definition == BY_WAVELET:
+            return (1 << reduction) < 2 * max(self.header.rows, self.header.columns)
+        if self.header.transfer_syntax not in decoders.WAVELET:
+            return False
+        stream = self._codestream
+        # Of values in the wrong sign, the wavelet's means mean nothing.
+        return reduction <= stream.levels and stream.signed == self.header.signed
+
+    def _reduced_shape(self, reduction: int, definition: int) -> tuple[int, int]:
+        if definition == BY_WAVELET:
+            header = self.header
+            return ceil_shift(header.rows, reduction), ceil_shift(header.columns, reduction)
+        return self._codestream.reduced_shape(reduction)
+
+    def decode(self, reduction: int = 0, definition: int = BY_WAVELET) -> StoredValues:
+        """Decode the frame at 1/2^reduction; by definition 1 in full where nothing can reduce."""
+        if not reduction:
+            return self._masked(self._whole)
+        if definition == BY_FILE:
+            return self._decode_smaller(reduction) or self._masked(self._whole)
+        reason = self._why_not_own(reduction)
+        smaller = self._decode_smaller(reduction) if reason is None else None
+        if smaller is not None:
+            return self._clipped(smaller.pixels, smaller)
+        decoder = self._whole.decoder
+        if self.header.transfer_syntax in decoders.WAVELET:
+            decoder += f", in full: {reason or 'its packets are in another order'}"
+        lifted = replace(self._whole, reduction=reduction, decoder=decoder)
+        return self._clipped(self._pyramid.band(reduction), lifted)
+
+    def _why_not_own(self, reduction: int) -> str | None:
+        """Return why the stream's own reduced image is not the one of definition 2, or None."""
+        header = self.header
+        if header.transfer_syntax not in decoders.WAVELET:
+            return "it holds no smaller image"
+        stream = self._codestream
+        reasons = {
+            f"it has {stream.levels} levels": reduction > stream.levels,
+            "it is not reversible": stream.transformation != 1
+            or header.transfer_syntax not in decoders.REVERSIBLE,
+            # Each tile is mirrored at its own edges.
+            f"it has {stream.tiles} tiles": stream.tiles > 1,
+            "its image is off the grid's origin": bool(stream.xosiz or stream.yosiz),
+            "its sign is not the data set's": stream.signed != header.signed,
+            # Its decoder would clip to fewer bits.
+            f"it has {stream.precision} bits": stream.precision < header.bits_stored,
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    @cached_property
+    def _whole(self) -> StoredValues:
+        """Return the full image, decoded once; what a codec put above Bits Stored is left there."""
         syntax = self.header.transfer_syntax
         if syntax in decoders.UNCOMPRESSED:
-            return StoredValues(pixels=self._native(), reduction=0, decoder="numpy")
+            pixels = self._native()
+            signs = integrity.judge_native(pixels)
+            return StoredValues(pixels=pixels, reduction=0, decoder="numpy", suspicious=signs)
         if not decoders.find_decoders(syntax):
             raise decoders.explain_missing(syntax)
-        if syntax not in decoders.WAVELET:
-            return self._decode_whole(self._checked_layout())
-        ways = (self._decode_view, self._decode_reduced) if reduction else ()
-        for way in ways:
-            values = way(reduction)
-            if values is not None:
-                return values
-        return self._decode_whole(self._wavelet_layout(0))
+        if syntax in decoders.WAVELET:
+            return self._decode_whole(self._wavelet_layout(0))
+        return self._decode_whole(self._checked_layout())
+
+    @cached_property
+    def _pyramid(self) -> lifting.Pyramid:
+        return lifting.Pyramid(self._whole.pixels)
+
+    def _decode_smaller(self, reduction: int) -> StoredValues | None:
+        """Decode the stream's own reduced image; None where it holds none that can be had."""
+        return self._decode_view(reduction) or self._decode_reduced(reduction)
+
+    def _masked(self, values: StoredValues) -> StoredValues:
+        """Drop what a JPEG stream has above Bits Stored, as pydicom does."""
+        if self.header.transfer_syntax in decoders.WAVELET:
+            return values
+        return replace(values, pixels=_drop_unused_bits(values.pixels, self.header))
+
+    def _clipped(self, band: np.ndarray, values: StoredValues) -> StoredValues:
+        """Clip to what Bits Stored can hold: what a wavelet's means overshoot, and stray values."""
+        header, dtype = self.header, values.pixels.dtype
+        return replace(values, pixels=lifting.clip(band, header.bits_stored, header.signed, dtype))
 
     # Uncompressed.
 
@@ -166,9 +241,13 @@ class PixelData:
     # The ways to decode a stream.
 
     def _decode_whole(self, layout: Layout) -> StoredValues:
-        decoder, pixels = self._decode_by_first(self.frame.whole(), layout)
+        data = self.frame.whole()
+        decoder, pixels = self._decode_by_first(data, layout)
         if isinstance(pixels, np.ndarray):
-            return self._values(pixels, layout, 0, decoder)
+            values = self._values(pixels, layout, 0, decoder)
+            if self.header.transfer_syntax in decoders.JPEG_LOSSLESS and not decoder.declines:
+                return replace(values, suspicious=integrity.judge_lossless(data, pixels))
+            return values
         raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
@@ -246,7 +325,7 @@ def _as_declared(pixels: np.ndarray, header: Header, layout: Layout) -> np.ndarr
         return values if layout.signed == header.signed else _extend(values, unused)
     if header.transfer_syntax in decoders.JPEG_LS and header.signed:
         return _extend(values, unused)
-    if not header.signed and layout.precision <= header.bits_stored:
+    if not header.signed and header.transfer_syntax in JPEG_PROCESSES:
         return values
     return _drop_unused_bits(values, header)
 

@@ -22,9 +22,12 @@ from bundler.rehearse import RehearseOptions, run
 from bundler.rehearse.result import Rehearsal
 from bundler.sandbox import sandbox
 from bundler.settings import Settings
+from inference.boot.card import Card, Checkpoint, Golden, GoldenDicom
+from inference.boot.fields import plain
 from inference.golden import fingerprint
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
+from tests import parts
 from train import phantom
 
 ROOT = Path(__file__).parents[2]
@@ -72,16 +75,14 @@ class House:
         with zipfile.ZipFile(tree, "w") as archive:
             for name, text in sorted(files.items()):
                 archive.writestr(zipfile.ZipInfo(name), text)
-        bundle.write(self.dist / "code", "code", {"tree.zip": tree}, {"commit": "c" * 40})
+        bundle.write(self.dist / "code", {"tree.zip": tree}, parts.CODE)
         self.write_notebook()
 
     def write_libs(self, wheels: Mapping[str, Path], **more: Any) -> None:
         """Bundle some wheels, locked as they are, and the notebook for them."""
         entries = [bundle.describe(name, path) for name, path in wheels.items()]
-        lock = [f"{_pin(e['name'])} --hash=sha256:{e['sha256']}" for e in entries]
-        target = {"name": "host", "python": python_version()}
-        details = {"target": target, "lock": lock} | more
-        bundle.write(self.dist / "libs", "libs", dict(wheels), details)
+        lock = tuple(f"{_pin(e.name)} --hash=sha256:{e.sha256}" for e in entries)
+        bundle.write(self.dist / "libs", wheels, parts.libs(**{"lock": lock} | more))
         self.write_notebook()
 
 
@@ -131,21 +132,14 @@ def write_model(folder: Path) -> Path:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {"rsna-bundle": json.dumps(card())})
+    helper.set_model_props(model, {"rsna-bundle": json.dumps(plain(card()))})
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 
-def card() -> dict[str, Any]:
+def card(*checkpoints: Checkpoint) -> Card:
     """Return what the model says of itself."""
-    return {
-        "preprocess": CONFIG.as_dict(),
-        "aggregation": "mean",
-        "threshold": 0.5,
-        "output": "probability",
-        "prevalence": 0.02,
-        "metadata_columns": [],
-    }
+    return parts.card(CONFIG, checkpoints=checkpoints)
 
 
 def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
@@ -153,14 +147,12 @@ def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
     golden = scratch / "golden.dcm"
     phantom.write_dicom(golden, phantom.draw(7, (320, 256)))
     prepared = fingerprint(load(golden, [CONFIG]).inputs[0])
-    about = {"name": checkpoint, "sha256": "0" * 64, "fold": 0, "epoch": 3, "metrics": {}}
-    entry = card() | {"file": "model.onnx", "arch": "brightness", "checkpoints": [about]}
-    dicoms = [{"file": "golden.dcm", "prepared": {"model.onnx": prepared}}]
+    about = card(parts.checkpoint(checkpoint))
+    dicom = GoldenDicom(file="golden.dcm", prepared={"model.onnx": prepared})
     bundle.write(
         place,
-        "model",
         {"model.onnx": write_model(scratch), "golden.dcm": golden},
-        {"models": [entry], "golden": {"dicoms": dicoms, "predictions": []}},
+        parts.model(about, golden=Golden(dicoms=(dicom,), predictions=())),
     )
 
 
@@ -174,16 +166,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     os.environ["RSNA_BUNDLE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     house = House(dist=place, settings=Settings(root=place, target="host", hidden_units=1000))
     write_model_bundle(place / "model", scratch, "fold0_best.pt")
-    bundle.write(
-        place / "libs",
-        "libs",
-        {},
-        {"lock": [], "target": {"name": "host", "python": python_version()}},
-    )
+    bundle.write(place / "libs", {}, parts.libs())
     with zipfile.ZipFile(scratch / "tree.zip", "w") as archive:
         for name, text in sorted(runner().items()):
             archive.writestr(zipfile.ZipInfo(name), text)
-    bundle.write(place / "code", "code", {"tree.zip": scratch / "tree.zip"}, {"commit": "c" * 40})
+    bundle.write(place / "code", {"tree.zip": scratch / "tree.zip"}, parts.CODE)
     house.write_notebook()
     return house
 

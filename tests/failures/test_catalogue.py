@@ -12,7 +12,7 @@ import pytest
 
 from bundler import bundle
 from bundler.rehearse.result import Rehearsal
-from inference.boot.bundle import content_id
+from inference.boot.manifest import content_id
 from tests.bundler.libs.packages import sdist, wheel
 from tests.failures.conftest import (
     House,
@@ -22,6 +22,7 @@ from tests.failures.conftest import (
     runner,
     write_model_bundle,
 )
+from tests.parts import libs
 
 
 def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
@@ -83,10 +84,9 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
     said = failed(house.rehearse())
     assert "brings no onnxruntime-gpu" in said["accelerator"]
     assert "the CPU would predict" in said["accelerator"]
-    pins = {"lock": ["onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64]}
-    target = {"name": "gpu-image", "python": sys.version.split()[0]}
+    lock = ("onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64,)
     shutil.rmtree(house.dist / "libs")
-    bundle.write(house.dist / "libs", "libs", {}, {"target": target, **pins})
+    bundle.write(house.dist / "libs", {}, libs(lock=lock, name="gpu-image"))
     house.write_notebook()
     assert "silently use the CPU" in failed(house.rehearse())["accelerator"]
 
@@ -134,7 +134,7 @@ def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
 
 
 def test_libs_for_another_python(house: House) -> None:
-    house.write_libs({}, target={"name": "kaggle", "python": "3.9.18"})
+    house.write_libs({}, name="kaggle", python="3.9.18")
     assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.boot.bundle import content_id
+from inference.boot.manifest import content_id
 from tests.failures.conftest import House, failed
 from train.phantom import write_competition
 

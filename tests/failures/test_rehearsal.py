@@ -130,8 +130,7 @@ def test_plays_another_python_where_the_targets_is_not_here(
     image |= {"machine": os.uname().machine, "release": "2.17", "installed": []}
     (root / "newer.json").write_text(json.dumps(image))
     house = replace(house, settings=replace(house.settings, target="newer.json"))
-    target = {"name": "newer", "python": "3.99.0"}
-    house.write_libs({name: tmp_path / name}, target=target)
+    house.write_libs({name: tmp_path / name}, name="newer", python="3.99.0")
     rehearsal = house.rehearse()
     assert rehearsal.passed, rehearsal.summary()
     (said,) = [check.said for check in rehearsal.checks if check.name == "python"]

@@ -10,9 +10,11 @@ from pathlib import Path
 import train.phantom
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m train.phantom") -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write a competition folder as the command line asks for."""
-    parser = argparse.ArgumentParser(prog=prog, description=train.phantom.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m train.phantom", description=train.phantom.__doc__
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")

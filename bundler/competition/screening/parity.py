@@ -4,13 +4,14 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bundler.competition.screening.hidden_test import HiddenSet
 from bundler.rehearse.checks.checks import Check, verdict
 from bundler.rehearse.run.layout import probed_rows
 from bundler.rehearse.run.notebook_run import Performance
 from inference.boot import bundle as reader
+from inference.boot.card import Card
 from inference.errors import RunError
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def compare(seen: Performance, hidden: HiddenSet, model: Path) -> list[Check]:
     answers = _answer(bundle, hidden)
     here = {name: answer.probability for name, answer in answers.items()}
     problems = [*_pixels(seen, answers), *_probabilities(seen, here)]
-    problems += _breasts(seen, hidden, here, bundle.details["models"][0])
+    problems += _breasts(seen, hidden, here, bundle.model.models[0])
     checks = [
         verdict("numbers", problems, f"{len(here)} images answer as they do on the laptop"),
         verdict("modules", seen.probed["origins"], "each locked package is the bundle's own"),
-        *_score(seen, hidden, bundle.details["models"][0]),
+        *_score(seen, hidden, bundle.model.models[0]),
     ]
     values = set(here.values())
     if len(values) == 1 and len(here) > 2:
@@ -106,13 +107,13 @@ def _probabilities(seen: Performance, here: Mapping[str, float]) -> Iterator[str
 
 
 def _breasts(
-    seen: Performance, hidden: HiddenSet, here: Mapping[str, float], card: Mapping[str, Any]
+    seen: Performance, hidden: HiddenSet, here: Mapping[str, float], card: Card
 ) -> Iterator[str]:
     """Compare what submission.csv says of whole breasts with what the laptop would say."""
     from inference import submission
 
     written = read_submission(seen.working / "submission.csv")
-    join = submission.AGGREGATIONS[card["aggregation"]]
+    join = submission.AGGREGATIONS[card.aggregation]
     breasts: dict[str, list[float]] = {}
     for row in probed_rows(hidden):
         breasts.setdefault(row["prediction_id"], []).append(here[row["image_id"]])
@@ -120,11 +121,11 @@ def _breasts(
         value, said = join(values), written.get(breast)
         try:
             decided, _ = submission.decide(
-                {breast: value}, card["output"], card["threshold"], card["prevalence"]
+                {breast: value}, card.output, card.threshold, card.prevalence
             )
         except RunError:
             return
-        near = card["output"] == "binary" and abs(value - (card["threshold"] or 0)) <= TOLERANCE
+        near = card.output == "binary" and abs(value - (card.threshold or 0)) <= TOLERANCE
         if said is None or near:
             continue
         if not abs(said - decided[breast]) <= TOLERANCE:
@@ -144,7 +145,7 @@ def read_submission(path: Path) -> dict[str, float]:
         return {}
 
 
-def _score(seen: Performance, hidden: HiddenSet, card: Mapping[str, Any]) -> Iterator[Check]:
+def _score(seen: Performance, hidden: HiddenSet, card: Card) -> Iterator[Check]:
     """Compare pF1 on the sample with cross-validation's, where there is enough to compare."""
     if not hidden.labels:
         return
@@ -164,16 +165,16 @@ def _score(seen: Performance, hidden: HiddenSet, card: Mapping[str, Any]) -> Ite
     drawn = [rng.integers(len(names), size=len(names)) for _ in range(RESAMPLES)]
     scores = [pfbeta(labels[rows], values[rows]) for rows in drawn]
     low, high = np.quantile(scores, [0.025, 0.975])
-    known = [c["metrics"].get("pfbeta") for c in card["checkpoints"] if c.get("metrics")]
+    known = [one.metrics["pfbeta"] for one in card.checkpoints if "pfbeta" in one.metrics]
     said = f"pF1 {pfbeta(labels, values):.3f} (95 %: {low:.3f} to {high:.3f}) on the sample"
-    if not known or known[0] is None:
+    if not known:
         yield Check(name="score", status="unproven", said=f"{said}; no cross-validation to compare")
         return
     expected = sum(known) / len(known)
     said += f", {expected:.3f} in cross-validation (threshold and image set differ)"
-    if not 0.5 <= labels.mean() / max(card["prevalence"] or 0.0, 1e-9) <= 2:
+    if not 0.5 <= labels.mean() / max(card.prevalence, 1e-9) <= 2:
         # pF1 grows with the share of cancers, so scores at different shares do not compare.
-        said += f"; {labels.mean():.1%} have cancer here, {card['prevalence']:.1%} there"
+        said += f"; {labels.mean():.1%} have cancer here, {card.prevalence:.1%} there"
         yield Check(name="score", status="unproven", said=f"{said}: not to be compared")
         return
     yield Check(name="score", status="failed" if high < expected / 2 else "passed", said=said)

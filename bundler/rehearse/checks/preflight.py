@@ -26,6 +26,7 @@ from bundler.snapshot import TREE
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 from inference.boot.install import WHEELS_ARCHIVE
+from inference.boot.manifest import Code, Model
 from inference.errors import BundleError
 
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
@@ -121,11 +122,11 @@ def _notebook(dist: Path, found: Mapping[str, Bundle], settings: Settings) -> It
 
 def _whence(bundle: Bundle) -> str:
     """Return which checkpoint or commit a bundle is of, for people."""
-    if bundle.kind == "model":
-        names = [c["name"] for m in bundle.details["models"] for c in m.get("checkpoints", ())]
+    part = bundle.manifest.part
+    if isinstance(part, Model):
+        names = [one.name for model in part.models for one in model.checkpoints]
         return f" (of the checkpoint {', '.join(names)})" if names else ""
-    commit = bundle.details.get("commit")
-    return f" (of the commit {str(commit)[:12]})" if commit else ""
+    return f" (of the commit {part.commit[:12]})" if isinstance(part, Code) else ""
 
 
 def expected_ids(notebook: Path) -> dict[str, str]:
@@ -160,10 +161,10 @@ def _sources(text: str) -> list[str]:
 
 
 def _wheels(libs: Bundle, target: Target) -> Iterator[str]:
-    made = libs.details["target"]
-    if str(made["python"]).split(".")[:2] != target.python.split(".")[:2]:
+    if libs.libs.fitting(target.python) is None:
+        pythons = " and ".join(one.python for one in libs.libs.targets)
         yield (
-            f"The libs bundle was made for Python {made['python']}, the target {target.name} runs "
+            f"The libs bundle was made for Python {pythons}, the target {target.name} runs "
             f"{target.python}. Run `rsna-bundle libs --target {target.name}`."
         )
     names = [file.name for file in libs.files if file.name != WHEELS_ARCHIVE]
@@ -212,7 +213,8 @@ def _accelerator(libs: Bundle, settings: Settings, target: Target) -> Iterator[C
     """Compare the ONNX Runtime that the bundle brings with the GPU that the notebook asks for."""
     if not target.gpus or settings.accelerator.lower() in ("", "none", "cpu"):
         return
-    pins = dict(line.split()[0].split("==") for line in libs.details["lock"] if "==" in line)
+    made = libs.libs.fitting(target.python)
+    pins = dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
     asked = f"The notebook asks for {settings.accelerator}"
     problems = []
     if "onnxruntime-gpu" not in pins:

@@ -37,10 +37,11 @@ def emulate_image(options: RehearseOptions, machine: Target, libs: Bundle) -> Em
     except NoInterpreterError as error:
         image = emulation.emulate(target.host(), interpreters.this(), kernel=True)
         return replace(image, differences=(str(error),))
+    made = libs.libs.fitting(machine.python)
     return emulation.emulate(
         machine,
         interpreter,
-        requirements=libs.details.get("excluded", ()),
+        requirements=made.excluded if made else (),
         optional=OPTIONAL,
         kernel=True,
     )

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ def main(arguments: list[str]) -> None:
     libs = bundles.read(spec["libs"])
     site = Path(code).parent / f"site-{libs.id[:16]}"
     install.activate(site)
-    probed: dict[str, Any] = {"origins": origins(libs.details["lock"], site)}
+    probed: dict[str, Any] = {"origins": origins(install.fitting(libs.libs).lock, site)}
     probed |= measure(spec)
     (Path(spec["out"]) / "probed.json").write_text(json.dumps(probed), encoding="utf-8")
 
 
-def origins(lock: list[str], site: Path) -> list[str]:
+def origins(lock: Iterable[str], site: Path) -> list[str]:
     """Return which modules of the locked wheels come from elsewhere than the bundle."""
     wrong = []
     for line in lock:

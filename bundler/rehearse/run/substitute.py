@@ -31,8 +31,7 @@ def build(options: RehearseOptions, place: Path) -> Path:
             requirements=settings.root / settings.requirements,
             target="host",
             out=place / "libs",
-            proof=False,
-            quiet=True,
+            install_test=False,
         )
     )
     submission.write(place, place / "notebook", submission.runner_options(settings))

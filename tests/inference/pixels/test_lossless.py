@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.pixels import decoders, dicom, lossless, stored
-from inference.pixels.decoders import Layout, Proven
+from inference.pixels.decoders import Layout, decode_by_numba
 from inference.pixels.errors import DeclinedError
+from inference.pixels.proven import Proven
 from tests.inference.pixels import dicoms
 
 COMPILED = decoders.find_decoders(dicoms.JPEG_LOSSLESS_SV1)[0].decode
@@ -114,7 +115,7 @@ def judge(data: decoders.Bytes, layout: Layout) -> np.ndarray:
 
 def test_it_is_compiled_only_where_that_pays() -> None:
     stream = encode(texture("noise", (24, 17), 12, 0), 12)
-    decode = Proven(lossless.decode, judge, worth_after=3)
+    decode = Proven(decode_by_numba, judge, worth_after=3)
     for _ in range(3):
         with pytest.raises(DeclinedError):
             decode(stream, LAYOUT)
@@ -129,7 +130,7 @@ def test_a_compiler_that_fails_costs_no_pixel(fault: str) -> None:
     stream = encode(texture("noise", (24, 17), 12, 0), 12)
     expected = imagecodecs.jpeg8_decode(stream)
 
-    def faulty(data: decoders.Bytes) -> np.ndarray:
+    def faulty(data: decoders.Bytes, layout: Layout) -> np.ndarray:
         if fault == "no compiler":
             raise ImportError("numba needs another NumPy")
         return expected ^ 1
@@ -144,7 +145,7 @@ def test_a_compiler_that_fails_costs_no_pixel(fault: str) -> None:
 def test_a_stream_that_is_declined_is_judged_by_the_next_row_alone() -> None:
     stream = encode(texture("noise", (24, 17), 12, 0), 12, predictor=4)
     judged = []
-    decode = Proven(lossless.decode, lambda data, layout: judged.append(data), worth_after=0)
+    decode = Proven(decode_by_numba, lambda data, layout: judged.append(data), worth_after=0)
     with pytest.raises(DeclinedError):
         decode(stream, LAYOUT)
     assert not judged
@@ -155,7 +156,7 @@ def test_a_long_run_of_files_changes_over_and_gives_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rows = [
-        replace(row, decode=Proven(lossless.decode, judge, worth_after=2))
+        replace(row, decode=Proven(decode_by_numba, judge, worth_after=2))
         if row.decode is COMPILED
         else row
         for row in decoders.DECODERS

@@ -1,0 +1,192 @@
+"""What a competition's folder holds: read from a few rows and names, shown, confirmed, kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+
+from bundler.competition import file_pairs, relations, roles, row_ids
+from bundler.competition.columns import Survey, survey
+from bundler.competition.listing import Listing
+from bundler.competition.roles import Names, Question, Tables
+from bundler.competition.row_ids import UNIT, Ids, WithUnit
+from bundler.competition.table import open_table
+from bundler.errors import CheckError, InputError
+from bundler.hidden import MAPPINGS, Hidden, Pairs
+from bundler.result import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A competition's tables, columns and files, and what of it is not certain."""
+
+    folder: Path
+    hidden: Hidden
+    sample: Survey | None
+    test: Survey | None
+    train: Survey | None
+    answers: Survey | None
+    unknown: tuple[str, ...] = ()  # test columns that nothing explains
+    questions: tuple[Question, ...] = ()
+    notes: tuple[str, ...] = ()
+    entries_read: int = 0
+    confirmed: bool = False  # the settings held it
+
+    def require_certain(self) -> None:
+        """Raise CheckError where something has to be decided first."""
+        if self.questions:
+            raise CheckError(
+                f"The tables of {self.folder} are not certain: "
+                + " ".join(question.text for question in self.questions)
+                + " Decide by `rsna-bundle competition --write --set KEY=VALUE`."
+            )
+
+    def summary(self) -> str:
+        """Return what was understood, a line for each thing, what is uncertain last."""
+        from bundler.competition.profile_text import describe
+
+        return describe(self)
+
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return what `--json` prints."""
+        return {
+            "folder": str(self.folder),
+            "confirmed": self.confirmed,
+            "hidden": settings(self.hidden),
+            "rows": {
+                name: {"count": table.rows, "exact": table.exact}
+                for name, table in self.tables().items()
+            },
+            "columns": {
+                name: {column.name: column.kind for column in table.columns}
+                for name, table in self.tables().items()
+            },
+            "questions": [
+                {"key": q.key, "taken": q.taken, "others": list(q.others), "reason": q.reason}
+                for q in self.questions
+            ],
+            "notes": list(self.notes),
+            "entries_read": self.entries_read,
+        }
+
+    def tables(self) -> dict[str, Survey]:
+        """Return the tables that were read, by file name."""
+        known = (self.sample, self.test, self.train, self.answers)
+        return {table.table.path.name: table for table in known if table}
+
+
+def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - frozen
+    """Read a competition's folder; what the settings say is taken from there, not inferred.
+
+    Raises InputError where the folder is missing, holds no sample submission, or a table is broken.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is no folder. Name the one with the competition's files by "
+            "--competition-dir (`kaggle competitions download` gets them)."
+        )
+    listing = Listing(root=folder)
+    names = roles.sort(listing)
+    tables = roles.choose(listing, names, hidden)
+    ids = row_ids.identify(tables, hidden)
+    tables = _with_units(tables, ids)
+    files = file_pairs.match(listing, names, tables.test or tables.sample, tables.train, hidden)
+    unit = relations.unit(tables, ids, files, hidden)
+    absent = relations.missing(tables, ids, unit.column, hidden)
+    filled = replace(
+        hidden,
+        submission=hidden.submission or _submission(tables.sample_file),
+        sample=tables.sample_file,
+        test=_name(tables.test),
+        train=_name(tables.train),
+        label_table=_name(tables.answers) if tables.answers is not tables.train else "",
+        id=ids.id,
+        targets=ids.targets,
+        labels=relations.labels(tables, ids, hidden),
+        unit=unit.column,
+        row_id=ids.row_id,
+        derived=absent.derived,
+        repeat=absent.repeat,
+        tables=_further(listing, names, tables, unit.column, hidden),
+        files=files.pairs,
+        label_files=files.label_files,
+        order=relations.order(tables, ids, hidden),
+        gateway=hidden.gateway or names.gateway,
+    )
+    doubts = (*tables.questions, *ids.questions, *files.questions, *unit.questions)
+    return Profile(
+        folder=folder,
+        hidden=filled,
+        sample=tables.sample,
+        test=tables.test,
+        train=tables.train,
+        answers=tables.answers,
+        unknown=absent.unknown,
+        questions=() if hidden.is_filled else doubts,
+        notes=(*ids.notes, *files.notes, *_notes(absent.unknown, tables)),
+        entries_read=listing.entries_read,
+        confirmed=hidden.is_filled,
+    )
+
+
+def _with_units(tables: Tables, ids: Ids) -> Tables:
+    """Return the tables with a column for the unit, where ids alone name it."""
+    if ids.column != UNIT and not any("{unit}" in template for template in ids.row_id):
+        return tables
+
+    def extended(table: Survey | None) -> Survey | None:
+        if table is None or not table.has(ids.id[0]) or table.has(UNIT):
+            return table
+        return survey(WithUnit(path=table.table.path, id=ids.id[0], row_id=ids.row_id))
+
+    train = extended(tables.train)
+    answers = train if tables.answers is tables.train else extended(tables.answers)
+    return replace(tables, sample=extended(tables.sample), train=train, answers=answers)
+
+
+def _further(listing: Listing, names: Names, tables: Tables, unit: str, hidden: Hidden) -> Pairs:
+    """Return further test tables that have the unit's column, with their counterparts."""
+    if hidden.tables or hidden.is_filled or tables.test is None:
+        return hidden.tables
+    found = []
+    for name in names.tests:
+        if name == _name(tables.test) or unit not in open_table(listing.root / name).columns:
+            continue
+        found.append((name, roles.counterpart(name, names.trains)))
+    return tuple(found)
+
+
+def _name(table: Survey | None) -> str:
+    return table.table.path.name if table else ""
+
+
+def _submission(sample: str) -> str:
+    return f"submission{PurePosixPath(sample).suffix or '.csv'}"
+
+
+def _notes(unknown: Sequence[str], tables: Tables) -> list[str]:
+    notes = []
+    if unknown and tables.test:
+        notes.append(
+            f"{', '.join(unknown)} of {_name(tables.test)} cannot be made from the training rows: "
+            "values of the public test rows are used."
+        )
+    if tables.train is None:
+        notes.append("There is no training table: the hidden test clones the public test rows.")
+    return notes
+
+
+def settings(hidden: Hidden) -> dict[str, Json]:
+    """Return what `[tool.rsna-bundle.hidden]` holds: the keys that say something."""
+    default = Hidden()
+    found: dict[str, Json] = {}
+    for entry in fields(Hidden):
+        value = getattr(hidden, entry.name)
+        if value == getattr(default, entry.name):
+            continue
+        table = entry.name in MAPPINGS
+        found[entry.name] = {k: _plain(item) for k, item in value} if table else _plain(value)
+    return found
+
+
+def _plain(value: object) -> Json:
+    return list(value) if isinstance(value, tuple) else value  # type: ignore[return-value]
