@@ -36,6 +36,8 @@ def _resolve(inputs: Inputs) -> Lock:
     """Resolve anew; what the old lock pinned for the same target is kept unless it is upgraded."""
     options, wanted, target = inputs.options, inputs.requirements, inputs.target
     options.progress.step(f"Resolving {wanted.path.name} for {target.name}")
+    if not wanted.wanted:  # a resolver refuses an empty list, and would ask the network
+        return _lock(inputs, Solution(pins=(), provided=()))
     problem = Problem(
         requirements=wanted,
         target=target.without(wanted.replaced),
@@ -55,12 +57,17 @@ def _resolve(inputs: Inputs) -> Lock:
             "`rsna-bundle libs` again. Once the lock is current and the wheels are cached, it "
             "needs no network."
         ) from error
+    return _lock(inputs, solved)
+
+
+def _lock(inputs: Inputs, solved: Solution) -> Lock:
+    target = inputs.target
     return Lock(
         target=target.name,
         target_digest=target.digest,
         python=target.python,
         inputs=inputs.digest,
-        resolver=options.resolver,
+        resolver=inputs.options.resolver,
         pins=solved.pins,
         build=solved.build,
         notes=solved.notes,
