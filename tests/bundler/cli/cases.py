@@ -18,6 +18,7 @@ class Case:
     pick: Pick
     value: Any
     default: Any
+    alone: bool = False  # cannot be given beside what the command always needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +115,18 @@ MODEL = Command(
         "bundler.model.export:build",
         "bundler.model.export:choose",
         PUBLISH_FOLDER,
+        "bundler.model.files:build",
     ),
     base=("--run", "base"),  # something to export
     options={
-        "--ckpt": case(
-            "--ckpt a.pt --ckpt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()
+        "--files": Case(
+            words=("--files", "a.pt", "b", "--files", "c"),
+            pick=lambda run: getattr(run.call[0], "paths", ()),
+            value=(Path("a.pt"), Path("b"), Path("c")),
+            default=(),
+            alone=True,
         ),
+        "--ckpt": case("--ckpt a.pt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()),
         "--run": case("--run r1", option("run"), "r1", "base"),
         "--best": case("--best pfbeta", option("best"), "pfbeta"),
         "--store": case(
@@ -229,10 +236,9 @@ COMPETITION = Command(
 )
 REHEARSE = Command(
     functions=("bundler.rehearse:run",),
-    progress=False,
     options={
-        "--units": case("--units 9", option("patients"), 9, 6),
-        "--patients": case("--patients 9", option("patients"), 9, 6),
+        "--units": case("--units 9", option("units"), 9, 6),
+        "--patients": case("--patients 9", option("units"), 9, 6),
         "--competition-dir": case("--competition-dir .", option("competition_dir"), Path(".")),
         "--target": case(
             "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
@@ -361,7 +367,7 @@ COMMANDS: Mapping[str, Command] = {
     "libs": LIBS,
     "model": MODEL,
     "model show": Command(
-        functions=("bundler.model.card:show",),
+        functions=("bundler.model.show:show",),
         progress=False,
         base=("a.onnx",),
         options={"file": case("b.onnx", at(0), Path("b.onnx"), Path("a.onnx")), **reporting()},
