@@ -59,15 +59,15 @@ def main(argv: Sequence[str]) -> int:
 
 def delta_against_complete(path: Path) -> None:
     """Resolve the typical list with and without the image and compare what would travel."""
-    wanted = requirements.read(path)
+    target = targets.load(TARGET)
+    wanted = requirements.read(path).on(target.environment)
     counts = {}
     for delta in (True, False):
         problem = Problem(
             requirements=wanted,
-            target=targets.load(TARGET),
+            target=target if delta else target.without(target.packages),
             sources=sources.configured(wanted.sources),
             resolver="uv",
-            delta=delta,
         )
         pins = solution.solve(problem).pins
         counts[delta] = (len(pins), sum(pin.bytes or 0 for pin in pins))

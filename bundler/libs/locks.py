@@ -163,10 +163,11 @@ def _malformed(path: Path, reason: str) -> InputError:
     )
 
 
-def write(new: Lock, old: Lock | None, path: Path) -> None:
-    """Write a lock where it differs from the one that is there, whole or not at all."""
+def write(new: Lock, old: Lock | None, path: Path) -> tuple[str, ...]:
+    """Write a lock where it differs from the one that is there; return what that changes."""
     if new != old:
         atomic.write_text(path, new.text())
+    return tuple(changes(old, new))
 
 
 def changes(old: Lock | None, new: Lock) -> list[str]:

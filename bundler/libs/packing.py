@@ -13,7 +13,7 @@ from bundler import atomic, bundle, cache
 from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
 from bundler.image.target import Target
-from bundler.libs import effects, sbom, wheels
+from bundler.libs import effects, sbom
 from bundler.libs.checks import Checked
 from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
@@ -41,7 +41,7 @@ def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
     lock, files = checked.lock, checked.files
     bill = sbom.write(lock, checked.wheels)
     with _new_folder(inputs.options.out) as folder:
-        with packing(files, bill, known(lock, files)) as packed:
+        with packing(files, bill, _known(checked)) as packed:
             built = bundle.write(folder, packed.files, part(lock, inputs.target), packed.known)
         check_hashes(built, lock)
         yield built
@@ -66,12 +66,6 @@ def part(lock: Lock, target: Target) -> Libs:
         shadowed=tuple(effects.shadowed(target, lock.pins)),
     )
     return Libs(targets=(one,))
-
-
-def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, Content]:
-    """Return what the manifest says of each wheel; sdists are read when they are bundled."""
-    pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
-    return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
 
 
 @contextmanager
@@ -105,6 +99,15 @@ def _new_folder(out: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         yield Path(folder) / out.name
+
+
+def _known(checked: Checked) -> dict[str, Content]:
+    """Return what the manifest says of each wheel; sdists are read when they are bundled."""
+    digests = {pin.file: pin.sha256 for pin in (*checked.lock.pins, *checked.lock.build)}
+    return {
+        wheel.path.name: Content(sha256=digests[wheel.path.name], members=wheel.members)
+        for wheel in checked.wheels
+    }
 
 
 def check_hashes(built: Built, lock: Lock) -> None:

@@ -20,6 +20,7 @@ from packaging.utils import parse_wheel_filename
 
 from bundler import cache, process
 from bundler.errors import InputError
+from bundler.libs import wheels
 from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources, pip_connection
 from bundler.libs.resolve.resolution import Pin
@@ -135,7 +136,7 @@ def restore(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Path:
 def as_wheel(path: Path, pin: Pin) -> Wheel:
     """Return what the wheel that an sdist becomes will ask for."""
     lines = "".join(f"Requires-Dist: {line}\n" for line in requirements(path))
-    return Wheel(path, pin.name, pin.version, lines, ())
+    return wheels.parse(path, pin.name, pin.version, lines)
 
 
 # --- the metadata of an sdist ---

@@ -55,19 +55,18 @@ def resolve(
     *,
     upgrade: bool = False,
     offline: bool = False,
-    only_binary: bool = True,
 ) -> list[Pin]:
     """Return the pins that meet `wanted` on the target. Raises UnresolvedError."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as name:
         folder = Path(name)
         (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        command = [str(executable()), "pip", "compile", "requirements.in", *_options(target)]
-        command += ["--constraints", "constraints.txt", *_sources(sources)]
-        command += ["--refresh"] if upgrade else []
-        command += ["--offline"] if offline else []
-        command += ["--only-binary", ":all:"] if only_binary else []
-        result = process.run(command, cwd=folder, env=_environment(target), check=False)
+        options = [*_options(target), "--constraints", "constraints.txt", "--only-binary", ":all:"]
+        options += ["--refresh"] if upgrade else []
+        options += ["--offline"] if offline else []
+        environment = _environment(target)
+        command = ["pip", "compile", "requirements.in", *options, *_sources(sources)]
+        result = process.run([executable(), *command], cwd=folder, env=environment, check=False)
     if result.returncode:
         raise UnresolvedError(result.stderr.strip().replace(f"{folder}/", ""))
     return _parse(result.stdout, target)
