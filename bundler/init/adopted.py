@@ -86,17 +86,21 @@ def read(root: Path) -> Adopted:
 
 def _files(root: Path, name: str) -> list[Path]:
     """Return the files of a name, at most DEPTH folders down, the shallowest first."""
-    paths = []
-    for folder, subfolders, files in os.walk(root):
-        depth = len(Path(folder).relative_to(root).parts)
-        subfolders[:] = [
-            each
-            for each in sorted(subfolders)
-            if depth < DEPTH and not each.startswith(".") and each not in SKIPPED
-        ]
-        if name in files:
-            paths.append(Path(folder, name))
-    return sorted(paths, key=lambda path: (len(path.parts), path))
+    folders = level = [root]
+    for _ in range(DEPTH):
+        level = [inner for folder in level for inner in _subfolders(folder)]
+        folders = [*folders, *level]
+    # Asked for by name: the innermost may be a competition's images, hundreds of thousands.
+    return [folder / name for folder in folders if (folder / name).is_file()]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # what cannot be entered is not the user's own metadata
+        return []
+    return [folder / one for one in sorted(names) if one[0] != "." and one not in SKIPPED]
 
 
 def _kernel(path: Path) -> Kernel:

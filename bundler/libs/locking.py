@@ -35,6 +35,9 @@ def _current(inputs: Inputs) -> Lock:
 def _resolve(inputs: Inputs) -> Lock:
     """Resolve anew; what the old lock pinned for the same target is kept unless it is upgraded."""
     options, target, name = inputs.options, inputs.target, inputs.requirements.path.name
+    kept = _kept_pins(inputs)
+    if not inputs.requirements.wanted:  # a resolver refuses an empty list, and asks the network
+        return _lock(inputs, Solution(pins=(), provided=()))
     problem = Problem(
         requirements=inputs.requirements,
         target=inputs.image,
@@ -42,7 +45,7 @@ def _resolve(inputs: Inputs) -> Lock:
         resolver=options.resolver,
         allow_sdist=options.allow_sdist,
         upgrade=options.upgrade is not None,
-        keep=_kept_pins(inputs),
+        keep=kept,
         progress=options.progress,
     )
     options.progress.step(f"Resolving {name} for {target.name}")
@@ -53,12 +56,17 @@ def _resolve(inputs: Inputs) -> Lock:
             f"Cannot resolve {name}: {error}\nConnect to the network and run `rsna-bundle libs` "
             "again. Once the lock is current and the wheels are cached, it needs no network."
         ) from error
+    return _lock(inputs, solved)
+
+
+def _lock(inputs: Inputs, solved: Solution) -> Lock:
+    target = inputs.target
     return Lock(
         target=target.name,
         target_digest=target.digest,
         python=target.python,
         inputs=inputs.digest,
-        resolver=options.resolver,
+        resolver=inputs.options.resolver,
         pins=solved.pins,
         build=solved.build,
         notes=solved.notes,

@@ -68,7 +68,10 @@ def write(requirement: Requirement) -> str:
 
 
 def read(path: Path) -> Requirements:
-    """Read a requirements file and what it includes. Raises InputError with file and line."""
+    """Read a requirements file and what it includes. Raises InputError with file and line.
+
+    It may hold no requirement at all, where the image has everything that is needed.
+    """
     wanted: list[Requirement] = []
     constraints: list[Requirement] = []
     replaced: set[str] = set()
@@ -81,10 +84,6 @@ def read(path: Path) -> Requirements:
             target.append(_parse(entry))
             if entry.replaces:
                 replaced.add(canonicalize_name(target[-1].name))
-    if not wanted:
-        raise InputError(
-            f"{path} has no requirements. Write one on each line, such as `pydicom>=3.0`."
-        )
     sources = Sources(
         index=options["index"][-1] if options["index"] else None,
         extra=tuple(options["extra"]),

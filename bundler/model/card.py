@@ -12,7 +12,7 @@ from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
-from bundler.model.selection import align, text
+from bundler.model.table import align, text
 from bundler.result import Json
 from inference.boot import bundle as bundles
 from inference.boot.card import Card, OnnxModel, OutOfFold, Parity

@@ -34,7 +34,6 @@ class ModelOptions:
     folds: tuple[int, ...] = ()
     oof: tuple[Path, ...] = ()
     images: Path | None = None
-    dry_run: bool = False
     run: str | None = None
     best: str | None = None
     store: str = ""

@@ -14,10 +14,11 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar
 
 from inference.boot.manifest import (
     MANIFEST,
@@ -39,6 +40,8 @@ from inference.errors import BundleError
 SHIPPED_SUFFIX = ".tmp"
 ZIPS = (".whl", ".zip")
 TARS = (".tar", ".tar.gz", ".tgz")
+ZIPPED = (".pth", ".pt", ".npz", ".egg")  # zips by their content, which an upload may unpack, too
+THREADS = 2 * (os.cpu_count() or 1)  # mounted storage answers late, so more than the cores
 CHUNK = 1 << 20
 Wanted = TypeVar("Wanted", bound=Part)
 
@@ -224,8 +227,14 @@ def choose(
 def verify(folder: str | Path) -> Bundle:
     """Check every file of a bundle against its manifest, unpacked archives included."""
     bundle = read(folder)
-    for file in bundle.files:
-        _verify(locate(bundle.folder, file), file)
+    located = [(locate(bundle.folder, file), file) for file in bundle.files]
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [pool.submit(_verify, path, file) for path, file in located]
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return bundle
 
 
@@ -236,7 +245,7 @@ def restore(bundle: Bundle, destination: Path) -> list[Restored]:
     """
     destination.mkdir(parents=True, exist_ok=True)
     return [
-        _restore(locate(bundle.folder, file), file, destination / file.name)
+        restore_file(locate(bundle.folder, file), file, destination / file.name)
         for file in bundle.files
     ]
 
@@ -257,12 +266,15 @@ def locate(root: Path, file: Member) -> Path:
 
 
 def _member_folders(root: Path, file: Member) -> Iterator[Path]:
-    stem = file.name
-    for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True)):
+    """Yield where an upload may have unpacked an archive: in a folder of its name, or in two."""
+    flat = file.names[0].removesuffix(SHIPPED_SUFFIX)
+    stem = flat
+    for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True), *ZIPPED):
         stem = stem.removesuffix(suffix)
-    for name in dict.fromkeys((*file.names, stem)):
+    names = dict.fromkeys((*file.names, flat, stem))
+    for name in names:
         yield root / name
-        for inner in dict.fromkeys((*file.names, stem)):
+        for inner in names:
             yield root / name / inner
 
 
@@ -282,29 +294,42 @@ def _verify(path: Path, file: Member) -> None:
             _verify(locate(path, member), member)
         return
     with path.open("rb") as stream:
-        _check(stream, file, path)
+        check_content(stream, file, path)
 
 
-def _restore(source: Path, file: Member, target: Path) -> Restored:
+def restore_file(source: Path, file: Member, target: Path) -> Restored:
+    """Copy one file to its true name, verified; pack it again where an upload unpacked it."""
     partial = target.with_name(target.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         _repack(source, file, partial)
-        sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
+        with partial.open("rb") as packed:
+            sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
     else:
         with source.open("rb") as stream, partial.open("wb") as sink:
-            sha256 = _check(stream, file, source, sink)
+            sha256 = check_content(stream, file, source, sink)
     partial.replace(target)
     return Restored(file=file, path=target, sha256=sha256)
 
 
-def _check(stream: BinaryIO, file: Member, path: Path, copy: BinaryIO | None = None) -> str:
+def check_content(
+    stream: IO[bytes],
+    file: Member,
+    path: Path,
+    copy: BinaryIO | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> str:
+    """Read a file to its end and return its digest. Raises BundleError where it was altered.
+
+    What is read is written to `copy`, too; `advance` takes the size of each piece.
+    """
     digest, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
         size += len(chunk)
         if copy:
             copy.write(chunk)
+        advance(len(chunk))
     expected = file.bytes if isinstance(file, File) else size
     if digest.hexdigest() != file.sha256 or size != expected:
         raise BundleError(
@@ -318,17 +343,17 @@ def _check(stream: BinaryIO, file: Member, path: Path, copy: BinaryIO | None = N
 def _repack(folder: Path, file: Member, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         parts = [
-            _restore(locate(folder, member), member, Path(scratch) / member.name)
+            restore_file(locate(folder, member), member, Path(scratch) / member.name)
             for member in file.members
         ]
-        if file.name.endswith(ZIPS):
-            with zipfile.ZipFile(target, "w") as archive:
+        if file.name.endswith(TARS):
+            with tarfile.open(target, "w:gz" if file.name.endswith("gz") else "w") as tar:
                 for part in parts:
-                    archive.write(part.path, part.file.name)
+                    tar.add(part.path, part.file.name)
             return
-        with tarfile.open(target, "w:gz" if file.name.endswith("gz") else "w") as tar:
+        with zipfile.ZipFile(target, "w") as archive:
             for part in parts:
-                tar.add(part.path, part.file.name)
+                archive.write(part.path, part.file.name)
 
 
 def unpack(archive: Path, destination: Path) -> Path:

@@ -153,14 +153,18 @@ class ModelFiles:
     """Any files, byte for byte, for a command of the user's own.
 
     `volumes` name those files of the bundle that are tars of small ones, whose members are the
-    user's files; `weights` says what is known of single files, of volumes' members, too.
+    user's files; `weights` says what is known of single files, of volumes' members, too;
+    `folders` are those without a file, which are restored all the same.
     """
 
     volumes: tuple[str, ...]
     weights: tuple[Weights, ...]
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse names that stand twice."""
+        """Refuse names that stand twice, and folders outside of the restored one."""
+        for folder in self.folders:
+            check_name(folder)
         names = [one.name for one in self.weights]
         if len(set(names)) != len(names) or len(set(self.volumes)) != len(self.volumes):
             raise ValueError("volumes or weights name one file twice")

@@ -1,7 +1,7 @@
 """Each option of each command: how it is given, where it must arrive, and what arrives without."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ class Case:
     pick: Pick
     value: Any
     default: Any
+    alone: bool = False  # cannot be given beside what the command always needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +62,19 @@ def published(run: Run) -> Path | None:
     return call[1] if call else None
 
 
+def is_quiet(run: Run) -> bool | None:
+    """Return what the progress was asked for; options with a `quiet` of their own must agree."""
+    own = getattr(run.call.arguments[0], "quiet", None) if run.call.arguments else None
+    return run.quiet if own is None else own and bool(run.quiet)
+
+
 def reporting() -> dict[str, Case]:
     """Return the cases of --json and --quiet."""
     return {
         "--json": case("--json", lambda run: run.printed, JSON, TEXT),
-        "--quiet": case("--quiet", lambda run: (run.printed, run.quiet), ("", True), (TEXT, False)),
+        "--quiet": case(
+            "--quiet", lambda run: (run.printed, is_quiet(run)), ("", True), (TEXT, False)
+        ),
     }
 
 
@@ -83,7 +92,6 @@ def dist(pick: Pick, default: Path) -> dict[str, Case]:
 PUBLISH_FOLDER = "bundler.publish.bundles:publish_folder"
 LIBS = Command(
     functions=("bundler.libs.build:build", PUBLISH_FOLDER),
-    progress=False,
     options={
         "--requirements": case(
             "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
@@ -93,8 +101,8 @@ LIBS = Command(
         "--no-delta": case("--no-delta", option("delta"), False, True),
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
         "--audit": case("--audit osv.json", option("audit"), Path("osv.json")),
-        "--no-install-test": case("--no-install-test", option("proof"), False, True),
-        "--no-proof": case("--no-proof", option("proof"), False, True),
+        "--no-install-test": case("--no-install-test", option("install_test"), False, True),
+        "--no-proof": case("--no-proof", option("install_test"), False, True),
         "--check": case("--check", option("check"), True, False),
         "--upgrade": case("--upgrade a --upgrade b,c", option("upgrade"), ("a", "b", "c"), None),
         "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "libs"),
@@ -107,12 +115,18 @@ MODEL = Command(
         "bundler.model.export:build",
         "bundler.model.export:choose",
         PUBLISH_FOLDER,
+        "bundler.model.files:build",
     ),
     base=("--run", "base"),  # something to export
     options={
-        "--ckpt": case(
-            "--ckpt a.pt --ckpt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()
+        "--files": Case(
+            words=("--files", "a.pt", "b", "--files", "c"),
+            pick=lambda run: getattr(run.call[0], "paths", ()),
+            value=(Path("a.pt"), Path("b"), Path("c")),
+            default=(),
+            alone=True,
         ),
+        "--ckpt": case("--ckpt a.pt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()),
         "--run": case("--run r1", option("run"), "r1", "base"),
         "--best": case("--best pfbeta", option("best"), "pfbeta"),
         "--store": case(
@@ -222,10 +236,9 @@ COMPETITION = Command(
 )
 REHEARSE = Command(
     functions=("bundler.rehearse:run",),
-    progress=False,
     options={
-        "--units": case("--units 9", option("patients"), 9, 6),
-        "--patients": case("--patients 9", option("patients"), 9, 6),
+        "--units": case("--units 9", option("units"), 9, 6),
+        "--patients": case("--patients 9", option("units"), 9, 6),
         "--competition-dir": case("--competition-dir .", option("competition_dir"), Path(".")),
         "--target": case(
             "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
@@ -337,12 +350,24 @@ CAPTURE = Command(
     },
 )
 
+
+def training(module: str) -> Command:
+    """Return a subcommand of `train`, which passes everything on."""
+    command = case("--help a=1 -x --json", lambda run: run.call[0][3:], None, ["-m", module])
+    value = ["-m", module, "--help", "a=1", "-x", "--json"]
+    return Command(
+        functions=("bundler.process:become",),
+        progress=False,
+        options={"arguments": replace(command, value=value)},
+    )
+
+
 COMMANDS: Mapping[str, Command] = {
     "init": INIT,
     "libs": LIBS,
     "model": MODEL,
     "model show": Command(
-        functions=("bundler.model.card:show",),
+        functions=("bundler.model.show:show",),
         progress=False,
         base=("a.onnx",),
         options={"file": case("b.onnx", at(0), Path("b.onnx"), Path("a.onnx")), **reporting()},
@@ -373,6 +398,11 @@ COMMANDS: Mapping[str, Command] = {
             **reporting(),
         },
     ),
+    "train": Command(functions=(), options={}, progress=False),
+    "train phantom": training("train.phantom"),
+    "train prepare": training("train.prepare"),
+    "train run": training("train.run"),
+    "train sync": training("train.sync"),
     "target diff": Command(
         functions=("bundler.image.target:load", "bundler.image.difference:between"),
         progress=False,

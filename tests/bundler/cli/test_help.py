@@ -27,6 +27,7 @@ FLOW = [
     "history",
     "doctor",
     "target",
+    "train",
 ]
 ALL = {"": cli, **dict(commands(cli))}
 

@@ -52,7 +52,7 @@ def test_option_arrives(path: str, name: str, tmp_path: Path) -> None:
 
 def line(command: Command, case: Case) -> list[str]:
     """Return the words of a case; an argument's replace those that the command always needs."""
-    if case.words[0].startswith("-"):
+    if case.words[0].startswith("-") and not case.alone:
         return [*command.base, *case.words]
     return [*case.words]
 
@@ -89,6 +89,18 @@ def test_what_is_published_is_what_was_built(kind: str, tmp_path: Path) -> None:
     assert done.quiet is False
 
 
+def test_files_take_the_place_of_an_export(tmp_path: Path) -> None:
+    root, functions = tmp_path.resolve(), COMMANDS["model"].functions
+    words = ["model", "--files", "a.pt", "--quiet"]
+    done = harness.run(root, words, functions)
+    assert done.plain(done.call[0].out) == harness.ROOT / "dist" / "model"
+    assert harness.reaches(done)
+    done = harness.run(root, ["model", "--files", "a", "b", "--out", "o", "--publish"], functions)
+    publication = done.called("publish_folder")
+    assert publication
+    assert done.call[0].out == publication[1] == Path("o")
+
+
 @pytest.mark.parametrize(
     ("words", "upgrade"),
     [
@@ -116,10 +128,14 @@ def test_upgrade_of_nothing_is_refused(words: list[str], tmp_path: Path) -> None
     ("words", "message"),
     [
         (["model"], "--ckpt"),
+        (["model", "--files", "a", "--ckpt", "b"], "--ckpt cannot be used with it"),
+        (["model", "--files", "a", "--arch", "b", "--fold", "3"], "--fold, --arch cannot be used"),
+        (["model", "--files"], "requires an argument"),
+        (["model", "--files", "a.pt", "show", "a.onnx"], "after `show`"),
         (["model", "--run", "r", "--mean", "none"], "'none' is not a number"),
         (["model", "--run", "r", "--in-chans", "2"], "'2' is not one of"),
         (["libs", "--check", "--publish"], "nothing to --publish"),
-        (["rehearse", "--units", "0"], "0 is not in the range"),
+        (["rehearse", "--units", "-1"], "-1 is not in the range"),
         (["notebook", "--time-limit-hours", "0"], "0.0 is not in the range"),
         (["model", "--json", "show", "a.onnx"], "after `show`"),
         (["model", "--ckpt", "a.pt", "show", "a.onnx"], "after `show`"),

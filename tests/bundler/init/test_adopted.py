@@ -134,6 +134,16 @@ def test_a_dataset_whose_content_is_not_known_is_not_replaced(folder: Path) -> N
     assert "old-models" in made.summary()
 
 
+def test_folders_that_are_not_looked_into(folder: Path) -> None:
+    (folder / "kernel-metadata.json").unlink()
+    for path in ("dist/notebook", ".git/x", "a/b/c"):
+        (folder / path).mkdir(parents=True)
+        write(folder / path / "kernel-metadata.json", KERNEL)
+    (folder / "closed").mkdir(mode=0)
+    with pytest.raises(AssertionError, match="user name"):  # it would be asked for
+        start(folder, "leaf-disease")
+
+
 def test_two_kernels_are_not_guessed_between(folder: Path) -> None:
     (folder / "kernel-metadata.json").unlink()
     for name in ("a", "b"):

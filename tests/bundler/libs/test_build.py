@@ -13,6 +13,7 @@ from bundler.libs import locks
 from bundler.libs.build import build
 from bundler.libs.options import LibsOptions
 from inference.boot import bundle as reader
+from inference.boot import install
 from tests.bundler.libs.conftest import make_target, platform_wheels
 from tests.bundler.libs.packages import sdist, wheel
 from tests.bundler.libs.registry import Registry
@@ -46,6 +47,22 @@ def test_complete_wheelhouse_holds_all_with_hashes(
     assert via["pylibjpeg"] == ("pydicom",)
     assert via["albumentations"] == ("wheelhouse.txt",)
     assert target.python == "3.13.5"
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_a_list_of_nothing_is_a_bundle_of_nothing(
+    libs: Libs, registry: Registry, folder: Path, resolver: str
+) -> None:
+    made = libs("# The image has all that is needed.", resolver=resolver, target="host")
+
+    bundle = reader.verify(made.built.bundle.folder)
+    (target,) = bundle.libs.targets
+    assert target.lock == ()
+    assert registry.log == []  # so it can be built on a train
+    site = install.install(bundle, folder)
+    assert list(site.iterdir()) == []
+    # A package that is added makes another bundle.
+    assert libs("tqdm", resolver=resolver, target="host").built.bundle.id != bundle.id
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)

@@ -50,11 +50,14 @@ def test_order_and_comments_do_not_change_the_lines(tmp_path: Path) -> None:
     assert read(tmp_path, "a\nb # x\n").lines() == read(tmp_path, "# y\nB\n\na\n").lines()
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_a_list_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text).wanted == ()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "has no requirements"),
-        ("# nothing\n", "has no requirements"),
         ("numpy\n\n\nnum py\n", "line 4: invalid requirement `num py`"),
         ("./folder/x.whl\n", "a path cannot be pinned"),
         ("-e .\n", "line 1: unsupported option `-e .`"),
