@@ -26,7 +26,7 @@ class Checked:
 def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
     """Check that bundle and image meet every requirement, and finish the lock.
 
-    The finished lock says how large each file is, who asked for it, and what a user must know.
+    The finished lock says how large each file is, who requires it, and what a user must know.
     Raises InputError for a wheel that contradicts itself, BundlerError where something is missing.
     """
     inputs.options.progress.step("Checking the wheels")

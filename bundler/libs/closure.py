@@ -1,4 +1,4 @@
-"""Whether bundle and image together meet every requirement, and who asked for what."""
+"""Whether bundle and image together meet every requirement, and who requires what."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping

@@ -26,7 +26,7 @@ class Inputs:
 
     @property
     def are_locked(self) -> bool:
-        """Say whether the lock that is there answers just these inputs."""
+        """Say whether the lock was made from just these inputs."""
         return self.lock is not None and self.lock.inputs == self.digest
 
 

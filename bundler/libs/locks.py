@@ -198,7 +198,7 @@ def _target_change(old: Lock, new: Lock) -> str:
     if old.python.split(".")[:2] != new.python.split(".")[:2]:
         return (
             f"target {old.target} → {new.target}: Python {old.python} → {new.python}, so every "
-            "compiled wheel is another one, and the old bundle does not install there"
+            "compiled wheel changes, and the old bundle does not install on the new image"
         )
     return (
         f"target {old.target} → {new.target}: its packages or platform have changed "

@@ -33,7 +33,7 @@ COMPILED = (".c", ".cc", ".cpp", ".cu", ".cxx", ".f", ".f90", ".pyx", ".rs")
 
 
 class CompiledError(InputError):
-    """An sdist of compiled code: a wheel that is built here might not run there."""
+    """An sdist of compiled code: a wheel built on this machine may not run on the notebook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def build(sdist: Sdist, sources: Sources) -> Path:
         if any(tag.platform != "any" for tag in parse_wheel_filename(built.name)[3]):
             raise CompiledError(
                 f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and its sdist "
-                f"contains compiled code (it became {built.name} here), so a wheel built on this "
+                f"contains compiled code (it became {built.name}), so a wheel built on this "
                 "machine may not run on the notebook. Require a release with wheels, or ship the "
                 "sdist, to be built there, with --allow-sdist."
             )

@@ -1,4 +1,4 @@
-"""The resolver uv: told the target's Python and platform, it answers with wheels and hashes."""
+"""The resolver uv: given the target's Python and platform, it returns wheels and their hashes."""
 
 import os
 import sys
@@ -18,7 +18,6 @@ from bundler.libs.index.sources import Sources
 from bundler.libs.resolve.resolution import Pin, UnresolvedError, best, with_digest
 
 NEWEST_GLIBC = 40  # the newest manylinux_2_N that uv's --python-platform names
-OLDEST_GLIBC = 28  # of the unbroken row 2_31 …; below it 2_28 and 2_17 alone
 
 
 def executable() -> Path:
@@ -39,7 +38,7 @@ def platform(target: Target) -> str:
     )
     if target.system == "linux":
         glibc = int(target.release.split(".")[1])
-        known = (17, 28, *range(31, NEWEST_GLIBC + 1))
+        known = (17, 28, *range(31, NEWEST_GLIBC + 1))  # uv has names for these alone
         newest = max((minor for minor in known if minor <= glibc), default=17)
         return f"{machine}-manylinux_2_{newest}"
     if target.system == "darwin":
