@@ -43,6 +43,10 @@ def build(
             "Commit or stash the changes, or bundle them as they are with --allow-dirty."
         )
     files = _tree(root, _dirty_tree(root) if changed else commit)
+    if not files:
+        raise InputError(
+            f"The commit {commit[:12]} of {root} has no files. Commit your code first."
+        )
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
     part = Code(
         commit=commit,
@@ -54,8 +58,8 @@ def build(
     with tempfile.TemporaryDirectory() as folder:
         # Two archives, never one: the tree may have an `inference` of its own.
         archives = {TREE: Path(folder) / TREE, RUNNER_ARCHIVE: Path(folder) / RUNNER_ARCHIVE}
-        archives[TREE].write_bytes(_zip(files))
-        archives[RUNNER_ARCHIVE].write_bytes(_zip(_runner()))
+        archives[TREE].write_bytes(_zip(files, "tree"))
+        archives[RUNNER_ARCHIVE].write_bytes(_zip(_runner(), "runner"))
         return bundle.write(place, archives, part)
 
 
@@ -104,6 +108,8 @@ def _dirty_tree(root: Path) -> str:
 
 def _tree(root: Path, tree: str) -> dict[str, bytes]:
     """Return the files of a commit or tree by their path, as `git archive` gives them."""
+    if not _git(root, "ls-tree", "--name-only", tree):
+        return {}  # git writes a tar of it that Python cannot read
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "tree.tar"
         _git(root, "archive", "--format=tar", f"--output={path}", tree)
@@ -144,11 +150,12 @@ def _runner() -> dict[str, bytes]:
     }
 
 
-def _zip(files: dict[str, bytes]) -> bytes:
+def _zip(files: dict[str, bytes], folder: str) -> bytes:
+    """Return a zip of files in a folder; equal files, equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files.items()):
-            info = zipfile.ZipInfo(name, EPOCH)
+            info = zipfile.ZipInfo(f"{folder}/{name}", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             archive.writestr(info, content)

@@ -364,7 +364,9 @@ def code_folder(code: Bundle, scratch: Path) -> Path:
 def unpack_code(code: Bundle, scratch: Path) -> Path:
     """Restore a code bundle; return the folder that holds `tree` and `runner`, side by side.
 
-    They are never merged: the user's tree may have an `inference` of its own.
+    They are never merged: the user's tree may have an `inference` of its own. Each archive's
+    members lie in a folder of its name, so that even an upload that unpacks both into one place
+    leaves them apart.
     """
     folder = code_folder(code, scratch)
     with tempfile.TemporaryDirectory(prefix=".code-", dir=scratch) as temporary:
@@ -372,7 +374,14 @@ def unpack_code(code: Bundle, scratch: Path) -> Path:
         whole = Path(temporary) / "whole"
         whole.mkdir()
         for part in parts:
-            unpack(part.path, whole / part.path.name.removesuffix(".zip"))
+            name = part.path.name.removesuffix(".zip")
+            unpacked = unpack(part.path, Path(temporary) / name)
+            if not (unpacked / name).is_dir():
+                raise BundleError(
+                    f"{code.folder}: {part.path.name} holds no folder {name}. Build the bundle "
+                    "again with this version: `rsna-bundle code`."
+                )
+            (unpacked / name).replace(whole / name)
         shutil.rmtree(folder, ignore_errors=True)
         whole.replace(folder)
     return folder

@@ -9,6 +9,7 @@ import pytest
 from bundler import snapshot
 from bundler.bundle import Built
 from bundler.errors import InputError
+from bundler.rehearse.run import upload
 from inference.boot import bundle
 
 
@@ -23,7 +24,9 @@ def git(repository: Path, *arguments: str) -> str:
 def tree_of(built: Built, name: str = "tree.zip") -> dict[str, bytes]:
     """Return the files in an archive of a code bundle."""
     with zipfile.ZipFile(built.bundle.folder / f"{name}.tmp") as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        top = f"{name.removesuffix('.zip')}/"
+        assert all(member.startswith(top) for member in archive.namelist())
+        return {member.removeprefix(top): archive.read(member) for member in archive.namelist()}
 
 
 def test_bundles_the_commit_and_the_runner(repository: Path, tmp_path: Path) -> None:
@@ -86,6 +89,28 @@ def test_a_tree_and_the_runner_lie_side_by_side(repository: Path, tmp_path: Path
     folder = bundle.unpack_code(built.bundle, tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["runner", "tree"]
     assert (folder / "tree" / "inference" / "run.py").read_text() == "MINE = True\n"
+
+
+@pytest.mark.parametrize("form", ["flat", "name/", "name/name/"])
+def test_an_upload_that_unpacks_both_leaves_them_apart(
+    repository: Path, tmp_path: Path, form: str
+) -> None:
+    (repository / "inference").mkdir()
+    (repository / "inference" / "run.py").write_text("MINE = True\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "A name of ours")
+    snapshot.build(repository, tmp_path / "code")
+    upload.receive(tmp_path / "code", tmp_path / "mounted", form)
+    folder = bundle.unpack_code(bundle.verify(tmp_path / "mounted"), tmp_path)
+    assert (folder / "tree" / "inference" / "run.py").read_text() == "MINE = True\n"
+    assert "MINE" not in (folder / "runner" / "inference" / "run.py").read_text()
+
+
+def test_a_commit_without_files_is_refused(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Nothing")
+    with pytest.raises(InputError, match="has no files"):
+        snapshot.build(tmp_path, tmp_path / "code")
 
 
 def test_the_command_of_the_settings_is_recorded(repository: Path, tmp_path: Path) -> None:

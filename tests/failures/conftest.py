@@ -87,9 +87,10 @@ def write_code_bundle(place: Path, files: Files, scratch: Path) -> None:
     archives = {"runner.zip": scratch / "runner.zip", "tree.zip": scratch / "tree.zip"}
     for name, path in archives.items():
         with zipfile.ZipFile(path, "w") as archive:
-            for member, text in sorted(files.items()):
+            for member, text in sorted({"README.md": "", **files}.items()):
                 if member.startswith("inference/") == (name == "runner.zip"):
-                    archive.writestr(zipfile.ZipInfo(member), text)
+                    info = zipfile.ZipInfo(f"{name.removesuffix('.zip')}/{member}")
+                    archive.writestr(info, text)
     bundle.write(place, archives, parts.CODE)
 
 

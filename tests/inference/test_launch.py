@@ -17,6 +17,7 @@ import pytest
 import inference
 from bundler import bundle
 from inference.boot import hints
+from inference.boot.manifest import Code
 from tests import parts
 
 PACKAGE = Path(inference.__file__).parent
@@ -81,10 +82,10 @@ class Notebook:
 
 
 def zipped(path: Path, files: Files) -> Path:
-    """Write a zip of these files."""
+    """Write a zip of these files, in a folder of its name, as `rsna-bundle code` does."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(name), text)
+            archive.writestr(zipfile.ZipInfo(f"{path.stem}/{name}"), text)
     return path
 
 
@@ -101,10 +102,10 @@ MakeNotebook = Callable[..., Notebook]
 def make_notebook(tmp_path: Path) -> MakeNotebook:
     """Return a maker of a notebook's surroundings for a tree."""
 
-    def make(tree: Files, code: Any = parts.CODE) -> Notebook:
+    def make(tree: Files, code: Code = parts.CODE) -> Notebook:
         datasets = tmp_path / "input" / "datasets" / "me"
         archives = {
-            "tree.zip": zipped(tmp_path / "tree.zip", tree),
+            "tree.zip": zipped(tmp_path / "tree.zip", {"README.md": "", **tree}),
             "runner.zip": zipped(tmp_path / "runner.zip", runner()),
         }
         built = [

@@ -63,13 +63,7 @@ def run_verify_cell(dist: Path, mounted: Path) -> subprocess.CompletedProcess[st
     scratch = dist.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     return subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            verify + '\nprint(sorted(os.listdir(CODE)), sorted(os.listdir(CODE / "tree")))',
-        ],
+        [sys.executable, "-I", "-S", "-c", verify + LIST],
         env=os.environ | {"RSNA_BUNDLE_INPUT": str(mounted), "TMPDIR": str(scratch)},
         capture_output=True,
         text=True,
