@@ -32,7 +32,5 @@ def code(
     from bundler import snapshot
 
     folder = out or settings.dist / "code"
-    built = snapshot.build(
-        settings.root, folder, rev=rev, allow_dirty=allow_dirty, progress=output.progress
-    )
+    built = snapshot.build(settings.root, folder, rev=rev, allow_dirty=allow_dirty)
     output.report_built(settings, built, folder, publish=publish)
