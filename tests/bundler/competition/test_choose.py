@@ -8,6 +8,7 @@ import pytest
 
 from bundler.competition.choose import choose
 from bundler.errors import UsageError
+from bundler.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 SLOW = ("numpy", "pydicom", "bundler.competition.screening")
@@ -44,9 +45,9 @@ def test_nothing_slow_is_imported_before_the_choice() -> None:
 
 
 def test_options_that_make_no_sense_are_refused_before_any_work(tmp_path: Path) -> None:
-    competition = choose("rsna-breast-cancer-detection", folder=tmp_path)
+    competition = choose(Settings(root=tmp_path), folder=tmp_path)
     with pytest.raises(UsageError, match="--patients is -1"):
         competition.validate(-1)
     with pytest.raises(UsageError, match="--competition-dir names the folder"):
         competition.validate(3)
-    choose("rsna-breast-cancer-detection").validate(0)
+    choose(Settings(root=tmp_path)).validate(0)

@@ -31,6 +31,7 @@ MEASURED = Measurement(
 # 100 images: 10 s + 100 × 0.1 s.
 RUN = NotebookRun(
     layout="new",
+    rerun=True,
     returncode=0,
     log="",
     error=None,
