@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import inference
 from bundler import atomic
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, InputError
 from inference.boot import bundle as reader
 from inference.boot.bundle import CHUNK, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
 from inference.boot.manifest import MANIFEST, File, Member, Part, compose, kind_of
@@ -119,6 +119,25 @@ def check_place(place: Path) -> None:
             f"{place} holds files and is no bundle; a bundle would take the place of all of them. "
             "Name another folder with --out, or empty this one yourself."
         )
+
+
+def read(folder: Path, kind: str) -> Bundle:
+    """Read the manifest of the bundle of this kind in a folder.
+
+    Raises InputError where there is none, or one of another kind, and BundleError for a manifest
+    that is damaged or of another format.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"There is no {kind} bundle in {folder}. Build it with `rsna-bundle {kind}` first."
+        )
+    held = reader.read(folder)
+    if held.kind != kind:
+        raise InputError(
+            f"{folder} holds a {held.kind} bundle, not a {kind} bundle. Build it with "
+            f"`rsna-bundle {kind}`, or name another folder."
+        )
+    return held
 
 
 def is_whole(place: Path, bundle_id: str) -> bool:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import inference
-from bundler import atomic
-from bundler.errors import BundlerError, InputError
+from bundler import atomic, bundle
+from bundler.errors import BundlerError
 from bundler.settings import Settings
-from inference.boot import bundle as reader
-from inference.errors import BundleError
 
 NAME = "submission.ipynb"
 KINDS = ("libs", "model", "code")
@@ -89,7 +87,7 @@ def write(dist: Path, place: Path, options: Sequence[str] = ()) -> Written:
 
     `options` are further words for `inference.run`. Equal input, equal bytes.
     """
-    ids = {kind: _read_id(dist / kind, kind) for kind in KINDS}
+    ids = {kind: bundle.read(dist / kind, kind).id for kind in KINDS}
     cells = [_verify_cell(ids), RUN.format(options=json.dumps(list(options)))]
     path = place / NAME
     try:
@@ -116,13 +114,6 @@ def render(sources: Sequence[str]) -> str:
     nbformat.validate(notebook)
     text: str = nbformat.writes(notebook)
     return text + "\n"
-
-
-def _read_id(folder: Path, kind: str) -> str:
-    try:
-        return reader.read(folder).id
-    except BundleError as error:
-        raise InputError(f"{error} Build it with `rsna-bundle {kind}` first.") from error
 
 
 def _verify_cell(ids: Mapping[str, str]) -> str:

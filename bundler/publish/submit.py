@@ -133,8 +133,7 @@ def submit(settings: Settings, options: SubmitOptions, progress: Progress) -> Su
     competition.check(client, settings.competition)  # before hours of work, not after them
     build(settings, options, progress)
     if options.rehearse:
-        progress.step("Rehearsing the notebook")
-        progress.note(rehearsed(settings, options))
+        progress.note(rehearsed(settings, options, progress))
     for published in bundles.publish_all(client, settings, _folders(settings)):
         progress.note(published.summary())
     pushed = push.push_by(client, settings, settings.dist)
@@ -196,7 +195,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
     return {kind: settings.dist / kind for kind in KINDS}
 
 
-def rehearsed(settings: Settings, options: SubmitOptions) -> str:
+def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
     """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
     submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
     result = rehearse.run(
@@ -205,6 +204,7 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
             dist=settings.dist,
             out=settings.dist / "rehearsal",
             python=options.python,
+            progress=progress,
         )
     )
     if not result.passed:

@@ -20,7 +20,7 @@ from bundler import bundle
 from bundler.notebook import submission
 from bundler.rehearse import RehearseOptions, run
 from bundler.rehearse.result import Rehearsal
-from bundler.sandbox import sandbox
+from bundler.sandbox import backends
 from bundler.settings import Settings
 from inference.boot.card import Card, Checkpoint, Golden, GoldenDicom
 from inference.boot.fields import plain
@@ -37,7 +37,7 @@ Files = Mapping[str, str]
 
 
 def python_version() -> str:
-    """Return this Python's version, which plays the notebook's."""
+    """Return this Python's version, which stands for the notebook's."""
     return ".".join(map(str, sys.version_info[:3]))
 
 
@@ -48,20 +48,21 @@ class House:
     dist: Path
     settings: Settings
 
-    def rehearse(self, **more: Any) -> Rehearsal:
-        """Rehearse it with one patient and one layout."""
+    def options(self, **more: Any) -> RehearseOptions:
+        """Return options for one patient and one layout, changed by `more`."""
         small: dict[str, Any] = {
-            "patients": 1,
+            "units": 1,
             "phantom_size": (320, 256),
             "layouts": ("new",),
             "python": Path(sys.executable),
             "measure_seconds": 0.2,
-            "quiet": True,
             "out": self.dist / "rehearsal",
         }
-        wanted = small | more
-        options = RehearseOptions(settings=self.settings, dist=self.dist, **wanted)
-        return run(options)
+        return RehearseOptions(settings=self.settings, dist=self.dist, **small | more)
+
+    def rehearse(self, **more: Any) -> Rehearsal:
+        """Rehearse it with one patient and one layout."""
+        return run(self.options(**more))
 
     def write_notebook(self, *more: str) -> None:
         """Write the notebook for the bundles that lie there now."""
@@ -159,8 +160,8 @@ def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A submission without a fault: three bundles and the notebook."""
-    if sandbox.choose_backend() is None and "CI" not in os.environ:
-        pytest.skip(f"no sandbox on this machine: {sandbox.backends()}")
+    if backends.choose() is None and "CI" not in os.environ:
+        pytest.skip(f"no sandbox on this machine: {backends.reasons()}")
     place = tmp_path_factory.mktemp("sound")
     scratch = tmp_path_factory.mktemp("scratch")
     os.environ["RSNA_BUNDLE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
@@ -200,7 +201,7 @@ def plant(house: House, tmp_path: Path) -> Plant:
 def failed(rehearsal: Rehearsal) -> dict[str, str]:
     """Return what each failed check says; the rehearsal must have failed."""
     assert not rehearsal.passed
-    return {check.name: check.said for check in rehearsal.checks if check.status == "failed"}
+    return {check.name: check.message for check in rehearsal.checks if check.status == "failed"}
 
 
 def processes_of(folder: Path) -> list[str]:

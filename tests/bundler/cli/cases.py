@@ -236,10 +236,9 @@ COMPETITION = Command(
 )
 REHEARSE = Command(
     functions=("bundler.rehearse:run",),
-    progress=False,
     options={
-        "--units": case("--units 9", option("patients"), 9, 6),
-        "--patients": case("--patients 9", option("patients"), 9, 6),
+        "--units": case("--units 9", option("units"), 9, 6),
+        "--patients": case("--patients 9", option("units"), 9, 6),
         "--competition-dir": case("--competition-dir .", option("competition_dir"), Path(".")),
         "--target": case(
             "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"

@@ -135,7 +135,7 @@ def test_upgrade_of_nothing_is_refused(words: list[str], tmp_path: Path) -> None
         (["model", "--run", "r", "--mean", "none"], "'none' is not a number"),
         (["model", "--run", "r", "--in-chans", "2"], "'2' is not one of"),
         (["libs", "--check", "--publish"], "nothing to --publish"),
-        (["rehearse", "--units", "0"], "0 is not in the range"),
+        (["rehearse", "--units", "-1"], "-1 is not in the range"),
         (["notebook", "--time-limit-hours", "0"], "0.0 is not in the range"),
         (["model", "--json", "show", "a.onnx"], "after `show`"),
         (["model", "--ckpt", "a.pt", "show", "a.onnx"], "after `show`"),

@@ -12,6 +12,7 @@ import pytest
 from bundler import bundle, snapshot
 from bundler.errors import InputError
 from bundler.notebook import submission
+from inference.errors import BundleError
 from tests.parts import NO_MODELS, libs
 
 
@@ -81,6 +82,22 @@ def test_first_cell_refuses_a_stale_dataset(dist: Path, repository: Path, tmp_pa
     result = run_verify_cell(dist, tmp_path / "input")
     assert result.returncode != 0
     assert "the dataset has another version" in result.stderr
+
+
+def test_first_cell_refuses_an_older_format(dist: Path, tmp_path: Path) -> None:
+    old = Path(__file__).parents[2] / "inference" / "boot" / "data" / "format-1"
+    result = run_verify_cell(dist, old)
+    assert result.returncode != 0
+    assert "has format 1; this version of rsna-bundle reads format 2 only" in result.stderr
+    assert "`rsna-bundle code`" in result.stderr
+
+
+def test_the_notebook_of_an_older_format_is_not_written(dist: Path) -> None:
+    path = dist / "code" / "bundle.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(BundleError, match="has format 1") as refusal:
+        submission.write(dist, dist / "notebook")
+    assert refusal.value.exit_code == 4
 
 
 def test_names_the_command_that_builds_a_missing_bundle(dist: Path) -> None:

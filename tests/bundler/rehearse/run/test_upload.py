@@ -81,17 +81,17 @@ def test_folders_are_dropped(libs: Path, tmp_path: Path) -> None:
     (libs / "more" / "file").touch()
     upload.receive(libs, tmp_path / "dataset", upload.PUBLISHED)
     assert not (tmp_path / "dataset" / "more").exists()
-    (said,) = upload.complaints(libs)
-    assert "drops folders without a word" in said
+    (message,) = upload.complaints(libs)
+    assert "drops folders without a warning" in message
 
 
 def test_names_and_numbers_that_kaggle_refuses(libs: Path) -> None:
     (libs / "a&b.bin").touch()
     for number in range(50):
         (libs / f"{number}.bin").touch()
-    said = list(upload.complaints(libs))
-    assert any("a&b.bin: Kaggle refuses" in line for line in said)
-    assert any("55 files; Kaggle takes 50" in line for line in said)
+    messages = list(upload.complaints(libs))
+    assert any("a&b.bin: Kaggle refuses" in line for line in messages)
+    assert any("55 files, and Kaggle takes 50" in line for line in messages)
 
 
 def test_wheels_that_overwrite_one_another_when_flat(tmp_path: Path) -> None:
@@ -100,9 +100,9 @@ def test_wheels_that_overwrite_one_another_when_flat(tmp_path: Path) -> None:
             archive.writestr("same.py", f"NAME = {name!r}\n")
     files = {f"{name}.zip": tmp_path / f"{name}.zip" for name in ("one", "two")}
     bundle.write(tmp_path / "code", files, parts.CODE)
-    (said,) = upload.lost(tmp_path / "code", tmp_path / "scratch")
-    assert said.startswith("uploaded and unpacked flat:")
-    assert "same.py is in several archives" in said
+    (message,) = upload.lost(tmp_path / "code", tmp_path / "scratch")
+    assert message.startswith("uploaded and unpacked flat:")
+    assert "same.py is in several archives" in message
 
 
 def test_a_plain_archive_is_unpacked_whatever_its_name_says(libs: Path, tmp_path: Path) -> None:
