@@ -43,13 +43,13 @@ def check(working: Path, expected: Expected) -> tuple[list[Check], Submission | 
     path = working / name
     if not path.is_file():
         message = f"{name} was not written{_elsewhere(working, name)} ({NOT_FOUND})."
-        return [Check(name="submission file", status="failed", message=message)], None
+        return [Check(name=name, status="failed", message=message)], None
     try:
         found = submission_file.read(path, expected.profile.hidden.id)
     except InputError as error:
-        return [Check(name="submission file", status="failed", message=str(error))], None
+        return [Check(name=name, status="failed", message=str(error))], None
     size = f"{len(found.rows)} rows, {path.stat().st_size:,} bytes"
-    done = [Check(name="submission file", status="passed", message=f"{name}: {size}")]
+    done = [Check(name=name, status="passed", message=f"{name}: {size}")]
     if path.suffix in (".json", ".zip"):
         ids = list(_ids(found.ids(found.columns[:1]), expected.ids, []))
         return [*done, verdict("ids", ids, f"all {len(expected.ids)}, once each")], found

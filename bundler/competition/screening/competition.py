@@ -1,12 +1,13 @@
 """RSNA screening mammography, as a rehearsal sees it: the Protocol, implemented."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import (
     ComparisonResult,
+    OtherRun,
     Planted,
     Probe,
     RunOutput,
@@ -66,9 +67,17 @@ class ScreeningTest:
         """Return which breasts have a cancer, where that is known."""
         return {breast: {"cancer": str(label)} for breast, label in self.data.labels.items()}
 
-    def reduced(self, folder: Path) -> "ScreeningTest":
+    def second(self, folder: Path) -> "ScreeningTest":
         """Write the awkward images alone into the new folder `folder`."""
         return ScreeningTest(data=hidden_test.reduce(self.data, folder))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing: the hidden test is as on Kaggle."""
+        return ()
+
+    def public(self) -> None:
+        """Return nothing: the runner in the box runs the public test as it does the hidden one."""
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
         """Return the script that predicts some images one by one, and all at the runner's pace."""
@@ -107,6 +116,10 @@ class ScreeningTest:
             pictures=pictures.draw(notebook.inputs, probed, self.data),
             measurement=measurement.summarize(probed, self.data),
         )
+
+    def compare_runs(self, output: RunOutput, others: Sequence[OtherRun]) -> tuple[Check, ...]:
+        """Return nothing: `compare` holds every image against the laptop's prediction."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
 from inference.boot import bundle as reader
 
+PUBLIC = "public test"
 LAST = 12  # lines of the log that a message repeats
 
 
@@ -49,7 +50,7 @@ def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
     """Return the checks of a run in another layout that say more than the first run's."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({setup.layout.name})")
+        replace(check, name=f"{check.name} ({setup.layout.name if setup.rerun else PUBLIC})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]

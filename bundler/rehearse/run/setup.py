@@ -47,6 +47,12 @@ class RunSetup:
     layout: Layout
     backend: str
     measure_seconds: float | None  # None: nothing is measured after the notebook
+    rerun: bool = True  # False: the public test, as it is run when the notebook is committed
+
+    @property
+    def title(self) -> str:
+        """Return what this run is, for people."""
+        return f"{self.layout.name} layout" if self.rerun else "public test"
 
     @property
     def out(self) -> Path:
@@ -97,25 +103,31 @@ class RunSetup:
             "PYTHONPATH": self.at(f"{OWN}/hook"),
             **below_a_root,
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
-            "KAGGLE_IS_COMPETITION_RERUN": "1",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
+            **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.rerun else {}),
         }
 
 
 def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -> list[RunSetup]:
     """Prepare a run in each layout, in folders below `folder`; the first one is measured.
 
-    The others take a reduced hidden test.
+    The others take the competition's second hidden test; the public test comes last, if it has one.
     """
-    options, setups = inputs.options, []
+    options = inputs.options
     pythons = system.python_folders([prepared.image.python, Path(sys.executable)])
-    for number, name in enumerate(options.layouts):
-        layout, own = LAYOUTS[name], folder / name
+    tests = [(name, hidden, True) for name in options.layouts[:1]]
+    for name in options.layouts[1:]:
+        tests.append((name, hidden.second(folder / f"{name}-hidden"), True))
+    if public := hidden.public():
+        tests.append((options.layouts[0], public, False))
+    setups = []
+    for number, (name, test, rerun) in enumerate(tests):
+        layout, own = LAYOUTS[name], folder / (name if rerun else "public")
         setup = RunSetup(
             folder=own,
             notebook=prepared.dist / "notebook" / NAME,
             datasets=_upload(prepared.dist, own / "datasets", layout),
-            hidden=hidden if number == 0 else hidden.reduced(own / "hidden"),
+            hidden=test,
             image=prepared.image,
             pythons=pythons,
             settings=options.settings,
@@ -123,6 +135,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             layout=layout,
             backend=inputs.backend,
             measure_seconds=options.measure_seconds if number == 0 else None,
+            rerun=rerun,
         )
         _write(setup)
         setups.append(setup)

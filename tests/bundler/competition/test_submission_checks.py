@@ -143,7 +143,7 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
     made = deal(tmp_path, "tabular")
     path = written(made, tmp_path, answered(made)) / "submission.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    check = checked(made, path.parent)["submission file"]
+    check = checked(made, path.parent)[path.name]
     assert check.status == "failed"
     assert "byte-order mark" in check.message
 
@@ -246,7 +246,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert check.status == "failed"
     assert "Ids became numbers with fractions" in check.message
     path.write_bytes(path.read_bytes()[:-20])
-    assert "cannot be read as parquet" in checked(made, path.parent)["submission file"].message
+    assert "cannot be read as parquet" in checked(made, path.parent)[path.name].message
 
 
 def other_format(tmp_path: Path, name: str) -> TableSet:
@@ -299,9 +299,9 @@ def test_zip(tmp_path: Path) -> None:
     assert "1 of 2 ids are missing" in checked(made, path.parent)["ids"].message
     content = path.read_bytes()
     path.write_bytes(content.replace(b"mask", b"mosk", 1))
-    assert "is damaged" in checked(made, path.parent)["submission file"].message
+    assert "is damaged" in checked(made, path.parent)[path.name].message
     path.write_bytes(content[:10])
-    assert "no zip archive" in checked(made, path.parent)["submission file"].message
+    assert "no zip archive" in checked(made, path.parent)[path.name].message
 
 
 def test_messages_are_lines_a_report_can_hold(tmp_path: Path) -> None:

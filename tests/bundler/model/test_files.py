@@ -1,5 +1,6 @@
 """`model --files`: any files, byte for byte, under names that no upload touches."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ import pytest
 
 from bundler.bundle import MOST_FILES, UNPACKED
 from bundler.errors import BundlerError, InputError
+from bundler.model import copying, tree
 from bundler.model import files as model_files
 from bundler.rehearse.run import upload
 from inference.boot import bundle as bundles
@@ -290,11 +293,30 @@ def test_refuses_pipes_loops_and_dangling_links(tmp_path: Path) -> None:
         build(tmp_path / "m", out=tmp_path / "model")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
-    fill(tmp_path / "m" / "x.pt", 10).chmod(0)
-    with pytest.raises(InputError, match=r"x\.pt cannot be read: Permission denied"):
-        build(tmp_path / "m", out=tmp_path / "model")
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be nobody for a while, where the tests run as root, who may read every file."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("locked", ["x.pt", "inner"])
+def test_refuses_what_cannot_be_read(locked: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder lets nobody in
+        folder = Path(name)
+        folder.chmod(0o755)
+        fill(folder / "m" / "x.pt", 10)
+        (folder / "m" / "inner").mkdir()
+        (folder / "m" / locked).chmod(0)
+        with unprivileged(), pytest.raises(InputError, match="cannot be read: Permission denied"):
+            build(folder / "m", out=folder / "model")
+        (folder / "m" / locked).chmod(0o700)
 
 
 def test_refuses_more_than_a_dataset_holds_before_reading_it(tmp_path: Path) -> None:
@@ -445,6 +467,35 @@ def test_a_full_disk_leaves_the_old_bundle(
     assert "Free some space" in message
     assert bundles.verify(tmp_path / "dist" / "model").id == old.id
     assert [path.name for path in (tmp_path / "dist").iterdir()] == ["model"]
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_the_old_bundle(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    """A tar takes more than its files: nothing that was asked beforehand tells."""
+    old = build(fill(tmp_path / "old.pt", 10), out=small_disk / "model").bundle
+    for number in range(1000):
+        fill(tmp_path / "m" / f"{number}.txt", 1)
+    with pytest.raises(BundlerError, match=r"No space left on device.*Free some space"):
+        build(tmp_path / "m", out=small_disk / "model")
+    assert bundles.verify(small_disk / "model").id == old.id
+    assert [path.name for path in small_disk.iterdir()] == ["model"]
+
+
+def test_a_clone_takes_no_space_and_is_a_copy(tmp_path: Path) -> None:
+    """Run by `pytest --basetemp` on btrfs or XFS."""
+    weights = fill(tmp_path / "best.pth", 20_000_000)
+    (file,) = tree.scan([weights]).files
+    if not copying.can_clone(file, tmp_path):
+        pytest.skip("the file system of the tests cannot clone files")
+    os.sync()
+    before = shutil.disk_usage(tmp_path).used
+    built = build(weights, out=tmp_path / "model")
+    os.sync()
+    assert shutil.disk_usage(tmp_path).used - before < 2_000_000
+    with weights.open("r+b") as stream:
+        stream.write(b"another epoch")
+    bundles.verify(built.bundle.folder)
 
 
 # --- light, and safe ---

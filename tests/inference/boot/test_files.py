@@ -339,6 +339,17 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     assert list(scratch.iterdir()) == []
 
 
+def test_a_scratch_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path, small_disk: Path) -> None:
+    """Small files take a block each: nothing that was asked beforehand tells."""
+    for number in range(300):
+        fill(tmp_path / "m" / f"{number}.txt", 1)
+    made = build(tmp_path / "m", out=tmp_path / "model").bundle
+    (small_disk / "taken").write_bytes(bytes(shutil.disk_usage(small_disk).free - 400_000))
+    with pytest.raises(InputError, match=r"No space left on device.*--scratch"):
+        files.restore(made, small_disk / "scratch")
+    assert list((small_disk / "scratch").iterdir()) == []
+
+
 def test_refuses_what_the_scratch_cannot_hold_before_unpacking(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     member = Member(name="m/x", sha256="0" * 64)
