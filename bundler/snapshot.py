@@ -9,9 +9,10 @@ import zipfile
 from pathlib import Path
 
 import inference
-from bundler import bundle, process, secrets
+from bundler import bundle, committed_weights, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
+from bundler.progress import SILENT, Progress
 from inference.boot.manifest import Code
 
 TREE = "tree.zip"
@@ -21,7 +22,14 @@ VERSION = re.compile(rb"""^__version__ = ["'](.+)["']""", re.MULTILINE)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: same tree, same bytes
 
 
-def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = False) -> Built:
+def build(
+    root: Path,
+    place: Path,
+    *,
+    rev: str = "HEAD",
+    allow_dirty: bool = False,
+    progress: Progress = SILENT,
+) -> Built:
     """Write the code bundle of a commit of the repository at `root` to `place`.
 
     A dirty working tree is refused, or bundled as it is (untracked files too, ignored ones not)
@@ -39,6 +47,8 @@ def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = Fal
         )
     files = _tree(root, _dirty_tree(root) if changed else commit)
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
+    if hint := committed_weights.hint(files):
+        progress.note(hint)
     runner = _add_runner(files)
     part = Code(commit=commit, dirty=bool(changed), branch=_branch(root), runner=runner)
     with tempfile.TemporaryDirectory() as folder:

@@ -196,5 +196,5 @@ def metadata(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Wheel:
     if cached(pin) is None and (pin.url or "").startswith(("http://", "https://")):
         with contextlib.suppress(web.AbsentError), web.opened(f"{pin.url}.metadata") as stream:
             text = stream.read().decode("utf-8", errors="replace")
-            return Wheel(Path(pin.file), pin.name, pin.version, text, ())
+            return wheels.parse(Path(pin.file), pin.name, pin.version, text)
     return wheels.read(fetch([pin], sources, progress)[pin.file])

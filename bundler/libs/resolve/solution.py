@@ -17,10 +17,9 @@ from packaging.version import Version
 from bundler.errors import NetworkError
 from bundler.image import stub_packages
 from bundler.image.target import Target
-from bundler.libs import requirements
 from bundler.libs.index import downloads, releases, simple_api, suggestions
 from bundler.libs.index.sources import Sources
-from bundler.libs.requirements import Requirements
+from bundler.libs.requirements import Requirements, applying, write
 from bundler.libs.resolve import image_provides, pip_tools, rules, sdists, uv
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.sdists import CompiledError, Sdist
@@ -42,10 +41,9 @@ class Problem:
     """What is to be solved."""
 
     requirements: Requirements
-    target: Target
+    target: Target  # with those of its packages that need not be brought
     sources: Sources
     resolver: str
-    delta: bool
     allow_sdist: bool = False
     upgrade: bool = False
     keep: tuple[Pin, ...] = ()  # of an earlier lock, preferred while they fit
@@ -153,22 +151,21 @@ def _newest_ahead(problem: Problem) -> Iterator[None]:
             releases.newest(problem.sources, name)
 
     names = {canonicalize_name(need.name) for need in problem.requirements.wanted}
-    provided = problem.target.packages if problem.delta else {}
     with ThreadPoolExecutor(8) as pool:
-        for name in sorted(names - provided.keys()):
+        for name in sorted(names - problem.target.packages.keys()):
             pool.submit(ask, name)
         yield
 
 
 def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
     """Ask the resolver once; without a network, ask uv's cache."""
-    target, environment = problem.target, problem.target.environment
-    wanted = list(requirements.applying(problem.requirements.wanted, environment))
-    limits = list(requirements.applying(problem.requirements.constraints, environment))
+    target = problem.target
+    wanted = [write(need) for need in problem.requirements.wanted]
+    limits = [write(need) for need in problem.requirements.constraints]
     limits += rules.constraints(target)
     limits += [f"{pin.name}=={pin.version}" for pin in problem.keep]
     folders = [*problem.sources.links]
-    if problem.delta and target.installed:
+    if target.installed:
         limits += stub_packages.constraints(target)
         folders.append(str(stub_packages.stub_wheels(target)))
     if links.built or links.shipped:
@@ -296,7 +293,8 @@ def _build_pins(problem: Problem, links: _Links, pins: list[Pin]) -> list[Pin]:
     lines = [line for sdist in shipped for line in sdists.build_requirements(sdist.path)]
     if not lines:
         return []
-    wanted = list(requirements.applying(tuple(map(Requirement, lines)), problem.target.environment))
+    needs = applying(map(Requirement, lines), problem.target.environment)
+    wanted = [write(need) for need in needs]
     resolve = RESOLVERS[problem.resolver]
     via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
     known = {pin.file for pin in pins}

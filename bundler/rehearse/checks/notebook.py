@@ -12,10 +12,11 @@ from bundler.errors import InputError
 from bundler.notebook import submission
 from bundler.settings import Settings
 from inference.boot.bundle import Bundle
-from inference.boot.manifest import Code, Model
+from inference.boot.manifest import Code, Model, ModelFiles
 
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
 SHOWN = 20  # lines of a difference
+NAMED = 3  # files of weights
 
 
 def stale(notebook: Path, bundles: Mapping[str, Bundle]) -> Iterator[str]:
@@ -66,6 +67,10 @@ def origin(bundle: Bundle) -> str:
     if isinstance(part, Model):
         names = [one.name for model in part.models for one in model.checkpoints]
         return f" (of the checkpoint {', '.join(names)})" if names else ""
+    if isinstance(part, ModelFiles):
+        names = [one.name for one in part.weights]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f" (of {', '.join(names[:NAMED])}{more})" if names else ""
     return f" (of the commit {part.commit[:12]})" if isinstance(part, Code) else ""
 
 

@@ -22,6 +22,7 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     named = list(paths.of_laptop(inputs.bundles["code"]))
     checks = [
         verdict("bundles", altered, "every file is as its manifest says"),
+        *bundles.changed_files(inputs.bundles["model"]),
         verdict("upload", lost, "found and verified in every form of an upload"),
         verdict("ids", stale, "the notebook was made for these three bundles"),
     ]

@@ -101,7 +101,7 @@ def test_without_a_network_the_way_out_is_named(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
 
     with pytest.raises(
-        NetworkError, match=r"Connect to the network and run\s+`rsna-bundle libs` again"
+        NetworkError, match=r"Connect to the network and run `rsna-bundle libs` again"
     ):
         libs("pydicom", resolver=resolver)
 
