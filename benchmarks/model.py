@@ -132,7 +132,7 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     start = time.perf_counter()
     exported = graph.export(network, size, 0, arch)
     graph.strip(exported)
-    graph.write(exported, path, {})
+    graph.write(exported, path)
     return network, path, time.perf_counter() - start
 
 

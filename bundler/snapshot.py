@@ -8,9 +8,10 @@ import zipfile
 from pathlib import Path
 
 import inference
-from bundler import bundle, process, secrets
+from bundler import bundle, committed_weights, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
+from bundler.progress import SILENT, Progress
 from inference.boot.manifest import Code
 
 TREE = "tree.zip"
@@ -26,6 +27,7 @@ def build(
     rev: str = "HEAD",
     allow_dirty: bool = False,
     run: str | None = None,
+    progress: Progress = SILENT,
 ) -> Built:
     """Write the code bundle of a commit of the repository at `root` to `place`.
 
@@ -48,6 +50,8 @@ def build(
             f"The commit {commit[:12]} of {root} has no files. Commit your code first."
         )
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
+    if hint := committed_weights.hint(files):
+        progress.note(hint)
     part = Code(
         commit=commit,
         dirty=bool(changed),

@@ -160,7 +160,6 @@ MODEL = Command(
 )
 CODE = Command(
     functions=("bundler.snapshot:build", PUBLISH_FOLDER),
-    progress=False,
     options={
         "--rev": case("--rev v1", at("rev"), "v1", "HEAD"),
         "--allow-dirty": case("--allow-dirty", at("allow_dirty"), True, False),
