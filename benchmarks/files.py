@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = Path(name)
         os.environ["RSNA_BUNDLE_CACHE"] = str(root / "cache")
         source = write(root / "model", options.files, int(options.bytes))
-        rounds = [measure(root, source) for _ in range(options.rounds)]
-        figures = {step: statistics.median(one[step] for one in rounds) for step in rounds[0]}
-        scratch = scratch_bytes(root, source)
+        measured = [measure(root, source) for _ in range(options.rounds)]
+    rounds, (scratch, *_) = zip(*measured, strict=True)
+    figures = {step: statistics.median(one[step] for one in rounds) for step in rounds[0]}
     size = int(options.bytes)
     if options.as_json:
         print(json.dumps({"seconds": figures, "scratch_bytes": scratch, "bytes": size}, indent=2))
@@ -78,8 +78,8 @@ def write(folder: Path, count: int, size: int) -> Path:
     return folder
 
 
-def measure(root: Path, source: Path) -> dict[str, float]:
-    """Return the seconds of each step, the yardsticks first and between them."""
+def measure(root: Path, source: Path) -> tuple[dict[str, float], int]:
+    """Return the seconds of each step, the yardsticks between them, and the bytes of scratch."""
     place, scratch = root / "dist", root / "scratch"
 
     def build() -> Built:
@@ -97,15 +97,14 @@ def measure(root: Path, source: Path) -> dict[str, float]:
     made = bundles.read(place)
     seconds["verify and restore"] = timed(lambda: restored.restore(made, scratch))
     seconds["verify what was restored"] = timed(lambda: restored.restore(made, scratch))
+    held = disk_bytes(scratch)
     shutil.rmtree(place)
     shutil.rmtree(scratch)
-    return seconds
+    return seconds, held
 
 
-def scratch_bytes(root: Path, source: Path) -> int:
-    """Return what a restored bundle takes of the scratch folder's disk, links and folders too."""
-    made = files.build(FilesOptions(paths=(source,), out=root / "dist")).bundle
-    folder = restored.restore(made, root / "scratch")
+def disk_bytes(folder: Path) -> int:
+    """Return what the files in a folder take of its disk; a link counts as itself."""
     paths = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
     return sum(path.lstat().st_blocks * 512 for path in paths)
 

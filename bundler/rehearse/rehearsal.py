@@ -20,7 +20,7 @@ from bundler.rehearse.run import image, notebook_run, setup
 NOT_RUN = Check(
     name="notebook ran",
     status="unproven",
-    message="It was not run, since it would fail at once for what failed above.",
+    message="Not run: what failed above would make it fail at once.",
 )
 
 
@@ -32,7 +32,7 @@ def run(options: RehearseOptions) -> Rehearsal:
         phantom_size=options.phantom_size,
     )
     if not options.layouts or set(options.layouts) - set(LAYOUTS):
-        raise UsageError(f"Layouts are {' and '.join(LAYOUTS)}.")
+        raise UsageError(f"Unknown layout. Choose from {', '.join(LAYOUTS)}.")
     competition.validate(options.units)
     try:
         with (

@@ -65,7 +65,7 @@ class House:
         return run(self.options(**more))
 
     def write_notebook(self, *more: str) -> None:
-        """Write the notebook for the bundles that lie there now."""
+        """Write the notebook for the bundles of the dist folder."""
         options = [*submission.runner_options(self.settings), *more]
         submission.write(self.dist, self.dist / "notebook", options)
 

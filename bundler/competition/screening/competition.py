@@ -86,7 +86,7 @@ class ScreeningTest:
     def check(self, output: RunOutput) -> SubmissionResult:
         """Check submission.csv and, where the runner in the box ran, its own report."""
         problems = list(submission_csv.problems(output.working / self.submission, self.ids))
-        fine = f"{len(self.ids)} breasts, as sample_submission.csv has them"
+        fine = f"{len(self.ids)} breasts, as in sample_submission.csv"
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
@@ -102,7 +102,9 @@ class ScreeningTest:
         probed = measurement.read(output.probe)
         if probed is None:
             tail = "\n".join(output.probe_log.strip().splitlines()[-6:])
-            message = f"The predictions could not be measured after the run:\n{tail}"
+            message = (
+                f"The probe failed after the run, so there are no predictions to compare:\n{tail}"
+            )
             return ComparisonResult(
                 checks=(Check(name="parity", status="failed", message=message),)
             )

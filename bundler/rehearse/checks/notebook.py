@@ -26,8 +26,8 @@ def stale(notebook: Path, bundles: Mapping[str, Bundle]) -> Iterator[str]:
         if made_for.get(kind) != bundle.id:
             yield (
                 f"The notebook was made for the {kind} bundle {made_for.get(kind, 'none')[:12]}, "
-                f"but {bundle.folder} is {bundle.id[:12]}{origin(bundle)}: a stale version. Write "
-                "the notebook again with `rsna-bundle notebook`, or build the bundle it wants."
+                f"but {bundle.folder} is {bundle.id[:12]}{origin(bundle)}: a stale version. Run "
+                "`rsna-bundle notebook` again, or rebuild the bundle that it was made for."
             )
 
 
@@ -43,7 +43,7 @@ def edited(notebook: Path, dist: Path, settings: Settings) -> Iterator[str]:
     yield (
         f"{notebook} is not what `rsna-bundle notebook` writes for these settings: it was edited "
         f"by hand, or written by another version or with other options. The difference:\n"
-        f"{difference}\nWrite it again, or say what you want in the settings."
+        f"{difference}\nRun `rsna-bundle notebook` again, or change the settings in pyproject.toml."
     )
 
 

@@ -27,7 +27,7 @@ from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
-HOME_BYTES = 2 << 30
+HOME_BYTES = 2 << 30  # kernels and caches write there; in memory, so that nothing of it stays
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -94,7 +94,9 @@ class RunSetup:
     def environment(self) -> dict[str, str]:
         """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
         below_a_root = {"RSNA_BUNDLE_INPUT": self.at(INPUT)} if self.at("") else {}
+        # The notebook's Python first, so that `python` in a cell is the emulated image's.
         programs = [str(self.image.python.parent), "/usr/local/bin", os.defpath]
+        # Nothing of the user's own environment: it is not there on Kaggle, and may hold secrets.
         return {
             "PATH": os.pathsep.join(programs),
             "HOME": self.at(self.home),
@@ -154,10 +156,10 @@ def _write(setup: RunSetup) -> None:
     own, tmp = setup.folder / "own", setup.folder / "tmp"
     for folder in (own / "hook", own / "out", setup.out, tmp):
         folder.mkdir(parents=True)
-    tmp.chmod(0o1777)
+    tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
     shutil.copyfile(str(supervise.__file__), own / "supervise.py")
-    # Every Python imports a module of this name when it starts.
+    # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
     shutil.copyfile(setup.notebook, own / "notebook.ipynb")
     (own / "resolv.conf").write_text(RESOLVER)
@@ -176,6 +178,7 @@ def _notebook(setup: RunSetup) -> Step:
     own, out = setup.at(OWN), setup.at(OUT)
     notebooks = [f"{own}/notebook.ipynb", f"{out}/executed.ipynb"]
     python = str(setup.image.python)
+    # nbclient runs in our own Python: the image's need not have it, as Kaggle's has not.
     return Step(
         name="notebook",
         command=[sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python],
