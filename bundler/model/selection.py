@@ -2,17 +2,17 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
 from bundler.model.checkpoint import SUFFIXES, Checkpoint
 from bundler.model.options import ModelOptions
 from bundler.model.table import align, text
+from bundler.result import Json
 
 LAST = "last"
 USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
@@ -42,14 +42,16 @@ class Selection:
             rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
         return "\n".join([*align(rows), *self.notes])
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--dry-run --json` prints."""
         return {
             "chosen": [
                 {
                     "file": str(one.path),
-                    **{name: getattr(one, name) for name in ("fold", "epoch", "run_id")},
-                    "metrics": dict(one.metrics),
+                    "fold": one.fold,
+                    "epoch": one.epoch,
+                    "run_id": one.run_id,
+                    "metrics": one.metrics,
                 }
                 for one in self.chosen
             ],
