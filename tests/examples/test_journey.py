@@ -90,8 +90,8 @@ def test_to_a_rehearsed_submission(copy: Copy, way: tuple[str, ...]) -> None:
     result = rehearse(folder, way[0])
     statuses = {check["name"]: check["status"] for check in result["checks"]}
     assert result["passed"]
-    assert statuses["notebook ran"] == statuses["network"] == "ok"
-    assert statuses[made.hidden.submission] == "ok"
+    assert statuses["notebook ran"] == statuses["network"] == "passed"
+    assert statuses[made.hidden.submission] == "passed"
 
 
 def test_the_skeleton_to_a_rehearsed_submission(trained: Copy, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_mammography_by_the_runner_in_the_box(tmp_path: Path) -> None:
     result = rehearse(folder, "mammography", NOTEBOOK_PYTHON)
     statuses = {check["name"]: check["status"] for check in result["checks"]}
     assert result["passed"]
-    assert statuses["notebook ran"] == statuses["submission.csv"] == statuses["numbers"] == "ok"
+    assert statuses["notebook ran"] == statuses["submission.csv"] == statuses["numbers"] == "passed"
     committed = subprocess.run(
         ["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.split()
