@@ -115,7 +115,7 @@ def read_card(path: Path) -> Card:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except DecodeError as error:
         raise InputError(
-            f"{path} is no ONNX file, or is cut short or damaged. Copy it again from its bundle, "
+            f"{path} is not an ONNX file, or is cut short or damaged. Copy it again from its bundle, "
             "or export it again."
         ) from error
     for entry in model.metadata_props:
