@@ -70,6 +70,12 @@ def test_progress_arrives_where_scores_are_asked_for(tmp_path: Path) -> None:
     assert harness.reaches(done)
 
 
+def test_nothing_but_the_result_is_printed(tmp_path: Path) -> None:
+    command = COMMANDS["competition"]
+    words = ["competition", *command.base, "--write", "--json"]
+    assert harness.run(tmp_path, words, command.functions).printed == harness.JSON
+
+
 def test_target_is_captured_on_kaggle_with_the_same_options(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     functions = ("bundler.publish.notebooks:capture",)
