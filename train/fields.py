@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# What settings and timm's keyword arguments are made of: they are handed on, not looked into.
-Plain = bool | int | float | str | None | Sequence["Plain"] | Mapping[str, "Plain"]
+from inference.boot.fields import Plain
 
 
 class FieldError(Exception):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from inference.boot.fields import Plain
 from train import checkpoint, data, loop, model, outcome, randomness, revision, settings
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoint, Normalize
 from train.errors import ConfigError, DataError
-from train.fields import FieldError, Plain
+from train.fields import FieldError
 from train.storage import write
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from inference.boot.fields import Plain
 from train.errors import ConfigError
-from train.fields import Plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -26,9 +26,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inference.boot.fields import Plain
 from train import fields
 from train.errors import StorageError, TrainError
-from train.fields import FieldError, Plain
+from train.fields import FieldError
 from train.storage import write_atomically
 
 if TYPE_CHECKING:

@@ -33,6 +33,11 @@ def code(
 
     folder = out or settings.dist / "code"
     built = snapshot.build(
-        settings.root, folder, rev=rev, allow_dirty=allow_dirty, progress=output.progress
+        settings.root,
+        folder,
+        rev=rev,
+        allow_dirty=allow_dirty,
+        run=settings.run,
+        progress=output.progress,
     )
     output.report_built(settings, built, folder, publish=publish)

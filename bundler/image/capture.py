@@ -98,6 +98,7 @@ def release() -> str:
 def cuda(installed: list[Package]) -> str | None:
     """Return the CUDA version that the packages here were built for, such as 12.8."""
     versions = {package.name: package.version for package in installed}
+    # The CUDA of the packages decides which wheels work, not the driver's or the toolkit's.
     local = re.search(r"\+cu(\d+)(\d)$", versions.get("torch", ""))
     if local:
         return f"{local[1]}.{local[2]}"
@@ -126,7 +127,7 @@ def core_seconds() -> float:
     taken = []
     for _ in range(5):
         start = time.process_time()
-        zlib.compress(work, 6)
+        zlib.compress(work, 6)  # process time: what else runs on the machine does not count
         taken.append(time.process_time() - start)
     return round(min(taken), 4)
 
@@ -142,7 +143,7 @@ def gpus() -> list[str]:
 
 
 if __name__ == "__main__":
-    in_notebook = "ipykernel" in sys.modules
+    in_notebook = "ipykernel" in sys.modules  # where sys.argv is the kernel's
     text = capture("captured").text()
     if len(sys.argv) > 1 and not in_notebook:
         Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")

@@ -95,6 +95,7 @@ def _record(stem: str, files: dict[str, str]) -> str:
 
 def write_stub_dist_infos(site: Path, target: Target) -> None:
     """Write a `.dist-info` for each package of the image that is not really in `site`."""
+    # Names alone: what is really there counts, at whatever version it could be installed.
     present = [entry.name.split("-")[0] for entry in site.glob("*.dist-info")]
     real = {canonicalize_name(name) for name in present}
     for package in target.installed:

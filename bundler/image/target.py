@@ -225,13 +225,13 @@ def read(path: Path) -> Target:
 def parse(content: object) -> Target:
     """Return the target that the JSON of a file describes. Raises ValueError, LookupError."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"it has no format, or another than {FORMAT}, which this version reads")
+        raise ValueError(f"its format is not {FORMAT}, the one that this version reads")
     fields = {key: value for key, value in content.items() if key != "format"}
     target = parse_as(Target, fields)
     if target.system not in SYSTEMS:
         raise ValueError(f"system {target.system!r} is none of {', '.join(SYSTEMS)}")
     if len(Version(target.python).release) < 2 or not target.tags:
-        raise ValueError(f"python {target.python!r} is no full version")
+        raise ValueError(f"python {target.python!r} is not a full version, such as 3.13.5")
     return dataclasses.replace(target, installed=_normalised(target.installed))
 
 

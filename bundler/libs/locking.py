@@ -93,7 +93,7 @@ def _kept_pins(inputs: Inputs) -> tuple[Pin, ...]:
     wanted = {canonicalize_name(need.name) for need in inputs.requirements.wanted}
     if unknown := sorted(upgraded - locked - wanted):
         raise UsageError(
-            f"Cannot upgrade {', '.join(unknown)}: not locked in {options.lock}, which has "
+            f"Cannot upgrade {', '.join(unknown)}: not a package of {options.lock}, which has "
             f"{', '.join(sorted(locked)) or 'no package'}."
         )
     # Wheels for another image would not fit, and the newest that do are what one wants there.

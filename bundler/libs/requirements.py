@@ -28,7 +28,7 @@ INDEX = {
     "-f": "links",
     "--find-links": "links",
 }
-DEPTH = 10  # of files that include files
+DEPTH = 10  # of files that include files; a circle would never end
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from bundler.errors import InputError
 from bundler.model import checkpoint, graph, naming
@@ -252,7 +251,7 @@ def _cost_rows(card: Card) -> list[list[str]]:
     return [["cost", f"{cost}; {replayed} replayed before the first"]]
 
 
-def _items(values: Mapping[str, Any], *left_out: str) -> str:
+def _items(values: Mapping[str, object], *left_out: str) -> str:
     pairs = ((key, value) for key, value in values.items() if key not in left_out)
     return ", ".join(
         f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"

@@ -317,9 +317,10 @@ def test_what_python_tries_is_not_taken_for_native_code(plant: Plant) -> None:
 
 
 def test_an_absolute_path_of_the_laptop(plant: Plant) -> None:
-    house = plant(own_runner("weights = open('/home/me/rsna/weights/fold0.pt')"))
+    opens = "weights = open('/home/me/rsna/weights/fold0.pt')"
+    house = plant({**own_runner(opens), "mine/load.py": opens})
     messages = failed(house.rehearse())
-    assert "inference/run.py:8 names /home/me/rsna/weights/fold0.pt" in messages["paths"]
+    assert "mine/load.py:1 names /home/me/rsna/weights/fold0.pt" in messages["paths"]
     assert "is an absolute path of the laptop" in messages["notebook ran"]
 
 

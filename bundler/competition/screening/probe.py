@@ -74,14 +74,14 @@ def main(arguments: list[str]) -> None:
     """Measure as the file of a `Spec` says, and write the results."""
     spec = Spec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     # The notebook's first cell unpacked the runner there, under a random name.
-    (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code")
+    (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code-*/runner")
     sys.path.insert(0, code)
     os.environ["PYTHONPATH"] = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
     from inference.boot import bundle as bundles
     from inference.boot import install
 
     libs = bundles.read(Path(spec.libs))
-    site = Path(code).parent / f"site-{libs.id[:16]}"
+    site = install.folder(libs, Path(code).parents[1])
     install.activate(site)
     probed = measure(spec, origins(install.fitting(libs.libs).lock, site))
     (Path(spec.out) / RESULT).write_text(json.dumps(asdict(probed)), encoding="utf-8")

@@ -31,6 +31,7 @@ def explained(problem: Problem, error: UnresolvedError) -> InputError:
 
 
 def _reasons(problem: Problem, output: str) -> Sequence[str]:
+    # The first kind that is there explains the rest: an absent name makes all else fail, too.
     reasons = _absent(problem) or _impossible(problem) or _conflicts(problem)
     if not reasons and ASKS.search(output) and not LACKS.search(output):
         return ["The requirements contradict each other: loosen one of those named below."]

@@ -85,6 +85,7 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     else:
         command += ["--no-index"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    # Equal sources are to give equal bytes, whatever this machine's settings and clock.
     settings = {"PIP_CONFIG_FILE": os.devnull, "SOURCE_DATE_EPOCH": str(EPOCH)}
     result = process.run(command, env=kept | pip_connection() | settings, check=False)
     built = sorted(folder.glob("*.whl"))
@@ -107,7 +108,7 @@ def _end_of_output(stderr: str) -> list[str]:
 
 def _canonical(built: Path, path: Path) -> Path:
     """Write a wheel anew with sorted members and fixed times: equal content, equal bytes."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial = path.with_suffix(f".{os.getpid()}.part")  # two runs at once build the same
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(partial, "w") as target:
         for info in sorted(source.infolist(), key=lambda info: info.filename):
             entry = zipfile.ZipInfo(info.filename, (1980, 1, 1, 0, 0, 0))

@@ -77,7 +77,7 @@ def solve(problem: Problem) -> Solution:
 
     Builds what has no wheel on the way. Raises UnresolvedError, NetworkError, InputError.
     """
-    if problem.keep:
+    if problem.keep:  # a new requirement may not fit them: then all may move
         with contextlib.suppress(UnresolvedError):
             return _solve(problem)
     return _solve(replace(problem, keep=()))
@@ -133,6 +133,7 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
             with _newest_ahead(problem):
                 pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
+            # Resolvers are given wheels only, so a package without one looks as if it were absent.
             if not _add_sdists(problem, links, _wheelless(error.output, problem)):
                 raise UnresolvedError(error.output, tuple(links.refused)) from error
             continue
@@ -163,6 +164,7 @@ def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
     wanted = [write(need) for need in problem.requirements.wanted]
     limits = [write(need) for need in problem.requirements.constraints]
     limits += rules.constraints(target)
+    # As constraints, not as requirements: what nobody needs any more drops out.
     limits += [f"{pin.name}=={pin.version}" for pin in problem.keep]
     folders = [*problem.sources.links]
     if target.installed:
@@ -210,6 +212,7 @@ def _add_sdists(problem: Problem, links: _Links, names: list[str]) -> bool:
 
 def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
     """Add wheels where the newest release lacks one and an older release was taken instead."""
+    # What a lock holds is not behind: moving it is what --upgrade is for.
     settled = links.tried | {pin.name for pin in problem.keep}
     known = {pin.name: pin for pin in pins if pin.name not in settled}
     with ThreadPoolExecutor(8) as pool:
@@ -298,5 +301,6 @@ def _build_pins(problem: Problem, links: _Links, pins: list[Pin]) -> list[Pin]:
     resolve = RESOLVERS[problem.resolver]
     via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
     known = {pin.file for pin in pins}
+    # The build runs in an environment of its own, in which the image's packages are not seen.
     pins_of_builds = resolve(problem.target, wanted, [], problem.sources)
     return [replace(pin, via=via) for pin in pins_of_builds if pin.file not in known]

@@ -116,7 +116,8 @@ def _parse(pylock: str, target: Target) -> list[Pin]:
         if pin is None:
             raise BundlerError(
                 f"{package['name']} {package.get('version', '')} has no wheel that fits "
-                f"{target.name} (Python {target.short_python}, {platform(target)})."
+                f"{target.name} (Python {target.short_python}, {platform(target)}). Require "
+                "another release of it."
             )
         pins.append(with_digest(pin))
     return pins

@@ -34,7 +34,7 @@ def stale(notebook: Path, bundles: Mapping[str, Bundle]) -> Iterator[str]:
 def edited(notebook: Path, dist: Path, settings: Settings) -> Iterator[str]:
     """Yield how the notebook differs from what the tool writes for `dist` and the settings."""
     with tempfile.TemporaryDirectory() as folder:
-        written = submission.write(dist, Path(folder), submission.runner_options(settings)).path
+        written = submission.write(dist, Path(folder), submission.plan(settings)).path
         lines = list(_difference(written.read_text("utf-8"), notebook.read_text("utf-8")))
     if not lines:
         return

@@ -87,7 +87,7 @@ def test_upgrade_of_what_is_not_there_is_refused(libs: Libs, registry: Registry)
     libs("pydicom")
 
     with pytest.raises(
-        UsageError, match=r"Cannot upgrade nope: not locked in .*, which has pydicom\."
+        UsageError, match=r"Cannot upgrade nope: not a package of .*, which has pydicom\."
     ):
         libs(upgrade=("nope",))
     assert libs(upgrade=("PyDicom",)).lock.pins[0].name == "pydicom"
