@@ -69,10 +69,11 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
 
 def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
     """Return whether the run says that it used the expected bundles."""
-    if run.output.report is None:
-        message = "The runner wrote no submission.json, so it is not known which bundles were used."
+    report = run.output.report
+    used = report.ids if report else run_report.read_ids(run.output.working / RECORD)
+    if used is None:
+        message = f"No {RECORD} was written, so it is not known which bundles were used."
         return Check(name="provenance", status="failed", message=message)
-    used = run.output.report.ids
     problems = [
         f"The run used the {kind} bundle {used.get(kind, 'none')[:12]}, expected is {ours[:12]}."
         for kind, ours in expected.items()
