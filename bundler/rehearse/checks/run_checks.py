@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bundler.competition import run_report
 from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
 from bundler.rehearse.checks import causes, network
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
 from inference.boot import bundle as reader
+from inference.boot.record import NAME as RECORD
 
 PUBLIC = "public test"
 LAST = 12  # lines of the log that a message repeats
