@@ -39,15 +39,6 @@ def read(path: Path) -> RunReport | None:
         return None
 
 
-def read_ids(path: Path) -> dict[str, str] | None:
-    """Return the ids of the bundles by a run.json, by kind; None where there is none."""
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8"))["ids"]
-        return {str(kind): str(identity) for kind, identity in ids.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-
-
 def _parse(text: str) -> RunReport:
     content = json.loads(text)
     spread = content["predictions"]

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bundler.competition import run_report
 from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
 from bundler.rehearse.checks import causes, network
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
 from inference.boot import bundle as reader
-from inference.boot.record import NAME as RECORD
 
 PUBLIC = "public test"
 LAST = 12  # lines of the log that a message repeats
@@ -71,15 +69,13 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
 
 def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
     """Return whether the run says that it used the expected bundles."""
-    report = run.output.report
-    used = report.ids if report else run_report.read_ids(run.output.working / RECORD)
-    if used is None:
-        message = f"No {RECORD} was written, so it is not known which bundles were used."
+    if not run.ids:
+        message = "The run wrote no run.json, so it is not known which bundles were used."
         return Check(name="provenance", status="failed", message=message)
     problems = [
-        f"The run used the {kind} bundle {used.get(kind, 'none')[:12]}, expected is {ours[:12]}."
+        f"The run used the {kind} bundle {run.ids.get(kind, 'none')[:12]}, not {ours[:12]}."
         for kind, ours in expected.items()
-        if used.get(kind) != ours
+        if run.ids.get(kind) != ours
     ]
     return verdict("provenance", problems, "the run used these bundles")
 
