@@ -13,6 +13,8 @@ from pathlib import Path
 
 import inference
 from bundler import bundle
+from inference.boot.card import Golden
+from inference.boot.manifest import Code, Libs, LibsTarget, Model
 
 RUNS = 21
 KINDS = ("libs", "model", "code")
@@ -77,10 +79,11 @@ def packages_before_install(folder: Path) -> set[str]:
 
     `folder` is an empty one to work in. The runner itself does not count.
     """
-    target = {"name": "host", "python": "3"}
-    bundle.write(folder / "libs", "libs", {}, {"lock": [], "target": target})
-    bundle.write(folder / "model", "model", {}, {"models": []})
-    bundle.write(folder / "code", "code", {}, {"commit": "c"})
+    target = LibsTarget(name="host", digest="", python="3", lock=(), excluded=(), shadowed=())
+    bundle.write(folder / "libs", {}, Libs(targets=(target,)))
+    golden = Golden(dicoms=(), predictions=())
+    bundle.write(folder / "model", {}, Model(models=(), golden=golden))
+    bundle.write(folder / "code", {}, Code(commit="c", dirty=False, branch=None, runner=""))
     result = subprocess.run(
         [sys.executable, "-S", "-c", BEFORE_INSTALL, folder, folder / "scratch"],
         env={"PYTHONPATH": str(Path(inference.__file__).parents[1]), "PATH": os.environ["PATH"]},

@@ -59,13 +59,13 @@ def main(argv: Sequence[str]) -> int:
 
 def delta_against_complete(path: Path) -> None:
     """Resolve the typical list with and without the image and compare what would travel."""
-    asked = requirements.read(path)
+    wanted = requirements.read(path)
     counts = {}
     for delta in (True, False):
         problem = Problem(
-            asked=asked,
+            requirements=wanted,
             target=targets.load(TARGET),
-            sources=sources.configured(asked.sources),
+            sources=sources.configured(wanted.sources),
             resolver="uv",
             delta=delta,
         )
@@ -82,7 +82,7 @@ def delta_against_complete(path: Path) -> None:
 
 def quick(folder: Path, path: Path, runs: int) -> None:
     """Time a run without changes, and a resolution beside uv's own; interleaved, medians."""
-    libs = command(path, folder / "libs", "--no-proof")
+    libs = command(path, folder / "libs", "--no-install-test")
     lock = path.with_suffix(".lock")
     call(libs)
     none = [timed(libs) for _ in range(runs)]
@@ -126,7 +126,7 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
 
     Each command has a cache of its own that is empty. What a build does more than pip: it
     resolves, it checks each wheel and what they close over, and it writes the bundle beside the
-    cache. By default it then also proves the bundle, which is timed apart, too.
+    cache. By default it then also tests the bundle, which is timed apart, too.
     """
     lock = locks.read(path.with_suffix(".lock"))
     assert lock is not None
@@ -134,7 +134,7 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
     pinned.write_text("".join(f"{pin.line}\n" for pin in lock.pins), encoding="utf-8")
     turns: dict[str, Callable[[Path], list[str]]] = {
         "pip": lambda place: pip_download(pinned, place),
-        "build": lambda place: command(copied(path, place), place / "libs", "--no-proof"),
+        "build": lambda place: command(copied(path, place), place / "libs", "--no-install-test"),
         "default": lambda place: command(copied(path, place), place / "libs"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in turns}
@@ -151,7 +151,7 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
     print(f"  pip download of them: {pip:.1f} s ({size / 1e6 / pip:.0f} MB/s)")
     print(f"  resolved, fetched, checked, bundled: {build:.1f} s; ratio {build / pip:.2f}")
     print(f"  and installed and imported offline, which is the default: {default:.1f} s", end="; ")
-    print(f"ratio {default / pip:.2f}, the proof's share {default - build:.1f} s")
+    print(f"ratio {default / pip:.2f}, the install test's share {default - build:.1f} s")
     for name in turns:
         print(f"  {name}: {', '.join(f'{value:.2f}' for value in seconds[name])} s")
 

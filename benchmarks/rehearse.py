@@ -2,7 +2,7 @@
 
 Overhead: the rehearsal's wall time less that of the bare run, which is the same notebook on the
 same images without a sandbox. Projection: a competition of phantoms is rehearsed on a share of its
-patients, then run whole in the same room; the projected wall time is compared with the true one.
+patients, then run whole in the same sandbox; the projected wall time is compared with the true one.
 Two rehearsals, before and after the whole run, are averaged: another program's load drifts.
 """
 
@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace, competition: Path, scratch: Path) -> di
     again = rehearse(options, competition, few, images, ("new",))
     assert one.projection is not None
     assert again.projection is not None
-    truth = whole.stages[-1][2]
+    truth = whole.timeline[-1].end
     projected = (one.projection.seconds + again.projection.seconds) / 2
     return {
         "images": images,
@@ -97,11 +97,10 @@ def rehearse(
             settings=chosen,
             dist=options.dist,
             out=options.dist / "rehearsal",
-            patients=patients,
+            units=patients,
             competition_dir=competition,
             layouts=layouts,
             python=options.python,
-            quiet=True,
         )
     )
 

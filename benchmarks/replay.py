@@ -64,7 +64,7 @@ def replay(folder: Path) -> dict[str, Any]:
         model.predict(np.zeros((1, *model.preprocess.size), dtype=np.uint8))
     return {
         "seconds": replayed - start,
-        "images": sum(entry["golden_images"] for entry in opened.details["models"]),
+        "images": sum(one.golden_images for one in opened.model.models),
         "seconds_per_image": time.perf_counter() - replayed,
     }
 

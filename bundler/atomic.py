@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from inference.boot import folders
+
 AT_FDCWD = -100  # <fcntl.h>: paths are relative to the working folder
 RENAME_EXCHANGE = 2  # <linux/fs.h>
 RENAME_SWAP = 2  # <sys/stdio.h> on macOS
@@ -19,23 +21,24 @@ def new_folder(place: Path) -> Iterator[Path]:
     """Yield an empty folder beside `place`; where the block ends well it takes that place.
 
     The folder that was there before is exchanged in one step where the system can (Linux,
-    macOS), so that at each moment one whole folder lies at `place`. Raises OSError.
+    macOS), so that at each moment one whole folder lies at `place`. What a run that was killed
+    left half-written beside it is removed. Raises OSError.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    building.chmod(0o755)  # mkdtemp's 0700 would keep a notebook server's user out
-    try:
+    with folders.unfinished(place.parent, f".{place.name}-new-") as building:
+        building.chmod(0o755)  # mkdtemp's 0700 would keep a notebook server's user out
         yield building
         replace_folder(building, place)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def replace_folder(new: Path, place: Path) -> None:
     """Move the folder `new` to `place`; the old folder, if any, ends at `new`."""
-    if not place.exists():
+    try:  # without asking first: another process may put its folder there at this moment
         new.rename(place)
-    elif not _exchange(new, place):
+        return
+    except OSError:
+        if not place.exists():
+            raise
+    if not _exchange(new, place):
         old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
         place.rename(old)  # between these two lines `place` is absent: never half
         new.rename(place)

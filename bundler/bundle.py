@@ -1,10 +1,9 @@
 """Write a bundle: name its files so that Kaggle leaves them alone, and describe them.
 
-The other half, reading, is `inference.boot.bundle`, which also holds the schema.
+The other half, reading, is `inference.boot.bundle`; the schema of both, `inference.boot.manifest`.
 """
 
 import hashlib
-import json
 import shutil
 import tarfile
 import zipfile
@@ -17,12 +16,25 @@ import inference
 from bundler import atomic
 from bundler.errors import BundlerError
 from inference.boot import bundle as reader
-from inference.boot.bundle import CHUNK, FORMAT, MANIFEST, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
+from inference.boot.bundle import CHUNK, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
+from inference.boot.manifest import MANIFEST, File, Member, Part, compose, kind_of
 from inference.errors import BundleError
 
 MOST_FILES = 50  # Kaggle's limit of files at a dataset's top level
 # What Kaggle unpacks, by the end of the name (facts: Kaggle: datasets).
 UNPACKED = (*ZIPS, *TARS, ".gz", ".bz2", ".xz", ".7z", ".rar", ".pth", ".pt", ".npz", ".egg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The digest of a file and, where it is an archive, its members."""
+
+    sha256: str
+    members: tuple[Member, ...] = ()
+
+    def named(self, name: str) -> Member:
+        """Return the content as that of an archive's member."""
+        return Member(name=name, sha256=self.sha256, members=self.members)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +67,18 @@ class Built:
 
 def write(
     place: Path,
-    kind: str,
     files: Mapping[str, Path],
-    details: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, Any]] | None = None,
+    part: Part,
+    known: Mapping[str, Content] | None = None,
 ) -> Built:
     """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
 
     The files are copied. A bundle of the same id that lies there already is left alone, and a
-    folder that is no bundle is refused. `known` holds the content (`sha256`, `members`) of files
-    that need not be read to be described: who gives it answers for it, and the system copies
-    such a file without its being hashed again.
+    folder that is no bundle is refused. `known` holds the content of files that need not be read
+    to be described: who gives it answers for it, and the system copies such a file without its
+    being hashed again.
     """
+    kind = kind_of(part)
     if len(files) >= MOST_FILES:
         raise BundlerError(
             f"A {kind} bundle of {len(files)} files is more than Kaggle takes ({MOST_FILES} at "
@@ -74,23 +86,20 @@ def write(
         )
     check_place(place)
     known = known or {}
-    entries = [describe(name, path, known.get(name)) for name, path in sorted(files.items())]
-    manifest: dict[str, Any] = {"format": FORMAT, "kind": kind, "files": entries, **details}
-    manifest["id"] = reader.content_id(manifest)
-    manifest["tool"] = inference.__version__
-    size = sum(entry["bytes"] for entry in entries)
-    if is_whole(place, manifest["id"]):
+    entries = tuple(describe(name, path, known.get(name)) for name, path in sorted(files.items()))
+    identity, text = compose(entries, part, inference.__version__)
+    size = sum(entry.bytes for entry in entries)
+    if is_whole(place, identity):
         return Built(bundle=reader.read(place), bytes=size, changed=False)
     try:
         with atomic.new_folder(place) as folder:
             for entry in entries:
-                source, target = files[entry["name"]], folder / entry["shipped"]
-                if entry["name"] in known:
+                source, target = files[entry.name], folder / entry.shipped
+                if entry.name in known:
                     shutil.copyfile(source, target)
                 else:
-                    _copy(source, target, entry["sha256"])
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+                    _copy(source, target, entry.sha256)
+            (folder / MANIFEST).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BundlerError(
             f"The {kind} bundle cannot be written to {place}: {error.strerror}. What lay there "
@@ -125,41 +134,45 @@ def shipped_name(name: str) -> str:
     return name + SHIPPED_SUFFIX if name.lower().endswith(UNPACKED) else name
 
 
-def describe(name: str, path: Path, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return a file's entry in the manifest."""
-    entry: dict[str, Any] = {"name": name, "shipped": shipped_name(name)}
-    entry["bytes"] = path.stat().st_size
-    if known:
-        return {**entry, **known}
-    with path.open("rb") as stream:
-        return entry | content(name, stream)
+def describe(name: str, path: Path, known: Content | None = None) -> File:
+    """Return a file's entry in the manifest; it is read unless its content is `known`."""
+    size = path.stat().st_size
+    if known is None:
+        with path.open("rb") as stream:
+            known = content(name, stream)
+    return File(
+        name=name,
+        shipped=shipped_name(name),
+        bytes=size,
+        sha256=known.sha256,
+        members=known.members,
+    )
 
 
-def content(name: str, stream: IO[bytes]) -> dict[str, Any]:
+def content(name: str, stream: IO[bytes]) -> Content:
     """Return the digest of a file and, where it is an archive, of its members in turn."""
     digest = hashlib.sha256()
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
-    found: dict[str, Any] = {"sha256": digest.hexdigest()}
+    members: tuple[Member, ...] = ()
     if name.endswith((*ZIPS, *TARS)):
         stream.seek(0)
-        members = sorted(_members(name, stream), key=lambda member: str(member["name"]))
-        found["members"] = members
-    return found
+        members = tuple(sorted(_members(name, stream), key=lambda member: member.name))
+    return Content(sha256=digest.hexdigest(), members=members)
 
 
-def _members(name: str, stream: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
     if name.endswith(ZIPS):
         with zipfile.ZipFile(stream) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
                     with archive.open(info) as member:
-                        yield {"name": info.filename, **content(info.filename, member)}
+                        yield content(info.filename, member).named(info.filename)
     else:
         with tarfile.open(fileobj=stream) as tar:
             for entry in tar:
                 if entry.isfile() and (inner := tar.extractfile(entry)):
-                    yield {"name": entry.name, **content(entry.name, inner)}
+                    yield content(entry.name, inner).named(entry.name)
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:

@@ -1,11 +1,13 @@
 """Run other programs: every subprocess of the bundler goes through `run`."""
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from bundler.errors import CommandError
 
@@ -56,6 +58,20 @@ def own_module(name: str, *arguments: str | Path) -> list[str]:
     """
     script = Path(__file__).resolve().parents[1] / "rsna_bundle.py"
     return [sys.executable, "-P", str(script), "-m", name, *map(str, arguments)]
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Replace this process by a command that finds the working folder's modules, after ours.
+
+    Not a child: Ctrl-C and a scheduler's SIGTERM must reach a training that then saves its state.
+    """
+    path = [os.getcwd(), os.environ.get("PYTHONPATH")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execve(command[0], list(command), environment)
+    # Windows has no exec that keeps the console: its caller would go on at once.
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 def program(name: str) -> Path | None:

@@ -5,12 +5,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bundler import hidden
 from bundler.errors import UsageError
 from bundler.hidden import Hidden
 
+NO_ACCELERATOR = ("none", "cpu")  # what people write for a machine without one
 RENAMED = {"hidden_images": "hidden_units"}  # old names that are still read
 CHOICES = {"output": ("binary", "probability"), "on_failures": ("stop", "finish")}
 
@@ -32,14 +33,15 @@ class Settings:
     root: Path
     owner: str | None = None
     competition: str = "rsna-breast-cancer-detection"
+    run: str | None = None  # the notebook's command; None: the runner, python -m inference.run
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
     target: str = "kaggle-gpu-2026-10"
     hidden_units: int = 32000  # rows, studies or images; of screening mammography: images
     time_limit_hours: float = 9.0
-    accelerator: str = "NvidiaTeslaT4"
+    accelerator: str = "NvidiaTeslaT4"  # "": none
     requirements: str = "wheelhouse.txt"
-    output: str = "binary"
+    output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
     hidden: Hidden = field(default_factory=Hidden)
 
@@ -89,6 +91,8 @@ def _parse(path: Path) -> Settings:
     if "datasets" in values:
         where = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "accelerator" in values and values["accelerator"].lower() in NO_ACCELERATOR:
+        values["accelerator"] = ""
     if "hidden" in values:
         values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
     return Settings(root=path.parent, **values)
@@ -128,6 +132,8 @@ def _checked(
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
     if hint in (Datasets, Hidden):  # tables, which have checks of their own
         return
+    if get_origin(hint) is Literal:
+        hint = str  # which texts it may be is in CHOICES
     allowed = tuple(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
     fits = isinstance(value, (*allowed, *((int,) if float in allowed else ())))
     if not fits or (isinstance(value, bool) and bool not in allowed):

@@ -12,6 +12,7 @@ import inference
 from bundler import bundle, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
+from inference.boot.manifest import Code
 
 TREE = "tree.zip"
 RUNNER = "inference"
@@ -39,16 +40,11 @@ def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = Fal
     files = _tree(root, _dirty_tree(root) if changed else commit)
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
     runner = _add_runner(files)
-    details = {
-        "commit": commit,
-        "dirty": bool(changed),
-        "branch": _branch(root),
-        "runner": runner,
-    }
+    part = Code(commit=commit, dirty=bool(changed), branch=_branch(root), runner=runner)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / TREE
         archive.write_bytes(_zip(files))
-        return bundle.write(place, "code", {TREE: archive}, details)
+        return bundle.write(place, {TREE: archive}, part)
 
 
 def _changed(root: Path) -> list[str]:

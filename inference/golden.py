@@ -9,12 +9,12 @@ numbers without raising anything; here it is caught before the first image of th
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.boot.bundle import Bundle
+from inference.boot.card import GoldenPrediction
 from inference.errors import BundleError
 from inference.pixels.errors import ImageError
 from inference.pixels.loading import load
@@ -27,16 +27,16 @@ def replay(bundle: Bundle, models: Sequence[Model]) -> None:
     Raises BundleError where a number differs from home's by more than its tolerance. A bundle
     without cases is refused, too: nothing would be known of its numbers.
     """
-    golden = bundle.details.get("golden")
-    if not golden:
+    golden = bundle.model.golden
+    if not golden.dicoms:
         raise BundleError(
             f"The model bundle {bundle.id[:12]} carries no golden cases, so nothing proves that "
             "its numbers are the same here. Export it again with this version of rsna-bundle."
         )
-    for case in golden["dicoms"]:
-        _replay_pixels(bundle.path(case["file"]), case["prepared"], models)
-    for case in golden["predictions"]:
-        _replay_predictions(bundle.path(case["images"]), case, models)
+    for dicom in golden.dicoms:
+        _replay_pixels(bundle.path(dicom.file), dicom.prepared, models)
+    for case in golden.predictions:
+        _replay_predictions(bundle.path(case.images), case, models)
 
 
 def fingerprint(pixels: npt.NDArray[np.uint8]) -> str:
@@ -64,18 +64,16 @@ def _replay_pixels(path: Path, prepared: Mapping[str, str], models: Sequence[Mod
             )
 
 
-def _replay_predictions(path: Path, case: Mapping[str, Any], models: Sequence[Model]) -> None:
-    (model,) = (model for model in models if model.name == case["model"])
+def _replay_predictions(path: Path, case: GoldenPrediction, models: Sequence[Model]) -> None:
+    (model,) = (model for model in models if model.name == case.model)
     images = np.load(path, allow_pickle=False)
-    told = case["metadata"]
-    metadata = None if told is None else np.asarray(told, dtype=np.float32)
+    metadata = None if case.metadata is None else np.asarray(case.metadata, dtype=np.float32)
     found = [
         model.predict(images[i : i + 1], None if metadata is None else metadata[i : i + 1])[0]
         for i in range(len(images))
     ]
-    where = "cpu" if model.providers == [CPU] else "other"
-    tolerance = float(case["tolerance"][where])
-    off = np.abs(np.asarray(found, dtype=np.float64) - np.asarray(case["probabilities"]))
+    tolerance = case.tolerance.cpu if model.providers == [CPU] else case.tolerance.other
+    off = np.abs(np.asarray(found, dtype=np.float64) - np.asarray(case.probabilities))
     if not bool(off.max() <= tolerance):  # NaN is refused, too
         raise BundleError(
             f"{model.name} answers otherwise than at home: off by {off.max():.2g} in probability "

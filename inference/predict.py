@@ -1,7 +1,6 @@
 """ONNX sessions: batches of prepared images → probabilities."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from inference.boot.bundle import Bundle
-from inference.errors import BundleError, InstallError, UsageError
+from inference.boot.card import Card, parse_card
+from inference.errors import BundleError, InputError, InstallError, UsageError
 from inference.pixels.gpu import count_gpus
 from inference.pixels.preprocess import PreprocessConfig
 
@@ -38,12 +38,12 @@ class Model:
     name: str
     session: onnxruntime.InferenceSession
     preprocess: PreprocessConfig
-    card: Mapping[str, Any]
+    card: Card
 
     @property
     def metadata_columns(self) -> Sequence[str]:
         """Return the columns of the table that the model is told."""
-        return tuple(self.card.get("metadata_columns") or ())
+        return self.card.metadata_columns
 
     @property
     def batch_size(self) -> int:
@@ -71,7 +71,7 @@ def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:
 
     `device`: `cuda` stops where there is none, `cpu` uses none, `auto` takes what there is.
     """
-    files = dict.fromkeys(bundle.path(entry["file"]) for entry in bundle.details["models"])
+    files = dict.fromkeys(bundle.path(model.file) for model in bundle.model.models)
     return [
         [open_model(path, device, threads, providers) for path in files]
         for providers in choose_providers(device)
@@ -92,16 +92,18 @@ def open_model(
         ) from error
     if device == "cuda" and CUDA not in session.get_providers():
         raise _no_cuda()
-    card = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if card is None:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
         raise BundleError(f"{path} carries no {METADATA_KEY} metadata; export it again.")
-    parsed = json.loads(card)
-    return Model(
-        name=path.name,
-        session=session,
-        preprocess=PreprocessConfig.from_dict(parsed["preprocess"]),
-        card=parsed,
-    )
+    try:
+        card = parse_card(text)
+        preprocess = PreprocessConfig.of(card.preprocess)
+    except (ValueError, InputError) as error:
+        raise BundleError(
+            f"The {METADATA_KEY} metadata in {path} cannot be used: {error}. Export it again with "
+            "this version of rsna-bundle."
+        ) from error
+    return Model(name=path.name, session=session, preprocess=preprocess, card=card)
 
 
 def settings(threads: int = 0) -> onnxruntime.SessionOptions:
@@ -136,11 +138,12 @@ def _no_cuda() -> InstallError:
     )
 
 
-def agreed(models: Sequence[Model], key: str) -> Any:
-    """Return what all models say under `key`; models that differ cannot be averaged."""
-    values = [model.card.get(key) for model in models]
-    if any(value != values[0] for value in values):
-        raise UsageError(
-            f"The models of the bundle differ in their {key} ({values}). Export them with one."
-        )
-    return values[0]
+def agreed(models: Sequence[Model]) -> Card:
+    """Return a card whose way from images to a verdict all share; others cannot be averaged."""
+    for key in ("aggregation", "output", "threshold", "prevalence"):
+        values = [getattr(model.card, key) for model in models]
+        if any(value != values[0] for value in values):
+            raise UsageError(
+                f"The models of the bundle differ in their {key} ({values}). Export them with one."
+            )
+    return models[0].card

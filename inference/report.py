@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference.boot import install
 from inference.boot.bundle import Bundle
+from inference.boot.card import Checkpoint
+from inference.boot.fields import plain
 from inference.deadline import Deadline
 from inference.errors import OutOfTimeError, TooManyFailuresError
 from inference.pipeline import Outcome, Replica
@@ -27,16 +30,17 @@ def banner(
 ) -> str:
     """Return what this run is made of: commit, checkpoint, wheels, images, device."""
     code, libs = chosen["code"], chosen["libs"]
-    dirty = " with uncommitted changes" if code.details.get("dirty") else ""
+    dirty = " with uncommitted changes" if code.code.dirty else ""
+    target = install.fitting(libs.libs)
     lines = [
-        f"code   {code.id[:12]}  commit {str(code.details.get('commit'))[:12]}{dirty}",
+        f"code   {code.id[:12]}  commit {code.code.commit[:12]}{dirty}",
         *(
-            f"model  {chosen['model'].id[:12]}  {entry['arch']}  {describe(checkpoint)}"
-            for entry in chosen["model"].details["models"]
-            for checkpoint in entry["checkpoints"]
+            f"model  {chosen['model'].id[:12]}  {model.arch}  {describe(checkpoint)}"
+            for model in chosen["model"].model.models
+            for checkpoint in model.checkpoints
         ),
-        f"libs   {libs.id[:12]}  {len(libs.details['lock'])} wheels for Python "
-        f"{libs.details['target']['python']}: {_pins(libs)}",
+        f"libs   {libs.id[:12]}  {len(target.lock)} wheels for Python "
+        f"{target.python}: {_pins(target.lock)}",
         f"test   {len(images)} images, {len({image.prediction_id for image in images})} breasts",
         f"device {', '.join(replicas[0][0].providers)}"
         + (f", on {len(replicas)} devices" if len(replicas) > 1 else ""),
@@ -45,24 +49,17 @@ def banner(
     return "\n".join(lines)
 
 
-def describe(checkpoint: Mapping[str, Any]) -> str:
+def describe(checkpoint: Checkpoint) -> str:
     """Return one line about a checkpoint: its name, fold, epoch and metrics."""
-    parts = [str(checkpoint["name"])]
-    for key in ("fold", "epoch"):
-        if checkpoint.get(key) is not None:
-            parts.append(f"{key} {checkpoint[key]}")
-    metrics = checkpoint.get("metrics") or {}
-    numbers = [name for name, value in metrics.items() if _is_number(value)]
-    shown = [name for name in METRICS if name in numbers] or numbers[:3]
-    return "  ".join([*parts, *(f"{name} {metrics[name]:.3f}" for name in shown)])
+    numbers = (("fold", checkpoint.fold), ("epoch", checkpoint.epoch))
+    known = [f"{name} {number}" for name, number in numbers if number is not None]
+    metrics = checkpoint.metrics
+    shown = [name for name in METRICS if name in metrics] or list(metrics)[:3]
+    return "  ".join([checkpoint.name, *known, *(f"{name} {metrics[name]:.3f}" for name in shown)])
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _pins(libs: Bundle) -> str:
-    pins = [line.split()[0] for line in libs.details["lock"]]
+def _pins(lock: Sequence[str]) -> str:
+    pins = [line.split()[0] for line in lock]
     return ", ".join(pins[:8]) + (f" and {len(pins) - 8} more" if len(pins) > 8 else "")
 
 
@@ -160,7 +157,7 @@ def build(
     seconds = {stage: round(value, 3) for stage, value in sorted(outcome.seconds.items())}
     return {
         "ids": {kind: bundle.id for kind, bundle in chosen.items()},
-        "models": chosen["model"].details["models"],
+        "models": plain(chosen["model"].model.models),
         "images": {
             "total": outcome.total,
             "by_transfer_syntax": dict(outcome.transfer_syntaxes),

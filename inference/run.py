@@ -17,6 +17,7 @@ from typing import Any, Literal
 from inference.boot import bundle as bundles
 from inference.boot import install
 from inference.boot.bundle import Bundle
+from inference.boot.manifest import KINDS
 from inference.errors import RunError, UsageError
 
 FAULT_OF_OURS = 70
@@ -92,14 +93,10 @@ def run(options: Options) -> None:
     outcome.seconds |= {"install": installed, "replay": replayed}
     report.check_failures(outcome, options.most_failures)
     report.check_deadline(outcome, deadline)
-    breasts = submission.aggregate(
-        images, outcome.probabilities, predict.agreed(models, "aggregation")
-    )
+    card = predict.agreed(models)
+    breasts = submission.aggregate(images, outcome.probabilities, card.aggregation)
     predictions, fallbacks = submission.decide(
-        breasts,
-        output=predict.agreed(models, "output"),
-        threshold=predict.agreed(models, "threshold"),
-        prevalence=predict.agreed(models, "prevalence"),
+        breasts, output=card.output, threshold=card.threshold, prevalence=card.prevalence
     )
     outcome.seconds["total"] = time.monotonic() - start
     said = report.build(chosen, replicas, images, outcome, predictions, fallbacks, deadline)
@@ -132,10 +129,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 def _expected(text: str) -> tuple[str, str]:
     kind, _, identity = text.partition("=")
-    if kind not in bundles.KINDS or not identity:
-        raise UsageError(
-            f"--expect-id {text} is not KIND=ID; kinds are {', '.join(bundles.KINDS)}."
-        )
+    if kind not in KINDS or not identity:
+        raise UsageError(f"--expect-id {text} is not KIND=ID; kinds are {', '.join(KINDS)}.")
     return kind, identity
 
 

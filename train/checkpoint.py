@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inference.boot import card
 from inference.errors import RunError
 from inference.pixels.preprocess import PreprocessConfig
 from train import fields
@@ -34,15 +35,8 @@ _REMEDY = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalize:
-    """How pixels become the network's input: (x * scale - mean) / std for uint8 x.
-
-    `mean` and `std` hold one number, or one for each channel.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float
+class Normalize(card.Normalize):
+    """How pixels become the network's input: the fields that an exported model records, too."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Plain]) -> Normalize:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.boot import bundle as reader
+from inference.boot.manifest import MANIFEST, File
 from inference.errors import BundleError
 from train.errors import DataError
 
@@ -27,7 +28,7 @@ class Place(NamedTuple):
 
 def is_packed(folder: Path) -> bool:
     """Tell whether a cache is a dataset's: complete as it is, and not to be written to."""
-    return (folder / reader.MANIFEST).is_file()
+    return (folder / MANIFEST).is_file()
 
 
 def find_arrays(folder: Path) -> dict[str, Place]:
@@ -54,10 +55,10 @@ def find_arrays(folder: Path) -> dict[str, Place]:
     return found
 
 
-def _check_size(place: Path, file: reader.File) -> None:
+def _check_size(place: Path, file: File) -> None:
     size = place.stat().st_size
-    if size != file.size:
-        raise DataError(f"{place} has {size} bytes, its manifest says {file.size}: publish again.")
+    if size != file.bytes:
+        raise DataError(f"{place} has {size} bytes, its manifest says {file.bytes}: publish again.")
 
 
 def _members(tar: Path) -> dict[str, Place]:

@@ -22,6 +22,7 @@ from bundler.cli import (
     push,
     rehearse,
     target,
+    train,
 )
 from bundler.errors import BundlerError
 from inference.errors import RunError
@@ -44,6 +45,7 @@ COMMANDS = (
     publish.history,
     doctor.doctor,
     target.target,
+    train.train,
 )
 
 

@@ -24,9 +24,9 @@ from bundler.settings import Settings
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set a key, such as id=image_id or labels=age,grade. May be repeated.",
+    help="Set a key, such as id=image_id or labels=age,grade. Repeatable.",
 )
-@click.option("--again", is_flag=True, help="Infer everything anew, whatever the settings hold.")
+@click.option("--again", is_flag=True, help="Ignore the settings and infer everything again.")
 @reporting
 @click.pass_obj
 def competition(
@@ -40,8 +40,8 @@ def competition(
 ) -> None:
     """Show how a competition's tables and files belong together.
 
-    What cannot be told for certain is marked, with the alternatives. The result describes the
-    hidden test that `rehearse` makes.
+    What is uncertain is marked, with the alternatives. `rehearse` makes its hidden test set by the
+    result.
     """
     from bundler.competition import confirm, profile
     from bundler.hidden import Hidden

@@ -77,11 +77,11 @@ def libs(
         resolver=resolver,
         delta=not no_delta,
         allow_sdist=allow_sdist,
-        proof=not no_install_test,
+        install_test=not no_install_test,
         audit=audit,
         check=check,
         upgrade=_packages(upgrade),
-        quiet=output.quiet or output.as_json,
+        progress=output.progress,
     )
     output.report_built(settings, build(options), options.out, publish=publish)
 

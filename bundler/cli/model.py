@@ -1,8 +1,11 @@
-"""`rsna-bundle model`: checkpoints → one verified ONNX → a bundle."""
+"""`rsna-bundle model`: checkpoints → one verified ONNX, or any files as they are → a bundle."""
 
+from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from bundler.cli.options import (
     ANY_PATH,
@@ -12,12 +15,20 @@ from bundler.cli.options import (
     numbers,
     out_option,
     publish_option,
+    refuse_options,
     reporting,
 )
 from bundler.cli.reports import Output
 from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES
 from bundler.settings import Settings
 
+files_option = click.option(
+    "--files",
+    multiple=True,
+    type=ANY_PATH,
+    metavar="PATH...",
+    help="Bundle these files and folders byte for byte instead; export nothing.",
+)
 # Which checkpoints.
 CHOICE_OPTIONS = (
     click.option(
@@ -25,7 +36,7 @@ CHOICE_OPTIONS = (
         "checkpoints",
         multiple=True,
         type=ANY_PATH,
-        help="A checkpoint or a folder of them; repeatable.",
+        help="A checkpoint or a folder of them; several, or repeated.",
     ),
     click.option("--run", metavar="ID", help="Take the checkpoints of this MLflow run."),
     click.option("--best", metavar="METRIC", help="Take those of the best MLflow run."),
@@ -105,8 +116,35 @@ EXPORT_OPTIONS = (
 )
 
 
-@click.group(invoke_without_command=True)
-@add((*CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS))
+SEVERAL = ("--files", "--ckpt")  # options that a shell's pattern may give many values
+
+
+class ModelGroup(click.Group):
+    """A group whose options --files and --ckpt take several paths each: `--files *.pth`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments as if each path had its own option."""
+        return super().parse_args(ctx, spread(args, self.commands))
+
+
+def spread(arguments: Sequence[str], commands: Container[str]) -> list[str]:
+    """Return arguments in which each path after --files or --ckpt has the option before it.
+
+    The paths end at the next option, and at the name of a command.
+    """
+    spread: list[str] = []
+    option = None
+    for argument in arguments:
+        if argument.startswith("-") or argument in commands:
+            option = argument if argument in SEVERAL else None
+        if option and spread and spread[-1] not in SEVERAL and not argument.startswith("-"):
+            spread.append(option)
+        spread.append(argument)
+    return spread
+
+
+@click.group(cls=ModelGroup, invoke_without_command=True)
+@add((files_option, *CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS))
 @out_option("dist/model")
 @publish_option
 @reporting
@@ -114,6 +152,7 @@ EXPORT_OPTIONS = (
 def model(
     context: click.Context,
     /,
+    files: tuple[Path, ...],
     checkpoints: tuple[Path, ...],
     run: str | None,
     best: str | None,
@@ -132,8 +171,8 @@ def model(
     oof: tuple[Path, ...],
     images: Path | None,
     threshold: float | None,
-    aggregation: str,
-    predict: str | None,
+    aggregation: Literal["mean", "max"],
+    predict: Literal["binary", "probability"] | None,
     precision: str,
     ensemble: str,
     out: Path | None,
@@ -143,8 +182,13 @@ def model(
     """Export checkpoints to one verified ONNX model and bundle it.
 
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
+    With --files, bundle any files and folders as they are, for a command of your own.
     """
     if context.invoked_subcommand:
+        refuse_options(context)
+        return
+    if files:
+        _bundle_files(context, files, out, publish, output)
         return
     from bundler.model import export
     from bundler.model.options import ModelOptions
@@ -152,8 +196,8 @@ def model(
     settings: Settings = context.obj
     if not (checkpoints or run or best):
         raise click.UsageError(
-            "Name a checkpoint or a folder of them with --ckpt, or an MLflow run with --run or "
-            "--best."
+            "Name a checkpoint or a folder of them with --ckpt, an MLflow run with --run or "
+            "--best, or any files with --files."
         )
     options = ModelOptions(
         checkpoints=checkpoints,
@@ -162,7 +206,6 @@ def model(
         store=store or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}",
         by=by,
         folds=folds,
-        dry_run=dry_run,
         arch=arch,
         preset=preset,
         mean=mean,
@@ -187,6 +230,29 @@ def model(
     output.report_built(settings, built, folder, publish=publish)
 
 
+def _bundle_files(
+    context: click.Context, files: tuple[Path, ...], out: Path | None, publish: bool, output: Output
+) -> None:
+    """Bundle files as they are; options that shape an export make no sense beside them."""
+    from bundler.model import files as model_files
+
+    mine = {"files", "out", "publish", "as_json", "quiet"}
+    others = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in mine
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    if others:
+        raise click.UsageError(
+            f"--files bundles files as they are, so {', '.join(others)} cannot be used with it."
+        )
+    settings: Settings = context.obj
+    folder = out or settings.dist / "model"
+    options = model_files.FilesOptions(paths=files, out=folder, progress=output.progress)
+    output.report_built(settings, model_files.build(options), folder, publish=publish)
+
+
 @model.command()
 @click.argument("file", type=ANY_PATH)
 @reporting
@@ -195,6 +261,6 @@ def show(file: Path, output: Output) -> None:
 
     FILE is an ONNX file or the folder of a model bundle.
     """
-    from bundler.model import card
+    from bundler.model import show as model_show
 
-    output.report(card.show(file))
+    output.report(model_show.show(file))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bundler.cli.reports import Output
 
@@ -27,6 +28,13 @@ def numbers(
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number or a list like 0.5,0.4,0.3.") from error
+
+
+def refuse_options(context: click.Context) -> None:
+    """Raise UsageError for options before a subcommand, which would be ignored there."""
+    for name in context.params:
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"Options go after `{context.invoked_subcommand}`.", context)
 
 
 publish_option = click.option(

@@ -101,4 +101,4 @@ def history(settings: Settings, /, update: bool, output: Output) -> None:
     if update:
         output.report(submit.update(settings, output.progress))
     else:
-        output.report(history.History(entries=history.read(settings.root)))
+        output.report(history.load(settings.root))

@@ -22,7 +22,7 @@ from bundler.settings import Settings
     "--units",
     "--patients",
     "units",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),  # 0: the awkward cases alone
     default=6,
     show_default=True,
     metavar="N",
@@ -97,11 +97,11 @@ def rehearse(
         ),
         dist=folder,
         out=out or folder / "rehearsal",
-        patients=units,
+        units=units,
         competition_dir=competition_dir,
         python=python,
         layouts=layouts or RehearseOptions.layouts,
-        quiet=output.quiet or output.as_json,
+        progress=output.progress,
     )
     result = run(options)
     output.report(result)

@@ -32,8 +32,10 @@ def capture(
 
         path = out or settings.root / "target.json"
         output.report(notebooks.capture(settings, path, name, output.progress))
-        return
-    click.echo(target.capture_script() if script else target.capture(name, out))
+    elif script:
+        click.echo(target.capture_script())
+    else:
+        output.report(target.capture(name, out))
 
 
 @target.command()

@@ -91,7 +91,7 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
     tables = _with_units(tables, ids)
     files = file_pairs.match(listing, names, tables.test or tables.sample, tables.train, hidden)
     unit = relations.unit(tables, ids, files, hidden)
-    absent = relations.missing(tables, unit.column, hidden)
+    absent = relations.missing(tables, ids, unit.column, hidden)
     filled = replace(
         hidden,
         submission=hidden.submission or _submission(tables.sample_file),

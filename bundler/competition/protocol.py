@@ -11,7 +11,7 @@ Nothing here knows of sandboxes or notebooks: arrows point from `rehearse` to `c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +27,8 @@ class RunOutput:
     """What one run of the notebook left behind; read once, by the rehearsal."""
 
     working: Path  # a copy of /kaggle/working: the submission is looked for here
+    probe: Path  # the folder that the competition's probe wrote to, as far as it came
     report: RunReport | None = None  # submission.json, where the runner in the box wrote one
-    probe: Path | None = None  # the folder that the competition's probe wrote to, if it ended well
     probe_log: str = ""  # what the probe printed
 
 
@@ -114,7 +114,7 @@ class ComparisonResult:
 
     checks: tuple[Check, ...]
     pictures: tuple[Picture, ...] = ()
-    measurement: Measurement | None = field(default=None)  # None: nothing was measured
+    measurement: Measurement | None = None  # None: nothing was measured
 
 
 # --- the two parts ---
@@ -130,6 +130,10 @@ class HiddenTest(Protocol):
     @property
     def ids(self) -> Sequence[str]:
         """Return the ids that a submission must hold, once each, in the sample's order."""
+
+    @property
+    def submission(self) -> str:
+        """Return the name of the submission's file: "submission.csv"."""
 
     @property
     def columns(self) -> Sequence[str]:

@@ -78,11 +78,16 @@ class Missing:
     unknown: tuple[str, ...] = ()
 
 
-def missing(tables: Tables, unit_column: str, hidden: Hidden) -> Missing:
+def missing(tables: Tables, ids: Ids, unit_column: str, hidden: Hidden) -> Missing:
     """Explain the test columns that training rows do not have."""
     test, train = tables.test, tables.train
-    if test is None or train is None:
-        return Missing(derived=hidden.derived, repeat=hidden.repeat)
+    if test is None or hidden.is_filled:
+        return Missing(
+            derived=hidden.derived, repeat=hidden.repeat, unknown=_unknown(tables, hidden)
+        )
+    if train is None:
+        others = [c.name for c in test.columns if c.name not in ids.id]
+        return Missing(derived=tuple(_derived(ids.id, others, test).items()))
     absent = [column.name for column in test.columns if not train.has(column.name)]
     common = [column.name for column in test.columns if train.has(column.name)]
     derived, repeat = dict(hidden.derived), dict(hidden.repeat)
@@ -98,9 +103,18 @@ def missing(tables: Tables, unit_column: str, hidden: Hidden) -> Missing:
     )
 
 
+def _unknown(tables: Tables, hidden: Hidden) -> tuple[str, ...]:
+    """Return the test columns that neither training rows nor the settings explain."""
+    if tables.test is None or tables.train is None:
+        return ()
+    explained = {*dict(hidden.derived), *dict(hidden.repeat)}
+    explained |= {column.name for column in tables.train.columns}
+    return tuple(c.name for c in tables.test.columns if c.name not in explained)
+
+
 def _derived(names: Sequence[str], known: Sequence[str], test: Survey) -> dict[str, str]:
     found = {}
-    for name in names:
+    for name in (name for name in names if test.has(name)):
         values = [text(row[name]) for row in test.examples]
         template = templates.infer(values, test.examples, known, literal=False)
         if template:

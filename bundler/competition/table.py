@@ -196,15 +196,15 @@ def _write_parquet(path: Path, rows: Iterable[Mapping[str, Cell]], like: Table) 
         while chunk := list(itertools.islice(source, BATCH)):
             count += len(chunk)
             arrays = [
-                pyarrow.array([_typed(row.get(f.name), f, path) for row in chunk], type=f.type)
+                pyarrow.array([typed(row.get(f.name), f, path) for row in chunk], type=f.type)
                 for f in schema
             ]
             writer.write_batch(pyarrow.RecordBatch.from_arrays(arrays, schema=schema))
     return count
 
 
-def _typed(cell: Cell, field: "pyarrow.Field", path: Path) -> Cell:
-    """Return a cell as the column's type: text that was made from an id becomes a number again."""
+def typed(cell: Cell, field: "pyarrow.Field", path: Path) -> Cell:
+    """Return a cell as a column's type: text that was made from an id becomes a number again."""
     from pyarrow import types
 
     if (

@@ -21,7 +21,7 @@ from bundler.errors import CommandError, InputError
 from bundler.image import interpreters, stub_packages
 from bundler.image.interpreters import Interpreter
 from bundler.image.target import Target
-from inference.boot.bundle import canonical
+from inference.boot.manifest import canonical
 
 FORMAT = 1  # of the environments; another number makes them anew
 READY = "ready"  # the file that names the environment that is whole

@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from bundler import atomic
 from bundler.errors import InputError
-from inference.boot.bundle import canonical
+from inference.boot.manifest import canonical
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "targets"
@@ -293,15 +293,35 @@ def capture_script() -> str:
     return Path(__file__).with_name("capture.py").read_text(encoding="utf-8")
 
 
-def capture(name: str, out: Path | None) -> str:
-    """Describe this machine; write it to `out`, or return the file's text where none is given."""
+@dataclass(frozen=True, kw_only=True)
+class Captured:
+    """The target that describes this machine, and the file that it was written to."""
+
+    target: Target
+    path: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON that the file holds."""
+        return self.target.as_dict()
+
+    def summary(self) -> str:
+        """Return one line for people, or the file's text if there is no file."""
+        if self.path is None:
+            return self.target.text().rstrip()
+        return (
+            f"{self.path} describes this machine. Use it with `rsna-bundle libs --target "
+            f"{self.path}`."
+        )
+
+
+def capture(name: str, out: Path | None) -> Captured:
+    """Describe this machine as a target, and write it to `out` if given."""
     from bundler.image import capture as script
 
-    text = parse(script.capture(name)).text()
-    if out is None:
-        return text.rstrip()
-    atomic.write_text(out, text)
-    return f"{out} describes this machine; use it with `rsna-bundle libs --target {out}`."
+    captured = parse(script.capture(name))
+    if out is not None:
+        atomic.write_text(out, captured.text())
+    return Captured(target=captured, path=out)
 
 
 def host() -> Target:

@@ -1,7 +1,8 @@
 """Check a lock against advisories in a local file, in the OSV format (openssf.org, OSV schema)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,72 +13,110 @@ from bundler.errors import CheckError, InputError
 from bundler.libs.locks import Lock
 
 
+@dataclass(frozen=True, kw_only=True)
+class Affected:
+    """One package of an advisory: single versions, and ranges of (kind of step, version)."""
+
+    name: str  # normalised
+    versions: tuple[str, ...]
+    ranges: tuple[tuple[tuple[str, str], ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advisory:
+    """What one advisory says of packages for Python."""
+
+    id: str
+    summary: str
+    affected: tuple[Affected, ...]
+
+
 def audit(lock: Lock, path: Path) -> None:
     """Raise CheckError where an advisory names a package of the bundle. Raises InputError."""
     advisories = read(path)
-    found = [
+    lines = [
         f"{pin.name} {pin.version}: {line}"
         for pin in (*lock.pins, *lock.build)
         for line in affecting(advisories, pin.name, pin.version)
     ]
-    if found:
-        said = "".join(f"\n  {line}" for line in found)
+    if lines:
+        listed = "".join(f"\n  {line}" for line in lines)
         raise CheckError(
-            f"{path.name} has advisories against what the bundle holds:{said}\n"
-            "Ask for a release that is not affected, or take the advisory out of the file."
+            f"{path.name} has advisories against packages of the bundle:{listed}\n"
+            "Require a release that is not affected, or remove the advisory from the file."
         )
 
 
-def read(path: Path) -> list[Mapping[str, Any]]:
-    """Return the advisories of a file: one record, a list of them, or `{"vulns": [...]}`."""
+def read(path: Path) -> list[Advisory]:
+    """Return the advisories of a file: one record, a list of them, or `{"vulns": [...]}`.
+
+    Those that were withdrawn are left out. Raises InputError.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = content.get("vulns", [content]) if isinstance(content, dict) else content
-        if not all(isinstance(entry, dict) and "affected" in entry for entry in entries):
-            raise ValueError("an entry has no `affected`")
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is no list of advisories in the OSV format ({error}). Export one from your "
-            "advisory database as JSON."
-        ) from error
-    return [entry for entry in entries if not entry.get("withdrawn")]
+        return [_parse(entry) for entry in entries if not entry.get("withdrawn")]
+    except KeyError as error:
+        raise _malformed(path, f"{error} is missing") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _malformed(path, str(error)) from error
 
 
-def affecting(advisories: list[Mapping[str, Any]], name: str, version: str) -> Iterator[str]:
-    """Yield a line for each advisory that affects a release."""
-    for advisory in advisories:
-        for affected in advisory["affected"]:
-            package = affected.get("package", {})
-            is_it = canonicalize_name(str(package.get("name", ""))) == name
-            if (
-                package.get("ecosystem") == "PyPI"
-                and is_it
-                and _affects(affected, Version(version))
-            ):
-                summary = str(advisory.get("summary") or "").strip()
-                yield f"{advisory.get('id', 'an advisory')} {summary}".strip()
-                break
-
-
-def _affects(affected: Mapping[str, Any], version: Version) -> bool:
-    listed = (_version(text) for text in affected.get("versions", ()))
-    if version in listed:
-        return True
-    ranges = affected.get("ranges", ())
-    return any(
-        _within(entry["events"], version) for entry in ranges if entry["type"] == "ECOSYSTEM"
+def _malformed(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is not a file of advisories in the OSV format: {reason}. Export one from your "
+        "advisory database as JSON."
     )
 
 
-def _within(events: list[Mapping[str, str]], version: Version) -> bool:
+def _parse(entry: Any) -> Advisory:
+    packages = [part for part in entry["affected"] if part.get("package", {}).get("name")]
+    return Advisory(
+        id=str(entry.get("id") or "an advisory without an id"),
+        summary=str(entry.get("summary") or "").strip(),
+        affected=tuple(
+            Affected(
+                name=canonicalize_name(str(part["package"]["name"])),
+                versions=tuple(str(version) for version in part.get("versions") or []),
+                ranges=tuple(
+                    tuple(
+                        (str(kind), str(at))
+                        for event in one["events"]
+                        for kind, at in event.items()
+                    )
+                    for one in part.get("ranges") or []
+                    if one["type"] == "ECOSYSTEM"
+                ),
+            )
+            for part in packages
+            if part["package"].get("ecosystem") == "PyPI"
+        ),
+    )
+
+
+def affecting(advisories: list[Advisory], name: str, version: str) -> Iterator[str]:
+    """Yield a line for each advisory that affects a release."""
+    release = Version(version)
+    for advisory in advisories:
+        if any(one.name == name and _affects(one, release) for one in advisory.affected):
+            yield f"{advisory.id} {advisory.summary}".strip()
+
+
+def _affects(affected: Affected, version: Version) -> bool:
+    listed = any(_version(text) == version for text in affected.versions)
+    return listed or any(_within(steps, version) for steps in affected.ranges)
+
+
+def _within(steps: tuple[tuple[str, str], ...], version: Version) -> bool:
     """Follow a range's events in order of version, as the OSV schema evaluates them."""
     inside = False
-    steps = [(key, value) for event in events for key, value in event.items()]
-    for key, value in sorted(steps, key=lambda step: _version(step[1]) or Version("0")):
-        bound = _version(value) or Version("0")
-        if key == "introduced" and (value == "0" or version >= bound):
+    for kind, text in sorted(steps, key=lambda step: _version(step[1]) or Version("0")):
+        bound = _version(text) or Version("0")
+        if kind == "introduced" and (text == "0" or version >= bound):
             inside = True
-        elif (key == "fixed" and version >= bound) or (key == "last_affected" and version > bound):
+        elif (kind == "fixed" and version >= bound) or (
+            kind == "last_affected" and version > bound
+        ):
             inside = False
     return inside
 

@@ -42,8 +42,9 @@ class _Search:
         name = canonicalize_name(need.name)
         version, needs = self._look_up(name)
         if version is None or not need.specifier.contains(version, prereleases=True):
-            said = f"{who} needs {_plain(need)}; there is {version or 'none'}"
-            (self.gaps if who in self.target.packages else self.unmet).add(said)
+            state = f"the version is {version}" if version else "nothing provides it"
+            line = f"{who} needs {_plain(need)}; {state}"
+            (self.gaps if who in self.target.packages else self.unmet).add(line)
             return
         self.via.setdefault(name, set()).add(who)
         for extra in ("", *need.extras):
@@ -64,13 +65,13 @@ class _Search:
         return holds(need.marker, environment, extra) and not holds(need.marker, environment)
 
 
-def examine(
-    target: Target, asked: Iterable[Requirement], wheels: Iterable[Wheel], name: str
+def follow(
+    target: Target, wanted: Iterable[Requirement], wheels: Iterable[Wheel], name: str
 ) -> Closure:
     """Follow the requirements of the file `name` through bundle and image."""
     by_name = {wheel.name: wheel for wheel in wheels}
     search = _Search(target=target, wheels=by_name)
-    search.open += ((name, need) for need in asked if holds(need.marker, target.environment))
+    search.open += ((name, need) for need in wanted if holds(need.marker, target.environment))
     while search.open:
         search.visit(*search.open.popleft())
     via = {package: tuple(sorted(who)) for package, who in sorted(search.via.items())}
@@ -90,28 +91,28 @@ def examine(
 def check(closure: Closure) -> None:
     """Raise BundlerError where a requirement is met by neither the bundle nor the image."""
     if closure.unmet:
-        said = "".join(f"\n  {line}" for line in closure.unmet)
+        lines = "".join(f"\n  {line}" for line in closure.unmet)
         raise BundlerError(
-            f"The wheels do not close: bundle and image together lack something.{said}\n"
-            "Run `rsna-bundle libs --upgrade`; if it stays so, the index's metadata and the "
-            "wheel's own disagree: pin another release of the package that asks."
+            f"The bundle and the image together do not meet every requirement:{lines}\n"
+            "Run `rsna-bundle libs --upgrade`. If that does not help, the index and the wheel "
+            "disagree about what the package needs: pin another release of it."
         )
 
 
 def overwritten(wheels: Iterable[Wheel]) -> list[str]:
     """Return which wheels install the same file: of two such wheels only one works."""
     owner: dict[str, str] = {}
-    found: dict[tuple[str, str], str] = {}
+    clashes: dict[tuple[str, str], str] = {}
     for wheel in sorted(wheels, key=lambda wheel: wheel.name):
         for member in wheel.members:
             if ".dist-info/" in member or member.endswith("/"):
                 continue
             other = owner.setdefault(member, wheel.name)
             if other != wheel.name:
-                found.setdefault((other, wheel.name), member)
+                clashes.setdefault((other, wheel.name), member)
     return [
         f"{one} and {two} both install {member}: whichever is installed last wins. Keep one."
-        for (one, two), member in found.items()
+        for (one, two), member in clashes.items()
     ]
 
 

@@ -35,7 +35,7 @@ def shadowed(target: Target, pins: Iterable[Pin]) -> list[str]:
 def broken(target: Target, pins: Iterable[Pin]) -> list[str]:
     """Return which packages of the image would meet a version that they do not accept."""
     brought = {pin.name: pin.version for pin in pins}
-    found = []
+    lines = []
     for package in target.installed:
         if package.name in brought:
             continue
@@ -46,5 +46,5 @@ def broken(target: Target, pins: Iterable[Pin]) -> list[str]:
             if not need.specifier.contains(version, prereleases=True):
                 wanted = f"{canonicalize_name(need.name)}{need.specifier}"
                 who = f"the image's {package.name} {package.version}"
-                found.append(f"{who} needs {wanted}; the bundle would bring {version}")
-    return found
+                lines.append(f"{who} needs {wanted}; the bundle would bring {version}")
+    return lines

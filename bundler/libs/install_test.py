@@ -1,17 +1,17 @@
-"""Try a libs bundle where the target's Python is on this machine: install it as the notebook
-does, with the network cut, and import what it brought.
+"""The sixth step: install a libs bundle as the notebook does, without a network, and import what
+it brought, where the target's Python is on this machine.
 
-Of the image's packages the small ones that the bundle needs are really there (`image.emulation`).
+Of the image's packages the small ones that the bundle needs are really there; a stub stands for
+each of the others (`bundler.image.emulation`).
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -23,75 +23,108 @@ from bundler.image.interpreters import NoInterpreterError
 from bundler.image.target import Target
 from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources
+from bundler.libs.inputs import Inputs
 from bundler.libs.requirements import holds
 from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
+from bundler.result import Json
 from bundler.sandbox import offline
+from inference.boot.fields import parse_as
 
-NO_PROOF = "--no-proof"
-TRIAL = Path(__file__).with_name("install_script.py")
-NEIGHBOUR_BYTES = 25_000_000  # the largest package of the image that is installed beside
-NEIGHBOURS_BYTES = 80_000_000  # all of them
+NOT_TESTED = "--no-install-test"
+SCRIPT = Path(__file__).with_name("install_script.py")
+LARGEST = 25_000_000  # bytes of a package of the image that is installed for the test
+LARGEST_SUM = 80_000_000  # bytes of all of them
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
-    """What was tried, and what came of it."""
+class InstallTest:
+    """What was installed and imported, and what failed."""
 
-    python: str | None = None  # the version that it was tried with
-    skipped: str | None = None  # why nothing was tried
+    python: str | None = None  # the version that it was tested with
+    skipped: str | None = None  # why nothing was tested
     network: str | None = None  # why the network was on, where it was
     imported: tuple[str, ...] = ()
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)  # package → reason
 
     def lines(self) -> list[str]:
-        """Return what to say of it."""
+        """Return what to print of it."""
         if self.skipped:
-            return [f"not tried: {self.skipped}"]
-        where = f"Python {self.python}, " + ("the network on" if self.network else "network cut")
-        lines = [f"installed with {where}; imported {', '.join(self.imported) or 'nothing'}"]
-        lines += [f"not imported: {name}: {why}" for name, why in self.failed.items()]
+            return [f"not tested: {self.skipped}"]
+        network = "with the network on" if self.network else "without a network"
+        imported = ", ".join(self.imported) or "nothing"
+        lines = [f"installed on Python {self.python} {network}; imported {imported}"]
+        lines += [f"not imported: {name}: {reason}" for name, reason in self.failed.items()]
         return lines + ([f"the network was on: {self.network}"] if self.network else [])
 
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return what `--json` prints."""
+        return {
+            "python": self.python,
+            "skipped": self.skipped,
+            "network": self.network,
+            "imported": list(self.imported),
+            "failed": dict(self.failed),
+        }
 
-def prove(bundle: Path, target: Target, wheels: Iterable[Wheel], sources: Sources) -> Proof:
-    """Install and import a bundle's wheels. Raises CheckError where they do not install."""
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the script in the sandbox prints: why nothing installed, or each package's import."""
+
+    error: str | None = None
+    imports: Mapping[str, str | None] = field(default_factory=dict)  # package → reason, or None
+
+
+def run(bundle: Path, wheels: Sequence[Wheel], inputs: Inputs) -> InstallTest:
+    """Install and import a bundle's wheels, if that can be done here.
+
+    Raises CheckError where they do not install. What does not import is reported, not refused: it
+    may need a part of the image that is not on this machine, such as a driver.
+    """
+    target = inputs.target
+    if not inputs.options.install_test:
+        return InstallTest(skipped=NOT_TESTED)
     try:
         interpreter = interpreters.find(target)
     except NoInterpreterError as error:
-        return Proof(skipped=str(error))
-    wheels = list(wheels)
-    image = emulation.emulate(target, interpreter, wheels=_neighbours(target, wheels, sources))
-    said = _try(image.python, bundle, {wheel.name: list(wheel.modules) for wheel in wheels})
-    if "error" in said:
+        return InstallTest(skipped=str(error))
+    inputs.options.progress.step(f"Installing and importing on Python {interpreter.version}")
+    beside = _image_wheels(target, wheels, inputs.sources)
+    image = emulation.emulate(target, interpreter, wheels=beside)
+    outcome = _run_script(image.python, bundle, wheels)
+    if outcome.error is not None:
         raise CheckError(
-            f"The wheels were tried with Python {target.short_python}: {said['error']}"
+            f"The install test failed on Python {image.version}: {outcome.error}\nThe bundle was "
+            f"not written to {inputs.options.out}."
         )
-    imports: dict[str, str | None] = said["imports"]
-    return Proof(
+    imports = outcome.imports
+    return InstallTest(
         python=image.version,
         network=offline.why_not(),
-        imported=tuple(name for name, why in imports.items() if why is None),
+        imported=tuple(name for name, reason in imports.items() if reason is None),
         failed={name: _explained(why, target) for name, why in imports.items() if why},
     )
 
 
-def _explained(why: str, target: Target) -> str:
+def _explained(reason: str, target: Target) -> str:
     """Add what a missing module means: the image may have it, this machine does not."""
-    if "ModuleNotFoundError: No module named" not in why:
-        return why
-    module = why.rpartition("named")[2].strip(" '\"").split(".")[0]
+    if "ModuleNotFoundError: No module named" not in reason:
+        return reason
+    module = reason.rpartition("named")[2].strip(" '\"").split(".")[0]
     if canonicalize_name(module) in target.packages:
-        return f"it needs {module}, which the image has and this machine was not given"
-    return why
+        return f"it needs {module}, which the image has but the install test does not"
+    return reason
 
 
-def _try(python: Path, bundle: Path, modules: Mapping[str, list[str]]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-proof-") as folder:
+def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel]) -> Outcome:
+    """Run the script in the sandbox, or with the network on where there is no sandbox."""
+    modules = {wheel.name: list(wheel.modules) for wheel in wheels}
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-install-test-") as folder:
         scratch = Path(folder)
         (scratch / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
-        command = [python, TRIAL, bundle, scratch, scratch / "modules.json"]
-        settings = {
+        command = [python, SCRIPT, bundle, scratch, scratch / "modules.json"]
+        environment = {
             "PYTHONPATH": str(Path(inference.__file__).parents[1]),
             "PATH": os.defpath,
             "HOME": folder,
@@ -99,42 +132,41 @@ def _try(python: Path, bundle: Path, modules: Mapping[str, list[str]]) -> dict[s
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if offline.why_not():
-            result = process.run(command, cwd=scratch, env=settings)
+            result = process.run(command, cwd=scratch, env=environment)
         else:
-            result = offline.run(command, cwd=scratch, env=settings, read_only=[bundle])
-    said: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return said
+            result = offline.run(command, cwd=scratch, env=environment, read_only=[bundle])
+    return parse_as(Outcome, json.loads(result.stdout.splitlines()[-1]))
 
 
-# --- what the image's packages need to be real ---
+# --- which of the image's packages are installed for real ---
 
 
-def _neighbours(target: Target, wheels: list[Wheel], sources: Sources) -> list[Path]:
+def _image_wheels(target: Target, wheels: Sequence[Wheel], sources: Sources) -> list[Path]:
     """Return wheels of the small packages of the image that the bundle's wheels need."""
     with ThreadPoolExecutor(8) as pool:
         pins = pool.map(lambda name: _image_pin(target, name, sources), _needed(target, wheels))
     chosen: list[Pin] = []
-    room = NEIGHBOURS_BYTES
+    left = LARGEST_SUM
     for pin in pins:
-        if pin and pin.bytes and pin.bytes <= min(NEIGHBOUR_BYTES, room):
-            room -= pin.bytes
+        if pin and pin.bytes and pin.bytes <= min(LARGEST, left):
+            left -= pin.bytes
             chosen.append(pin)
-    return sorted(downloads.fetch(chosen, sources, quiet=True).values())
+    return sorted(downloads.fetch(chosen, sources).values())
 
 
-def _needed(target: Target, wheels: list[Wheel]) -> list[str]:
+def _needed(target: Target, wheels: Sequence[Wheel]) -> list[str]:
     """Return the image's packages that wheels need, and those that these need in turn."""
     brought = {wheel.name for wheel in wheels}
     needs = [need for wheel in wheels for need in wheel.requires]
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     while needs:
         need = needs.pop(0)
         name = canonicalize_name(need.name)
-        known = name in brought or name in found or name not in target.packages
+        known = name in brought or name in names or name not in target.packages
         if not known and holds(need.marker, target.environment):
-            found[name] = None
+            names[name] = None
             needs += target.packages[name].needs()
-    return list(found)
+    return list(names)
 
 
 def _image_pin(target: Target, name: str, sources: Sources) -> Pin | None:
@@ -143,8 +175,6 @@ def _image_pin(target: Target, name: str, sources: Sources) -> Pin | None:
     try:
         listed = [file for file in simple_api.files(sources, name) if file.version == version]
         chosen = releases.fitting(target, listed)
-        if chosen is None:
-            return None
-        return releases.pin(name, version, chosen)
+        return releases.pin(name, version, chosen) if chosen else None
     except (NetworkError, InputError):
         return None  # a stub stands for it then

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from bundler import atomic
 from bundler.errors import InputError
 from bundler.libs.resolve.resolution import Pin
-from inference.boot.bundle import canonical
+from inference.boot.manifest import canonical
 
 FORMAT = 1
 HEADER = "# Written by `rsna-bundle libs`: commit it, and review what changes. No hand edits.\n"
+Value: TypeAlias = str | int | list[str] | None  # of a key in a table of the file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,7 @@ class Lock:
 
     def text(self) -> str:
         """Return the file's text."""
-        head = {
+        head: dict[str, Value] = {
             "format": FORMAT,
             "target": self.target,
             "target-digest": self.target_digest,
@@ -53,18 +56,29 @@ class Lock:
         blocks += ["\n[[package]]\n" + _table(_pin_table(pin)) for pin in self.pins]
         blocks += ["\n[[build]]\n" + _table(_pin_table(pin)) for pin in self.build]
         for item in self.provided:
-            table = {"name": item.name, "version": item.version, "via": list(item.via)}
+            table: dict[str, Value] = {
+                "name": item.name,
+                "version": item.version,
+                "via": list(item.via),
+            }
             blocks.append("\n[[provided]]\n" + _table(table))
         return "".join(blocks)
 
 
-def _pin_table(pin: Pin) -> dict[str, Any]:
-    table: dict[str, Any] = {"name": pin.name, "version": pin.version, "file": pin.file}
-    table |= {"sha256": pin.sha256, "bytes": pin.bytes, "via": list(pin.via)}
-    return table | ({"built-from": pin.built_from} if pin.built_from else {})
+def _pin_table(pin: Pin) -> dict[str, Value]:
+    # No URL: it may hold credentials, and another index may serve the same file.
+    return {
+        "name": pin.name,
+        "version": pin.version,
+        "file": pin.file,
+        "sha256": pin.sha256,
+        "bytes": pin.bytes,
+        "via": list(pin.via),
+        "built-from": pin.built_from,
+    }
 
 
-def _table(values: dict[str, Any]) -> str:
+def _table(values: Mapping[str, Value]) -> str:
     """Write keys and values as TOML; JSON's strings, numbers and lists of strings are TOML's."""
     lines = []
     for key, value in values.items():
@@ -79,73 +93,104 @@ def _table(values: dict[str, Any]) -> str:
 def read(path: Path) -> Lock | None:
     """Return the lock, or None where there is none yet. Raises InputError."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _broken(path, str(error)) from error
-    if content.get("format") != FORMAT:
-        raise _broken(path, f"its format is {content.get('format')!r}, not {FORMAT}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _malformed(path, str(error)) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Lock:
+    """Return the lock that a text describes. Raises InputError, which names `path`."""
     try:
+        content = tomllib.loads(text)
+        if content.get("format") != FORMAT:
+            raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT}")
         return Lock(
-            target=content["target"],
-            target_digest=content["target-digest"],
-            python=content["python"],
-            inputs=content["inputs"],
-            resolver=content["resolver"],
-            notes=tuple(content.get("notes", ())),
-            pins=tuple(_parse_pin(entry) for entry in content.get("package", ())),
-            build=tuple(_parse_pin(entry) for entry in content.get("build", ())),
-            provided=tuple(
-                Provided(name=item["name"], version=item["version"], via=tuple(item.get("via", ())))
-                for item in content.get("provided", ())
-            ),
+            target=_text(content["target"]),
+            target_digest=_text(content["target-digest"]),
+            python=_text(content["python"]),
+            inputs=_text(content["inputs"]),
+            resolver=_text(content["resolver"]),
+            notes=_texts(content.get("notes", [])),
+            pins=tuple(_parse_pin(entry) for entry in content.get("package", [])),
+            build=tuple(_parse_pin(entry) for entry in content.get("build", [])),
+            provided=tuple(_parse_provided(entry) for entry in content.get("provided", [])),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _broken(path, repr(error)) from error
+    except KeyError as error:
+        raise _malformed(path, f"{error} is missing") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _malformed(path, str(error)) from error
 
 
-def _parse_pin(entry: dict[str, Any]) -> Pin:
+def _parse_pin(entry: Any) -> Pin:
+    size, built_from = entry.get("bytes"), entry.get("built-from")
+    if size is not None and type(size) is not int:
+        raise ValueError(f"bytes is {size!r}, not a number")
     return Pin(
-        name=entry["name"],
-        version=entry["version"],
-        file=entry["file"],
-        sha256=entry["sha256"],
-        bytes=entry.get("bytes"),
-        via=tuple(entry.get("via", ())),
-        built_from=entry.get("built-from"),
+        name=_text(entry["name"]),
+        version=_text(entry["version"]),
+        file=_text(entry["file"]),
+        sha256=_text(entry["sha256"]),
+        bytes=size,
+        via=_texts(entry.get("via", [])),
+        built_from=None if built_from is None else _text(built_from),
     )
 
 
-def _broken(path: Path, reason: str) -> InputError:
+def _parse_provided(entry: Any) -> Provided:
+    name, version = _text(entry["name"]), _text(entry["version"])
+    return Provided(name=name, version=version, via=_texts(entry.get("via", [])))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a string")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r} is not a list")
+    return tuple(_text(value) for value in values)
+
+
+def _malformed(path: Path, reason: str) -> InputError:
     return InputError(
-        f"{path} is no lock that this version reads ({reason}). Restore it from git, or delete it "
-        "and run `rsna-bundle libs`."
+        f"Cannot read the lock {path}: {reason}. Restore it from git, or delete it and run "
+        "`rsna-bundle libs`."
     )
+
+
+def write(new: Lock, old: Lock | None, path: Path) -> None:
+    """Write a lock where it differs from the one that is there, whole or not at all."""
+    if new != old:
+        atomic.write_text(path, new.text())
 
 
 def changes(old: Lock | None, new: Lock) -> list[str]:
     """Return what a new lock changes, for people: the target first, then package by package."""
     if old is None or old == new:
         return []
-    found = []
+    lines = []
     if old.target_digest != new.target_digest:
-        found.append(_target_change(old, new))
+        lines.append(_target_change(old, new))
     before = {pin.name: pin for pin in old.pins}
     after = {pin.name: pin for pin in new.pins}
     provided = {item.name: item.version for item in new.provided}
     for name in sorted(before.keys() | after.keys()):
         one, two = before.get(name), after.get(name)
         if one and two and one.version != two.version:
-            found.append(f"{name} {one.version} → {two.version}")
+            lines.append(f"{name} {one.version} → {two.version}")
         elif one and two and one.sha256 != two.sha256:
-            found.append(f"{name} {two.version}, another file: {two.file}")
+            lines.append(f"{name} {two.version}, another file: {two.file}")
         elif two and not one:
-            found.append(f"+ {name} {two.version}")
+            lines.append(f"+ {name} {two.version}")
         elif one and not two:
             has = f": the image has {provided[name]}" if name in provided else ""
-            found.append(f"- {name} {one.version}{has}")
-    return found
+            lines.append(f"- {name} {one.version}{has}")
+    return lines
 
 
 def _target_change(old: Lock, new: Lock) -> str:
@@ -160,6 +205,7 @@ def _target_change(old: Lock, new: Lock) -> str:
     )
 
 
-def inputs(**all_that_matters: Any) -> str:
-    """Return the digest of what a resolution depends on."""
-    return hashlib.sha256(canonical(all_that_matters)).hexdigest()
+def digest_inputs(*, lines: Sequence[str], target: str, delta: bool, allow_sdist: bool) -> str:
+    """Return the digest of what a resolution depends on; `target` is the target's digest."""
+    about = {"lines": lines, "target": target, "delta": delta, "allow_sdist": allow_sdist}
+    return hashlib.sha256(canonical(about)).hexdigest()

@@ -1,7 +1,9 @@
-"""What `rsna-bundle libs` can be told."""
+"""The options of `rsna-bundle libs`."""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from bundler.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,15 +16,15 @@ class LibsOptions:
     resolver: str = "uv"
     delta: bool = True
     allow_sdist: bool = False
-    proof: bool = True
+    install_test: bool = True
     audit: Path | None = None  # advisories in the OSV format
     check: bool = False
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
-    quiet: bool = False
+    progress: Progress = SILENT
 
     @property
     def lock(self) -> Path:
-        """Return the lock's place: beside the requirements, to be committed.
+        """Return the lock's path: beside the requirements, to be committed.
 
         `host` is another machine on every machine, so its lock lies beside the bundle.
         """

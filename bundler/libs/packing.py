@@ -1,4 +1,4 @@
-"""Files → bundle: how a wheelhouse travels, and how it takes its place."""
+"""The fifth and the last step, pack and place: how wheels travel, and how a bundle is replaced."""
 
 import shutil
 import tarfile
@@ -8,45 +8,80 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bundler import atomic, bundle, cache
-from bundler.bundle import Built
+from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
-from bundler.libs import sbom, wheels
+from bundler.image.target import Target
+from bundler.libs import effects, sbom, wheels
+from bundler.libs.checks import Checked
 from bundler.libs.index import downloads
+from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
 from inference.boot.install import WHEELS_ARCHIVE
+from inference.boot.manifest import Libs, LibsTarget
 
 STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """The files of a bundle, and what is known of their content."""
+class Packing:
+    """The files of a bundle as they travel, and what is known of their content."""
 
     files: dict[str, Path]
-    known: dict[str, dict[str, Any]]
+    known: dict[str, Content]
 
 
-def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+@contextmanager
+def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
+    """Yield a bundle beside its place, to be tested; unless it is placed, it goes in the end."""
+    inputs.options.progress.step("Packing the bundle")
+    lock, files = checked.lock, checked.files
+    bill = sbom.write(lock, checked.wheels)
+    with _new_folder(inputs.options.out) as folder:
+        with packing(files, bill, known(lock, files)) as packed:
+            built = bundle.write(folder, packed.files, part(lock, inputs.target), packed.known)
+        check_hashes(built, lock)
+        yield built
+
+
+def place(candidate: Built, out: Path) -> Built:
+    """Move a bundle that was tested to its place, unless the same lies there already."""
+    if bundle.is_whole(out, candidate.bundle.id):
+        return replace(candidate, bundle=reader.read(out), changed=False)
+    atomic.replace_folder(candidate.bundle.folder, out)
+    return replace(candidate, bundle=reader.read(out))
+
+
+def part(lock: Lock, target: Target) -> Libs:
+    """Return what the manifest of a libs bundle says."""
+    one = LibsTarget(
+        name=lock.target,
+        digest=lock.target_digest,
+        python=target.python,
+        lock=tuple(pin.line for pin in lock.pins),
+        excluded=tuple(f"{item.name}=={item.version}" for item in lock.provided),
+        shadowed=tuple(effects.shadowed(target, lock.pins)),
+    )
+    return Libs(targets=(one,))
+
+
+def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, Content]:
     """Return what the manifest says of each wheel; sdists are read when they are bundled."""
     pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
     return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
 
 
 @contextmanager
-def parcel(
-    files: Mapping[str, Path], bill: str, known: dict[str, dict[str, Any]]
-) -> Iterator[Parcel]:
+def packing(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> Iterator[Packing]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
         bill_path = Path(folder) / sbom.NAME
         bill_path.write_text(bill, encoding="utf-8")
         if len(files) <= MOST_WHEELS:
-            yield Parcel(files={**files, sbom.NAME: bill_path}, known=known)
+            yield Packing(files={**files, sbom.NAME: bill_path}, known=known)
             return
         archive = Path(folder) / WHEELS_ARCHIVE
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -55,41 +90,33 @@ def parcel(
                 entry.size = path.stat().st_size
                 with path.open("rb") as stream:
                     tar.addfile(entry, stream)
-        members = [{"name": name, **known[name]} for name in sorted(files) if name in known]
-        content = {"sha256": downloads.digest(archive), "members": members}
+        members = tuple(known[name].named(name) for name in sorted(files) if name in known)
+        content = Content(sha256=downloads.digest(archive), members=members)
         whole = {WHEELS_ARCHIVE: content} if len(members) == len(files) else {}
-        yield Parcel(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
+        yield Packing(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
 
 
 @contextmanager
-def candidate(out: Path) -> Iterator[Path]:
-    """Yield a place beside `out` for a bundle that is yet to be tried."""
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a path beside `out`, on the same disk, for a bundle that is yet to be tested."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
-        if time.time() - left.stat().st_mtime > STALE:
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
+        if time.time() - leftover.stat().st_mtime > STALE:
+            shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         yield Path(folder) / out.name
 
 
-def check_hashes(made: Built, lock: Lock) -> None:
+def check_hashes(built: Built, lock: Lock) -> None:
     """Check that what was bundled is what was locked. Raises BundlerError.
 
     The cache's files were verified before they were copied; here, that nobody touched them since.
     """
-    held = [part for file in made.bundle.files for part in (file, *file.members)]
-    digests = {file.sha256 for file in held}
+    entries = [entry for file in built.bundle.files for entry in (file, *file.members)]
+    digests = {entry.sha256 for entry in entries}
     for pin in (*lock.pins, *lock.build):
         if pin.sha256 not in digests or downloads.cached(pin) is None:
             raise BundlerError(
                 f"{pin.file} was changed in the cache ({cache.root()}) while it was being bundled. "
-                "Run `rsna-bundle libs` again: what is wrong there is fetched anew."
+                "Run `rsna-bundle libs` again; it downloads the file anew."
             )
-
-
-def put_in_place(made: Built, out: Path) -> Built:
-    """Move a bundle that was tried to its place, unless the same lies there already."""
-    if bundle.is_whole(out, made.bundle.id):
-        return replace(made, bundle=reader.read(out), changed=False)
-    atomic.replace_folder(made.bundle.folder, out)
-    return replace(made, bundle=reader.read(out))

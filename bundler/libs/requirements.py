@@ -33,7 +33,7 @@ DEPTH = 10  # of files that include files
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What a requirements file asks for, with all that it includes."""
+    """The requirements of a file, with those of all files that it includes."""
 
     path: Path
     wanted: tuple[Requirement, ...]
@@ -60,25 +60,26 @@ def write(requirement: Requirement) -> str:
 
 
 def read(path: Path) -> Requirements:
-    """Read a requirements file and what it includes. Raises InputError with file and line."""
+    """Read a requirements file and what it includes. Raises InputError with file and line.
+
+    It may hold no requirement at all, where the image has everything that is needed.
+    """
     wanted: list[Requirement] = []
     constraints: list[Requirement] = []
     replaced: set[str] = set()
-    places: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
+    options: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
     for entry in _entries(path, "-r", 0):
         if entry.option:
-            places[entry.option].append(_place(entry.text, entry.path))
+            options[entry.option].append(_absolute(entry.text, entry.path))
         else:
-            found = constraints if entry.kind == "-c" else wanted
-            found.append(_parse(entry))
+            target = constraints if entry.kind == "-c" else wanted
+            target.append(_parse(entry))
             if entry.replaces:
-                replaced.add(canonicalize_name(found[-1].name))
-    if not wanted:
-        raise InputError(f"{path} asks for nothing: write one requirement on each line.")
+                replaced.add(canonicalize_name(target[-1].name))
     sources = Sources(
-        index=places["index"][-1] if places["index"] else None,
-        extra=tuple(places["extra"]),
-        links=tuple(places["links"]),
+        index=options["index"][-1] if options["index"] else None,
+        extra=tuple(options["extra"]),
+        links=tuple(options["links"]),
     )
     return Requirements(
         path=path,
@@ -105,14 +106,16 @@ class _Entry:
 
 def _entries(path: Path, kind: str, depth: int) -> Iterator[_Entry]:
     if depth > DEPTH:
-        raise InputError(f"{path} is included by a file that it includes; break the circle.")
+        raise InputError(
+            f"{path} includes itself, directly or by another file. Remove one of the `-r` lines."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path} cannot be read: {reason}. Name the requirements with --requirements, or "
-            "write what the notebook's image lacks there, one requirement on each line."
+            f"Cannot read {path}: {reason}. Choose another file with --requirements, or create "
+            "this one with the packages that the notebook's image lacks, one on each line."
         ) from error
     for line, content, replaces in _logical_lines(text):
         entry = _Entry(text=content, path=path, line=line, kind=kind, replaces=replaces)
@@ -143,13 +146,13 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str, bool]]:
 
 def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
     try:
-        words = shlex.split(entry.text)
+        arguments = shlex.split(entry.text)
     except ValueError as error:
-        raise InputError(f"{entry.where}: `{entry.text}` cannot be read: {error}.") from error
-    name, _, value = words[0].partition("=")
+        raise InputError(f"{entry.where}: cannot parse `{entry.text}`: {error}.") from error
+    name, _, value = arguments[0].partition("=")
     if not name.startswith("--") and name[2:]:  # -rfile
         name, value = name[:2], name[2:]
-    value = value or " ".join(words[1:])
+    value = value or " ".join(arguments[1:])
     if name in INCLUDE and value:
         kind = "-c" if entry.kind == "-c" else INCLUDE[name]
         yield from _entries(entry.path.parent / value, kind, depth + 1)
@@ -160,8 +163,8 @@ def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
     else:
         known = ", ".join(sorted({*INCLUDE, *INDEX}))
         raise InputError(
-            f"{entry.where}: `{entry.text}` is no option that a wheelhouse has. It knows {known}; "
-            "what is not published as a package cannot be pinned by its hash."
+            f"{entry.where}: unsupported option `{entry.text}`. Supported are {known}. (Only "
+            "published packages can be pinned by a hash.)"
         )
 
 
@@ -172,19 +175,19 @@ def _parse(entry: _Entry) -> Requirement:
     except InvalidRequirement as error:
         detail = str(error).strip().split("\n")[0]
         raise InputError(
-            f"{entry.where}: `{entry.text}` is no requirement ({detail}). Write a package's name "
-            "as the registry has it, such as `pydicom>=3.0`; paths cannot be pinned."
+            f"{entry.where}: invalid requirement `{entry.text}` ({detail}). Write a package as "
+            "`pydicom>=3.0`; a path cannot be pinned."
         ) from error
     if requirement.url:
         raise InputError(
-            f"{entry.where}: `{requirement.name}` is asked for by a URL, which the registry "
-            "cannot confirm. Put its wheel into a folder, name the folder with "
-            f"`--find-links FOLDER`, and ask for `{requirement.name}`."
+            f"{entry.where}: `{requirement.name}` is required by a URL, which no index can "
+            "verify. Put its wheel into a folder, add the line `--find-links FOLDER`, and require "
+            f"`{requirement.name}`."
         )
     return requirement
 
 
-def _place(value: str, path: Path) -> str:
+def _absolute(value: str, path: Path) -> str:
     return value if "://" in value else str((path.parent / value).resolve())
 
 

@@ -36,7 +36,10 @@ def write(lock: Lock, wheels: Iterable[Wheel]) -> str:
         asking = components.get(name, root)
         bom.register_dependency(asking, [components[need] for need in sorted(needs)])
     content = json.loads(JsonV1Dot6(bom).output_as_string())
-    for moment in ("timestamp", "tools"):  # no properties of the content: equal locks, equal bytes
+    for moment in (
+        "timestamp",
+        "tools",
+    ):  # of the run, not of the content: equal locks, equal bytes
         content["metadata"].pop(moment, None)
     content["metadata"]["properties"] = [
         {"name": "rsna-bundle:target", "value": f"{lock.target} {lock.target_digest}"},
@@ -47,11 +50,11 @@ def write(lock: Lock, wheels: Iterable[Wheel]) -> str:
 
 def _dependencies(lock: Lock) -> Mapping[str, set[str]]:
     """Return who needs whom among what is in the bundle; `via` is the other way round."""
-    found: dict[str, set[str]] = {pin.name: set() for pin in lock.pins}
+    needs: dict[str, set[str]] = {pin.name: set() for pin in lock.pins}
     for pin in lock.pins:
         for who in pin.via:
-            found.setdefault(who if who in found else "", set()).add(pin.name)
-    return found
+            needs.setdefault(who if who in needs else "", set()).add(pin.name)
+    return needs
 
 
 def _component(pin: Pin, wheel: Wheel | None) -> "Component":
@@ -75,7 +78,7 @@ def _component(pin: Pin, wheel: Wheel | None) -> "Component":
 
 
 def _license(wheel: Wheel) -> str | None:
-    """Return what a wheel says of its licence, shortly."""
+    """Return the licence that a wheel declares, where it is short enough for a name."""
     for key in ("license-expression", "license"):
         text = wheel.headers.get(key, [""])[0].strip()
         if text and len(text) <= LONGEST_LICENSE and "\n" not in text:

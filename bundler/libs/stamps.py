@@ -1,56 +1,93 @@
-"""What a finished bundle looked like on disk, so that an unchanged one need not be hashed again."""
+"""What the last build of a bundle left, so that an unchanged one need not be hashed again.
+
+A stamp lies in the cache, not in the bundle: it holds what only this machine knows, the times of
+the bundle's files and what came of the install test. The lock's digest in the bundle could not
+replace it: it would not show that a file was changed since, nor whether anything was tested.
+"""
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from bundler import atomic
+from bundler import atomic, cache
 from bundler.bundle import Built
-from bundler.cache import folder
-from bundler.libs.install_test import NO_PROOF, Proof
+from bundler.errors import InputError
+from bundler.libs import locks
+from bundler.libs.install_test import NOT_TESTED, InstallTest
+from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
-from inference.boot.bundle import MANIFEST
+from inference.boot.fields import parse_as
+from inference.boot.manifest import MANIFEST
 from inference.errors import BundleError
 
 
-def record(built: Built, lock: str, proof: Proof) -> None:
-    """Remember sizes and times of a bundle's files, its lock, and what came of its proof."""
-    place = built.bundle.folder
-    stamp = {"lock": _digest(lock), "files": _seen(place), "proof": asdict(proof)}
-    atomic.write_text(_path(place), json.dumps(stamp))
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A bundle that was built, from which lock, and what the install test said."""
+
+    built: Built | None = None
+    lock: Lock
+    install_test: InstallTest
 
 
-def unchanged(place: Path, lock: str, proven: bool) -> tuple[Built, Proof] | None:
-    """Return the bundle at `place` where neither it nor its lock has changed since.
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """The file in the cache: `files` holds size, time and inode by name."""
 
-    One that was written with `--no-proof` does not count where a proof is wanted.
+    resolved: str  # the digest of the lock as it was resolved, before the wheels were read
+    lock: str  # the text of the finished lock
+    files: Mapping[str, tuple[int, int, int]]
+    install_test: InstallTest
+
+
+def record(finished: Finished, resolved: Lock) -> None:
+    """Remember a bundle's files, its lock, and what came of its install test."""
+    assert finished.built is not None
+    folder = finished.built.bundle.folder
+    stamp = Stamp(
+        resolved=_digest(resolved.text()),
+        lock=finished.lock.text(),
+        files=_seen(folder),
+        install_test=finished.install_test,
+    )
+    atomic.write_text(_path(folder), json.dumps(asdict(stamp)))
+
+
+def unchanged(folder: Path, lock: Lock, *, tested: bool) -> Finished | None:
+    """Return the bundle in `folder` where neither it nor its lock has changed since.
+
+    `lock` may be the finished one, read again, or the same resolution once more. With `tested`,
+    a bundle that was built with `--no-install-test` does not count.
     """
     try:
-        stamp = json.loads(_path(place).read_bytes())
-        proof = Proof(**{**stamp["proof"], "imported": tuple(stamp["proof"]["imported"])})
-        same = stamp["lock"] == _digest(lock) and stamp["files"] == _seen(place)
-        if not same or (proven and proof.skipped == NO_PROOF):
+        stamp = parse_as(Stamp, json.loads(_path(folder).read_bytes()))
+        digests = (stamp.resolved, _digest(stamp.lock))
+        if _digest(lock.text()) not in digests or stamp.files != _seen(folder):
             return None
-        bundle = reader.read(place)
-    except (OSError, ValueError, KeyError, TypeError, BundleError):
-        return None
-    size = sum(file.size or 0 for file in bundle.files)
-    return Built(bundle=bundle, bytes=size, changed=False), proof
+        if tested and stamp.install_test.skipped == NOT_TESTED:
+            return None
+        bundle = reader.read(folder)
+        finished = locks.parse(stamp.lock, _path(folder))
+    except (OSError, ValueError, BundleError, InputError):
+        return None  # no stamp, or none that this version reads: the bundle is built again
+    size = sum(file.bytes for file in bundle.files)
+    built = Built(bundle=bundle, bytes=size, changed=False)
+    return Finished(built=built, lock=finished, install_test=stamp.install_test)
 
 
-def _path(place: Path) -> Path:
-    name = hashlib.sha256(str(place.absolute()).encode()).hexdigest()[:32]
-    return folder("stamps") / f"{name}.json"
+def _path(folder: Path) -> Path:
+    name = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:32]
+    return cache.folder("stamps") / f"{name}.json"
 
 
-def _digest(lock: str) -> str:
-    return hashlib.sha256(lock.encode()).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _seen(place: Path) -> dict[str, Any]:
-    seen = {path.name: path.stat() for path in sorted(place.iterdir())}
-    if MANIFEST not in seen:
+def _seen(folder: Path) -> dict[str, tuple[int, int, int]]:
+    stats = {path.name: path.stat() for path in sorted(folder.iterdir())}
+    if MANIFEST not in stats:
         raise FileNotFoundError(MANIFEST)
-    return {name: [stat.st_size, stat.st_mtime_ns, stat.st_ino] for name, stat in seen.items()}
+    return {name: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats.items()}

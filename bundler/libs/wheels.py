@@ -7,15 +7,16 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from bundler import bundle
+from bundler.bundle import Content
 from bundler.errors import InputError
 from inference.boot.bundle import TARS, ZIPS
+from inference.boot.manifest import Member
 
 ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
 
@@ -101,7 +102,7 @@ def read(path: Path) -> Wheel:
     return wheel
 
 
-def content(path: Path, sha256: str) -> dict[str, Any]:
+def content(path: Path, sha256: str) -> Content:
     """Return what a manifest says of a wheel, its members by the digests in its RECORD.
 
     The wheel itself is pinned by `sha256`, so its RECORD is, too; to inflate gigabytes in order
@@ -114,13 +115,12 @@ def content(path: Path, sha256: str) -> dict[str, Any]:
         digests = _digests(record)
         members = []
         for info in infos:
-            entry: dict[str, Any] = {"name": info.filename}
             if info.filename in digests and not info.filename.endswith((*ZIPS, *TARS)):
-                members.append(entry | {"sha256": digests[info.filename]})
+                members.append(Member(name=info.filename, sha256=digests[info.filename]))
             else:  # RECORD itself; an archive in the archive, which an upload may unpack as well
                 with archive.open(info) as stream:
-                    members.append(entry | bundle.content(info.filename, stream))
-    return {"sha256": sha256, "members": sorted(members, key=lambda member: str(member["name"]))}
+                    members.append(bundle.content(info.filename, stream).named(info.filename))
+    return Content(sha256=sha256, members=tuple(sorted(members, key=lambda member: member.name)))
 
 
 def _digests(record: str) -> dict[str, str]:

@@ -12,8 +12,13 @@ from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
-from bundler.model.selection import align, text
+from bundler.model.table import align, text
+from bundler.result import Json
 from inference.boot import bundle as bundles
+from inference.boot.card import Card, OnnxModel, OutOfFold, Parity
+from inference.boot.card import Checkpoint as Fold
+from inference.boot.fields import plain
+from inference.boot.manifest import MANIFEST
 
 NATURAL = (0.015, 0.027)  # prevalence of cancer among breasts: 2.06 % in the competition
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them where none is shown
@@ -25,51 +30,54 @@ def describe(
     how: Recipe,
     options: ModelOptions,
     decided: Decision,
-) -> dict[str, Any]:
-    """Return what a file says of itself; `prevalence` is what a breast without images gets."""
-    return {
-        "checkpoints": [
+    *,
+    operations: int,
+    golden_images: int,
+) -> Card:
+    """Return what a file says of itself, before it was compared with torch."""
+    return Card(
+        checkpoints=tuple(
             _describe_fold(one, share) for one, share in zip(folds, prevalences, strict=True)
-        ],
-        "arch": how.arch,
-        "model_kwargs": dict(how.model_kwargs),
-        "precision": options.precision,
-        "preprocess": how.preprocess.as_dict(),
-        "normalize": {
-            "mean": list(how.normalize.mean),
-            "std": list(how.normalize.std),
-            "scale": how.normalize.scale,
-        },
-        "head": how.head,
-        "metadata_columns": list(how.metadata_columns),
-        "output": options.output,
-        "prevalence": fmean(prevalences),
-        **decided.as_dict(),
-    }
+        ),
+        arch=how.arch,
+        model_kwargs=dict(how.model_kwargs),
+        precision=options.precision,
+        preprocess=how.preprocess,
+        normalize=how.normalize,
+        head=how.head,
+        metadata_columns=tuple(how.metadata_columns),
+        output=options.output,
+        aggregation=decided.aggregation,
+        threshold=decided.threshold,
+        prevalence=fmean(prevalences),
+        out_of_fold=decided.out_of_fold,
+        operations=operations,
+        golden_images=golden_images,
+    )
 
 
-def _describe_fold(one: Checkpoint, prevalence: float) -> dict[str, Any]:
-    return {
-        "name": one.path.name,
-        "sha256": checkpoint.digest(one.path),
-        "weights": one.source,
-        "fold": one.fold,
-        "epoch": one.epoch,
-        "metrics": {name: float(value) for name, value in sorted(one.metrics.items())},
+def _describe_fold(one: Checkpoint, prevalence: float) -> Fold:
+    return Fold(
+        name=one.path.name,
+        sha256=checkpoint.digest(one.path),
+        weights=one.source,
+        fold=one.fold,
+        epoch=one.epoch,
+        metrics={name: float(value) for name, value in sorted(one.metrics.items())},
         # How they were computed: this project's training measures breast by breast.
-        "metrics_per": "breast" if one.ours else None,
-        "prevalence": prevalence,
-        "run_id": one.run_id,
-        "commit": one.commit,
-        "dirty": one.dirty,
-    }
+        metrics_per="breast" if one.ours else None,
+        prevalence=prevalence,
+        run_id=one.run_id,
+        commit=one.commit,
+        dirty=one.dirty,
+    )
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> tuple[OnnxModel, ...]:
     """Return the cards in an ONNX file, or in a model bundle's folder."""
     if not path.exists():
         raise InputError(f"There is no {path}. Name an ONNX file or a model bundle's folder.")
-    if path.name == bundles.MANIFEST:
+    if path.name == MANIFEST:
         path = path.parent
     if path.is_file():
         if path.suffix != ".onnx":  # another ending makes onnx read another format
@@ -77,22 +85,24 @@ def read(path: Path) -> list[dict[str, Any]]:
                 f"{path} is no ONNX file (*.onnx). Name one, or a model bundle's folder; what a "
                 f"checkpoint holds is shown by `rsna-bundle model --dry-run --ckpt {path}`."
             )
-        return [{"file": path.name, **graph.read_card(path)}]
-    found = bundles.read(path)
-    if found.kind != "model":
-        raise InputError(f"{path} is a bundle of kind {found.kind}, no model bundle.")
-    return list(found.details["models"])
+        return (of_file(path.name, graph.read_card(path)),)
+    return bundles.read(path).model.models
+
+
+def of_file(name: str, card: Card) -> OnnxModel:
+    """Return a card as that of a file of the bundle."""
+    return OnnxModel(file=name, **vars(card))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cards:
     """The cards of one ONNX file, or of all in a bundle."""
 
-    cards: Sequence[Mapping[str, Any]]
+    cards: Sequence[OnnxModel]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--json` prints."""
-        return {"models": list(self.cards)}
+        return {"models": plain(self.cards)}
 
     def summary(self) -> str:
         """Return the cards for people."""
@@ -104,108 +114,115 @@ def show(path: Path) -> Cards:
     return Cards(cards=read(path))
 
 
-def render(card: Mapping[str, Any]) -> str:
+def render(card: OnnxModel) -> str:
     """Return a card as a table for people, its warnings in colour."""
-    parity, preprocess = card["parity"], card["preprocess"]
+    preprocess = plain(card.preprocess)
     rows = [
-        ["file", card["file"]],
-        ["architecture", f"{card['arch']}, {card['precision']}, {_channels(card)}"],
-        ["input", f"{'×'.join(map(str, preprocess['size']))}, {_items(preprocess, 'size')}"],
-        ["pixels", f"{_items(card['normalize'])}; head {card['head']}"],
-        *([["metadata", ", ".join(card["metadata_columns"])]] if card["metadata_columns"] else []),
-        *_fold_rows(card["checkpoints"]),
+        ["file", card.file],
+        ["architecture", f"{card.arch}, {card.precision}, {_channels(card)}"],
+        ["input", f"{'×'.join(map(str, card.preprocess.size))}, {_items(preprocess, 'size')}"],
+        ["pixels", f"{_items(plain(card.normalize))}; head {card.head}"],
+        *([["metadata", ", ".join(card.metadata_columns)]] if card.metadata_columns else []),
+        *_fold_rows(card.checkpoints),
         ["output", _output(card)],
-        *_curve_rows(card["out_of_fold"]),
-        [
-            "parity",
-            f"{parity['probability_max']:.0e} in probability at most (mean "
-            f"{parity['probability_mean']:.0e}), {parity['logit_max']:.0e} in logits (mean "
-            f"{parity['logit_mean']:.0e}), ranks {parity['rank_agreement']:.3f}, over "
-            f"{parity['images']} images ({parity['real']} real); "
-            f"{parity['tolerance']:.0e} is allowed",
-        ],
+        *_curve_rows(card.out_of_fold),
+        *_parity_rows(card.parity),
         *_cost_rows(card),
     ]
     return "\n".join([*align(rows), *warnings(card)])
 
 
-def warnings(card: Mapping[str, Any]) -> list[str]:
+def warnings(card: Card) -> list[str]:
     """Return what makes a card's scores less than they seem, in colour."""
-    said = []
-    for one in card["checkpoints"]:
-        share = one["prevalence"]
-        if not NATURAL[0] <= share <= NATURAL[1]:
-            said.append(
-                f"{RED}warning: {one['name']} was validated at a prevalence of {share:.2%}; "
+    lines = []
+    for one in card.checkpoints:
+        if not NATURAL[0] <= one.prevalence <= NATURAL[1]:
+            lines.append(
+                f"{RED}warning: {one.name} was validated at a prevalence of {one.prevalence:.2%}; "
                 "naturally it is 2 %. Its scores cannot be compared with the leaderboard's, and "
                 f"a threshold found there is too low or too high.{PLAIN}"
             )
-        if one["metrics"] and one["metrics_per"] is None:
-            said.append(
-                f"{YELLOW}note: {one['name']} does not say whether its metrics are per breast "
+        if one.metrics and one.metrics_per is None:
+            lines.append(
+                f"{YELLOW}note: {one.name} does not say whether its metrics are per breast "
                 f"or per image.{PLAIN}"
             )
-        if one["dirty"]:
-            said.append(f"{YELLOW}note: {one['name']} was trained with uncommitted changes.{PLAIN}")
-    return said
+        if one.dirty:
+            lines.append(f"{YELLOW}note: {one.name} was trained with uncommitted changes.{PLAIN}")
+    return lines
 
 
-def _fold_rows(folds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _parity_rows(parity: Parity | None) -> list[list[str]]:
+    if parity is None:
+        return []
+    return [
+        [
+            "parity",
+            f"{parity.probability_max:.0e} in probability at most (mean "
+            f"{parity.probability_mean:.0e}), {parity.logit_max:.0e} in logits (mean "
+            f"{parity.logit_mean:.0e}), ranks {parity.rank_agreement:.3f}, over "
+            f"{parity.images} images ({parity.real} real); "
+            f"{parity.tolerance:.0e} is allowed",
+        ]
+    ]
+
+
+def _fold_rows(folds: Sequence[Fold]) -> list[list[str]]:
     rows = []
     for one in folds:
-        parts = [f"{name} {text(one[name])}" for name in ("fold", "epoch") if one[name] is not None]
-        shown = naming.most_telling(list(one["metrics"]))
-        parts += [f"{name} {text(one['metrics'][name])}" for name in shown]
-        parts.append(f"per {one['metrics_per'] or '?'} at prevalence {one['prevalence']:.2%}")
-        if one["run_id"]:
-            parts.append(f"run {one['run_id'][:12]}")
-        if one["commit"]:
-            parts.append(f"commit {one['commit'][:12]}{' (dirty)' if one['dirty'] else ''}")
-        rows += [["checkpoint", f"{one['name']}  sha256 {one['sha256'][:12]}"]]
+        numbers = (("fold", one.fold), ("epoch", one.epoch))
+        parts = [f"{name} {text(number)}" for name, number in numbers if number is not None]
+        shown = naming.most_telling(list(one.metrics))
+        parts += [f"{name} {text(one.metrics[name])}" for name in shown]
+        parts.append(f"per {one.metrics_per or '?'} at prevalence {one.prevalence:.2%}")
+        if one.run_id:
+            parts.append(f"run {one.run_id[:12]}")
+        if one.commit:
+            parts.append(f"commit {one.commit[:12]}{' (dirty)' if one.dirty else ''}")
+        rows += [["checkpoint", f"{one.name}  sha256 {one.sha256[:12]}"]]
         rows += [["", ", ".join(parts)]]
     return rows
 
 
-def _curve_rows(found: Mapping[str, Any] | None) -> list[list[str]]:
-    if found is None:
+def _curve_rows(out_of_fold: OutOfFold | None) -> list[list[str]]:
+    if out_of_fold is None:
         return []
-    rows = [
+    return [
         [
-            f"out of fold, {one['aggregation']}",
-            f"pF1 {one['pf1']:.3f} ({one['low']:.3f} to {one['high']:.3f}) at "
-            f"{one['threshold']:.3g}, plateau {one['plateau'][0]:.3g} to {one['plateau'][1]:.3g} "
-            f"(width {one['plateau'][1] - one['plateau'][0]:.2g}); without a threshold "
-            f"{one['probabilistic']:.3f}; {one['breasts']} breasts, {one['positives']} positive",
+            f"out of fold, {one.aggregation}",
+            f"pF1 {one.pf1:.3f} ({one.low:.3f} to {one.high:.3f}) at "
+            f"{one.threshold:.3g}, plateau {one.plateau[0]:.3g} to {one.plateau[1]:.3g} "
+            f"(width {one.plateau[1] - one.plateau[0]:.2g}); without a threshold "
+            f"{one.probabilistic:.3f}; {one.breasts} breasts, {one.positives} positive",
         ]
-        for one in found["curves"]
+        for one in out_of_fold.curves
     ]
-    return rows
 
 
-def _output(card: Mapping[str, Any]) -> str:
-    said = f"{card['output']}, {card['aggregation']} over a breast's images"
-    if card["threshold"] is None:
-        return said
-    found = card["out_of_fold"] or {}
-    scored = found.get("pf1_at_threshold")
+def _output(card: Card) -> str:
+    line = f"{card.output}, {card.aggregation} over a breast's images"
+    if card.threshold is None:
+        return line
+    scored = card.out_of_fold.pf1_at_threshold if card.out_of_fold else None
     tail = "" if scored is None else f" (pF1 {scored:.3f} out of fold)"
-    return f"{said}, threshold {card['threshold']:.4g}{tail}"
+    return f"{line}, threshold {card.threshold:.4g}{tail}"
 
 
-def _channels(card: Mapping[str, Any]) -> str:
-    return _count(card["model_kwargs"].get("in_chans", 3), "channel")
+def _channels(card: Card) -> str:
+    channels = card.model_kwargs.get("in_chans", 3)
+    return _count(channels if isinstance(channels, int) else 3, "channel")
 
 
 def _count(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 
-def _cost_rows(card: Mapping[str, Any]) -> list[list[str]]:
-    """Return what an image costs; files of versions before this one do not say it."""
-    if "operations" not in card:
+def _cost_rows(card: Card) -> list[list[str]]:
+    """Return what an image costs, where its operations were counted."""
+    if card.operations is None:
         return []
-    replayed = _count(card["golden_images"], "golden image")
-    cost = f"{card['operations'] / 1e9:.3g} billion floating-point operations an image"
+    replayed = _count(card.golden_images, "golden image")
+    cost = f"{card.operations / 1e9:.3g} billion floating-point operations an image"
     return [["cost", f"{cost}; {replayed} replayed before the first"]]
 
 

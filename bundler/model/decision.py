@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from bundler.errors import InputError, UsageError
 from bundler.model import naming, thresholds
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import ModelOptions
-from bundler.model.thresholds import Curve, OutOfFold
+from bundler.model.thresholds import OutOfFold
+from inference.boot import card
+from inference.boot.card import Curve
 
 PICTURE = "threshold.png"
 _AGREES = 2e-3  # how far pF1 of oof.csv may be from what the checkpoint records
@@ -19,23 +21,22 @@ _AGREES = 2e-3  # how far pF1 of oof.csv may be from what the checkpoint records
 class Decision:
     """How a breast's images become a number and a number a verdict; curves where known."""
 
-    aggregation: str
+    aggregation: Literal["mean", "max"]
     threshold: float | None
     curves: Sequence[Curve] = ()
     pf1: float | None = None
     oof_sha256: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the model's card holds."""
-        said: dict[str, Any] = {"aggregation": self.aggregation, "threshold": self.threshold}
-        said["out_of_fold"] = None
-        if self.curves:
-            said["out_of_fold"] = {
-                "sha256": self.oof_sha256,
-                "pf1_at_threshold": None if self.pf1 is None else round(self.pf1, 4),
-                "curves": [curve.as_dict() for curve in self.curves],
-            }
-        return said
+    @property
+    def out_of_fold(self) -> card.OutOfFold | None:
+        """Return what the model's card holds of the curves."""
+        if not self.curves:
+            return None
+        return card.OutOfFold(
+            sha256=self.oof_sha256,
+            pf1_at_threshold=None if self.pf1 is None else round(self.pf1, 4),
+            curves=tuple(thresholds.rounded(curve) for curve in self.curves),
+        )
 
 
 def decide(

@@ -2,9 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,8 @@ from bundler.model.decision import Decision
 from bundler.model.network import Folds
 from bundler.model.options import ModelOptions
 from bundler.model.recipe import Recipe
+from inference.boot.card import OnnxModel, Parity
+from inference.boot.manifest import Model
 from inference.pixels.preprocess import PreprocessConfig
 from train.checkpoint import Normalize
 
@@ -76,8 +77,8 @@ def _build(chosen: Sequence[Checkpoint], options: ModelOptions, place: Path, say
             files += written
         golden.write_dicoms(cases, folder, {one.file: one.recipe for one in ensembles})
         files += [*cases.files, *decision.draw(decided, folder)]
-        details = {"models": models, "golden": cases.as_dict()}
-        return bundle.write(place, "model", {path.name: path for path in files}, details)
+        part = Model(models=tuple(models), golden=cases.golden)
+        return bundle.write(place, {path.name: path for path in files}, part)
 
 
 def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ensemble]:
@@ -146,7 +147,7 @@ def export(
     cases: golden.Cases,
     folder: Path,
     say: Say,
-) -> tuple[dict[str, Any], list[Path]]:
+) -> tuple[OnnxModel, list[Path]]:
     """Write one ONNX file, verified; return its entry in the manifest and its files."""
     how, path = ensemble.recipe, folder / ensemble.file
     network = assemble(ensemble, half=False)
@@ -154,23 +155,30 @@ def export(
     operations = golden.count_operations(network, how.size, width)
     phantoms = golden.draw(how.preprocess, cases.affordable(operations))
     real = parity.load_real(options.images, how.preprocess)
-    said = card.describe(ensemble.folds, ensemble.prevalences, how, options, decided)
-    said["operations"], said["golden_images"] = operations, len(phantoms)
+    about = card.describe(
+        ensemble.folds,
+        ensemble.prevalences,
+        how,
+        options,
+        decided,
+        operations=operations,
+        golden_images=len(phantoms),
+    )
     say(f"{path.name}: exporting {len(ensemble.folds)} × {how.arch}…")
     exported = assemble(ensemble, half=True) if options.precision == "fp16" else network
     model = graph.export(exported, how.size, width, how.arch)
     if options.precision == "int8":
         model = graph.quantize(model, folder)
     graph.strip(model)
-    graph.write(model, path, said)
+    graph.write(model, path, about)
     images = np.concatenate([phantoms, parity.random_images(how.size), real])
     told = parity.random_metadata(width, len(images))
     say(f"{path.name}: comparing ONNX Runtime with torch on {len(images)} images…")
     compared, found = verify(network, path, images, told, options.precision, real=len(real))
-    said["parity"] = compared.as_dict()
-    written = graph.write(model, path, said)
+    about = replace(about, parity=parity.rounded(compared))
+    written = graph.write(model, path, about)
     golden.write_predictions(cases, path, phantoms, told, found, options.precision)
-    return {"file": path.name, **said}, written
+    return card.of_file(path.name, about), written
 
 
 def assemble(ensemble: Ensemble, half: bool) -> Folds:
@@ -192,7 +200,7 @@ def verify(
     told: parity.Array | None,
     precision: str,
     real: int,
-) -> tuple[parity.Parity, parity.Array]:
+) -> tuple[Parity, parity.Array]:
     """Compare torch and ONNX Runtime on uint8 [N, H, W] images; refuse a difference.
 
     Return how they differ, and ONNX Runtime's probabilities [N].

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bundler.model.network import Folds
 from bundler.model.recipe import Recipe
+from inference.boot.card import Golden, GoldenDicom, GoldenPrediction, Tolerance
 from inference.golden import fingerprint
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -39,8 +39,8 @@ class Cases:
     """What is collected while the `models` of a bundle are made: the manifest's part, and files."""
 
     models: int
-    dicoms: list[dict[str, Any]] = field(default_factory=list)
-    predictions: list[dict[str, Any]] = field(default_factory=list)
+    dicoms: list[GoldenDicom] = field(default_factory=list)
+    predictions: list[GoldenPrediction] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
     def affordable(self, operations: int) -> int:
@@ -50,9 +50,10 @@ class Cases:
         """
         return min(max(BUDGET // (self.models * max(operations, 1)), 1), MOST_IMAGES)
 
-    def as_dict(self) -> dict[str, Any]:
+    @property
+    def golden(self) -> Golden:
         """Return what bundle.json holds as `golden`."""
-        return {"dicoms": self.dicoms, "predictions": self.predictions}
+        return Golden(dicoms=tuple(self.dicoms), predictions=tuple(self.predictions))
 
 
 def draw(config: PreprocessConfig, count: int) -> npt.NDArray[np.uint8]:
@@ -69,7 +70,7 @@ def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> N
         inputs = load(folder / name, configs).inputs
         hashes = [fingerprint(pixels) for pixels in inputs]
         prepared = dict(zip(recipes, hashes, strict=True))
-        cases.dicoms.append({"file": name, "prepared": prepared})
+        cases.dicoms.append(GoldenDicom(file=name, prepared=prepared))
         cases.files.append(folder / name)
 
 
@@ -88,14 +89,15 @@ def write_predictions(
     place = path.with_name(f"golden-{path.stem}.npy")
     np.save(place, images, allow_pickle=False)
     cases.files.append(place)
+    rows = None if told is None else told[: len(images)].astype(float).tolist()
     cases.predictions.append(
-        {
-            "model": path.name,
-            "images": place.name,
-            "metadata": None if told is None else told[: len(images)].astype(float).tolist(),
-            "probabilities": [round(float(value), 7) for value in probabilities[: len(images)]],
-            "tolerance": {"cpu": EXACT if precision == "fp32" else LOOSE, "other": LOOSE},
-        }
+        GoldenPrediction(
+            model=path.name,
+            images=place.name,
+            metadata=None if rows is None else tuple(tuple(row) for row in rows),
+            probabilities=tuple(round(float(v), 7) for v in probabilities[: len(images)]),
+            tolerance=Tolerance(cpu=EXACT if precision == "fp32" else LOOSE, other=LOOSE),
+        )
     )
 
 

@@ -2,12 +2,10 @@
 
 import contextlib
 import io
-import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx_ir
 import torch
@@ -15,7 +13,9 @@ import torch
 from bundler.errors import InputError
 from bundler.model import attention, greyscale
 from bundler.model.network import Folds
-from inference.boot.bundle import canonical
+from inference.boot.card import Card, parse_card
+from inference.boot.fields import plain
+from inference.boot.manifest import canonical
 from inference.predict import METADATA_KEY
 
 OUTPUTS = ("probability", "folds", "logits")
@@ -87,9 +87,9 @@ def strip(model: onnx_ir.Model) -> None:
             value.doc_string = None
 
 
-def write(model: onnx_ir.Model, path: Path, card: Mapping[str, Any]) -> list[Path]:
+def write(model: onnx_ir.Model, path: Path, card: Card) -> list[Path]:
     """Write a graph with its card; the weights go beside it where one file cannot hold them."""
-    model.metadata_props[METADATA_KEY] = canonical(card).decode()
+    model.metadata_props[METADATA_KEY] = canonical(plain(card)).decode()
     weights = sum(
         value.const_value.nbytes
         for value in model.graph.initializers.values()
@@ -103,7 +103,7 @@ def write(model: onnx_ir.Model, path: Path, card: Mapping[str, Any]) -> list[Pat
     return [path, data]
 
 
-def read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path) -> Card:
     """Return what an ONNX file says of itself; weights are not read."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -119,13 +119,15 @@ def read_card(path: Path) -> dict[str, Any]:
         ) from error
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
-            with contextlib.suppress(ValueError):
-                card = json.loads(entry.value)
-                if isinstance(card, dict):
-                    return card
+            try:
+                return parse_card(entry.value)
+            except ValueError as error:
+                raise InputError(
+                    f"{path} carries no readable {METADATA_KEY} metadata: {error}. Export it again "
+                    "with `rsna-bundle model`."
+                ) from error
     raise InputError(
-        f"{path} carries no readable {METADATA_KEY} metadata: it was not exported by "
-        "`rsna-bundle model`."
+        f"{path} carries no {METADATA_KEY} metadata: it was not exported by `rsna-bundle model`."
     )
 
 

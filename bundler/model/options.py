@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
@@ -25,15 +26,14 @@ class ModelOptions:
     head: str | None = None
     prevalence: float | None = None
     threshold: float | None = None
-    aggregation: str = "mean"
-    output: str = "binary"
+    aggregation: Literal["mean", "max"] = "mean"
+    output: Literal["binary", "probability"] = "binary"
     precision: str = "fp32"
     ensemble: str = "merge"
     by: str | None = None
     folds: tuple[int, ...] = ()
     oof: tuple[Path, ...] = ()
     images: Path | None = None
-    dry_run: bool = False
     run: str | None = None
     best: str | None = None
     store: str = ""

@@ -5,7 +5,7 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from bundler.errors import CheckError, InputError
 from bundler.model.network import Folds
 from inference import predict
+from inference.boot.card import Parity
 from inference.pixels.errors import ImageError
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -29,24 +30,19 @@ REAL_IMAGES = 8
 SEARCHED = 2000  # files of a folder that are looked at
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """Differences between torch in float32 and the ONNX file, over `images` images."""
+def rounded(parity: Parity) -> Parity:
+    """Return differences of one digit, so that equal exports stay equal on another machine."""
+    return replace(
+        parity,
+        probability_max=_one_digit(parity.probability_max),
+        probability_mean=_one_digit(parity.probability_mean),
+        logit_max=_one_digit(parity.logit_max),
+        logit_mean=_one_digit(parity.logit_mean),
+    )
 
-    images: int
-    real: int
-    probability_max: float
-    probability_mean: float
-    logit_max: float
-    logit_mean: float
-    rank_agreement: float
-    tolerance: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain types; differences as one digit, so that equal exports stay equal."""
-        values = asdict(self)
-        rounded = ("probability_max", "probability_mean", "logit_max", "logit_mean")
-        return values | {name: float(f"{values[name]:.0e}") for name in rounded}
+def _one_digit(value: float) -> float:
+    return float(f"{value:.0e}")
 
 
 def random_images(size: tuple[int, int], count: int = RANDOM_IMAGES) -> npt.NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
 from bundler.model.checkpoint import SUFFIXES, Checkpoint
 from bundler.model.options import ModelOptions
+from bundler.model.table import align, text
 
 LAST = "last"
 USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
@@ -136,18 +137,6 @@ def _note_runs(chosen: Sequence[Checkpoint]) -> list[str]:
         f"note: what was chosen is of {len(runs)} runs ({listed}), whose folds may hold out other "
         "patients. Name the files of one run with --ckpt, or the run with --run, to have it alone."
     ]
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table as lines, its columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = ([cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows)
-    return ["  ".join(row).rstrip() for row in cells]
-
-
-def text(value: float | None) -> str:
-    """Return a number for a table; nothing for what is not known."""
-    return "" if value is None else f"{value:.4g}"
 
 
 def _read_folder(folder: Path) -> tuple[list[Checkpoint], list[str]]:

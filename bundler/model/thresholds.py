@@ -9,14 +9,14 @@ import hashlib
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bundler.errors import InputError
+from inference.boot.card import Curve
 from train import metrics
 from train.errors import DataError
 
@@ -40,35 +40,18 @@ class OutOfFold:
     sha256: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """pF1 against the threshold for one aggregation, with a bootstrap band over patients.
-
-    `plateau` is the range of thresholds around the best one that reach 98 % of its pF1.
-    """
-
-    aggregation: str
-    threshold: float
-    pf1: float
-    low: float
-    high: float
-    plateau: tuple[float, float]
-    probabilistic: float
-    breasts: int
-    positives: int
-    points: Sequence[tuple[float, float, float, float]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain types, four digits each."""
-        plain = {
-            name: getattr(self, name)
-            for name in ("aggregation", "breasts", "positives", "threshold")
-        }
-        for name in ("pf1", "low", "high", "probabilistic"):
-            plain[name] = _short(getattr(self, name))
-        plain["plateau"] = [_short(value) for value in self.plateau]
-        plain["points"] = [[_short(value) for value in point] for point in self.points]
-        return plain
+def rounded(curve: Curve) -> Curve:
+    """Return a curve of four digits, for the bundle; the threshold stays as it is."""
+    points = (tuple(map(_short, point)) for point in curve.points)
+    return replace(
+        curve,
+        pf1=_short(curve.pf1),
+        low=_short(curve.low),
+        high=_short(curve.high),
+        probabilistic=_short(curve.probabilistic),
+        plateau=(_short(curve.plateau[0]), _short(curve.plateau[1])),
+        points=tuple((point[0], point[1], point[2], point[3]) for point in points),
+    )
 
 
 def read(paths: Sequence[Path]) -> OutOfFold:
@@ -135,7 +118,9 @@ def curve(oof: OutOfFold, aggregation: str) -> Curve:
         probabilistic=metrics.pfbeta(labels, values),
         breasts=len(labels),
         positives=int(labels.sum()),
-        points=[tuple(map(float, (cuts[i], scores[i], low[i], high[i]))) for i in kept],  # type: ignore[misc]
+        points=tuple(
+            (float(cuts[i]), float(scores[i]), float(low[i]), float(high[i])) for i in kept
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from inference.errors import BundleError
 
 NAME = "submission.ipynb"
 KINDS = ("libs", "model", "code")
-IMPORT = "from inference.errors import BundleError\n"
+# The verifier: each module needs the standard library, and of this project those before it.
+INLINED = ("errors.py", "boot/fields.py", "boot/card.py", "boot/manifest.py", "boot/bundle.py")
+OWN_IMPORT = re.compile(
+    r"^from inference\.(?P<module>[\w.]+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
+)
 
 VERIFY = """\
 # Written by rsna-bundle {version}: write it again with `rsna-bundle notebook`, do not edit it.
@@ -25,10 +30,7 @@ VERIFY = """\
 
 EXPECTED = {expected}
 
-# --- inference/errors.py ---
-{errors}
-# --- inference/boot/bundle.py ---
-{bundle}
+{sources}
 # --- unpack the code ---
 scratch = scratch_folder()
 code = choose(find(input_folder()), "code", EXPECTED["code"])
@@ -124,13 +126,17 @@ def _read_id(folder: Path, kind: str) -> str:
 
 
 def _verify_cell(ids: Mapping[str, str]) -> str:
-    sources = importlib.resources.files(inference)
-    bundle = (sources / "boot/bundle.py").read_text(encoding="utf-8")
-    if IMPORT not in bundle:
-        raise AssertionError("boot/bundle.py must import BundleError alone from this project")
     return VERIFY.format(
         version=inference.__version__,
         expected=json.dumps(ids, indent=4),
-        errors=(sources / "errors.py").read_text(encoding="utf-8"),
-        bundle=bundle.replace(IMPORT, ""),
+        sources="\n".join(_inlined(name) for name in INLINED),
     )
+
+
+def _inlined(name: str) -> str:
+    """Return a module of the verifier without its imports of those that stand above it."""
+    text = (importlib.resources.files(inference) / name).read_text(encoding="utf-8")
+    for found in OWN_IMPORT.finditer(text):
+        if f"{found['module'].replace('.', '/')}.py" not in INLINED[: INLINED.index(name)]:
+            raise AssertionError(f"{name} imports inference.{found['module']}, not inlined above")
+    return f"# --- inference/{name} ---\n{OWN_IMPORT.sub('', text)}"

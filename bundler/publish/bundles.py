@@ -13,6 +13,7 @@ from bundler.publish.slugs import Ref
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.manifest import MANIFEST
 
 KINDS = ("libs", "model", "code")
 
@@ -99,7 +100,7 @@ def publish_all(
 def check(folders: dict[str, Path]) -> None:
     """Raise InputError for a folder without a bundle of its kind, before anything is sent."""
     for kind, folder in folders.items():
-        if not (folder / reader.MANIFEST).is_file():
+        if not (folder / MANIFEST).is_file():
             raise InputError(f"There is no bundle in {folder}. Run `rsna-bundle {kind}` first.")
         if (held := reader.read(folder).kind) != kind:
             raise InputError(f"{folder} holds a {held} bundle, not a {kind} bundle.")

@@ -4,8 +4,8 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import inference
 from bundler import atomic, bundle
@@ -18,7 +18,10 @@ from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
 from bundler.settings import Settings
 from inference.boot import bundle as reader
-from inference.boot.bundle import FORMAT, MANIFEST, SHIPPED_SUFFIX
+from inference.boot.bundle import SHIPPED_SUFFIX
+from inference.boot.card import Preprocess
+from inference.boot.fields import parse_as
+from inference.boot.manifest import MANIFEST, Cache, File, compose
 
 TABLES = ("cache.json", "index.csv", "failures.csv")
 ARRAYS = "shard-*.npy"
@@ -38,29 +41,39 @@ def build(source: Path, place: Path) -> Built:
             entries = [_copy(source / name, folder) for name in TABLES]
             for number, arrays in enumerate(shards):
                 entries.append(_pack(f"shards-{number:03}.tar", arrays, folder))
-            manifest = _manifest(entries, about, len(shards))
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            entries.sort(key=lambda entry: entry.name)
+            part = Cache(preprocess=about.preprocess, images=about.images, shards=len(shards))
+            _, text = compose(tuple(entries), part, inference.__version__)
+            (folder / MANIFEST).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BundlerError(
             f"Could not write the cache bundle to {place}: {error.strerror}. An earlier bundle "
             "there is unchanged."
         ) from error
-    size = sum(int(entry["bytes"]) for entry in entries)
+    size = sum(entry.bytes for entry in entries)
     return Built(bundle=reader.read(place), bytes=size, changed=True)
 
 
-def _read(source: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a finished cache says of itself, as far as its bundle repeats it."""
+
+    preprocess: Preprocess
+    images: int | None
+
+
+def _read(source: Path) -> About:
     try:
         about = json.loads((source / TABLES[0]).read_text(encoding="utf-8"))
         if not all((source / name).is_file() for name in TABLES) or "preprocess" not in about:
             raise ValueError(f"one of {', '.join(TABLES)} is missing or incomplete")
+        preprocess = parse_as(Preprocess, about["preprocess"], "preprocess")
+        return About(preprocess=preprocess, images=about.get("images"))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{source} is not a finished training cache ({error}). Make one with `python -m "
             f"train.prepare --competition-dir DIR --out {source}`."
         ) from error
-    return dict(about)
 
 
 def _arrays(source: Path) -> list[Path]:
@@ -89,12 +102,12 @@ def divide(arrays: Sequence[Path]) -> list[list[Path]]:
     return shards
 
 
-def _copy(source: Path, folder: Path) -> dict[str, Any]:
+def _copy(source: Path, folder: Path) -> File:
     (folder / source.name).write_bytes(source.read_bytes())
     return bundle.describe(source.name, folder / source.name)
 
 
-def _pack(name: str, arrays: Sequence[Path], folder: Path) -> dict[str, Any]:
+def _pack(name: str, arrays: Sequence[Path], folder: Path) -> File:
     """Write an uncompressed tar: what lies in it can be read where it is."""
     path = folder / (name + SHIPPED_SUFFIX)
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -104,17 +117,6 @@ def _pack(name: str, arrays: Sequence[Path], folder: Path) -> dict[str, Any]:
             with array.open("rb") as stream:
                 tar.addfile(info, stream)
     return bundle.describe(name, path)
-
-
-def _manifest(entries: list[dict[str, Any]], about: dict[str, Any], shards: int) -> dict[str, Any]:
-    manifest: dict[str, Any] = {"format": FORMAT, "kind": "cache"}
-    manifest["files"] = sorted(entries, key=lambda entry: str(entry["name"]))
-    manifest["preprocess"] = about["preprocess"]
-    manifest["images"] = about.get("images")
-    manifest["shards"] = shards
-    manifest["id"] = reader.content_id(manifest)
-    manifest["tool"] = inference.__version__
-    return manifest
 
 
 # --- from a notebook's output ---

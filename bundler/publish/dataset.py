@@ -21,7 +21,8 @@ from bundler.publish.failures import KaggleError, LostUploadError
 from bundler.publish.slugs import Ref
 from bundler.result import Json
 from inference.boot import bundle as reader
-from inference.boot.bundle import MANIFEST, MANIFEST_LIMIT, Bundle, File
+from inference.boot.bundle import Bundle
+from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, Code, File, Model
 
 MOST_FILES = 50
 MOST_BYTES = 200 * 10**9
@@ -89,7 +90,7 @@ def publish(client: Client, folder: Path, ref: Ref) -> Published:
 
 def check(bundle: Bundle) -> int:
     """Return a bundle's size in bytes. Raises InputError over the limits of a dataset."""
-    files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
+    files, size = len(bundle.files) + 1, sum(file.bytes for file in bundle.files)
     if files > MOST_FILES or size > MOST_BYTES:
         raise InputError(
             f"{bundle.folder} has {files} files and {size / 1e9:.1f} GB, but a Kaggle dataset "
@@ -122,7 +123,7 @@ def _publish(client: Client, bundle: Bundle, ref: Ref) -> None:
 
 def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
     exists = status(client, ref) is not None
-    files, size = len(bundle.files) + 1, sum(file.size or 0 for file in bundle.files)
+    files, size = len(bundle.files) + 1, sum(file.bytes for file in bundle.files)
     client.progress.step(
         f"Sending {bundle.kind} {bundle.id[:12]} to {ref} ({files} files, {size / 1e6:.1f} MB)"
     )
@@ -141,11 +142,12 @@ def _upload(client: Client, bundle: Bundle, ref: Ref) -> None:
 def notes(bundle: Bundle) -> str:
     """Return a version's notes, which Kaggle shows on the dataset's page."""
     parts = [f"{bundle.kind} {bundle.id}"]
-    if commit := bundle.details.get("commit"):
-        parts.append(f"commit {commit}" + (" (dirty)" if bundle.details.get("dirty") else ""))
-    for model in bundle.details.get("models", ()):
-        names = [str(entry["name"]) for entry in model.get("checkpoints", ())]
-        parts.append(f"{model.get('arch')}: {', '.join(names)}")
+    part = bundle.manifest.part
+    if isinstance(part, Code):
+        parts.append(f"commit {part.commit}" + (" (dirty)" if part.dirty else ""))
+    if isinstance(part, Model):
+        for model in part.models:
+            parts.append(f"{model.arch}: {', '.join(one.name for one in model.checkpoints)}")
     return "; ".join(parts)[:1000]
 
 
@@ -264,7 +266,7 @@ def _missing(client: Client, ref: Ref, bundle: Bundle) -> list[str]:
 def _is_listed(file: File, listed: dict[str, int]) -> bool:
     for name in (file.shipped, file.name):
         if name in listed:
-            return listed[name] == file.size
+            return listed[name] == file.bytes
     return bool(file.members) and all(
         any(name == member.name or name.endswith(f"/{member.name}") for name in listed)
         for member in file.members

@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
@@ -15,6 +15,7 @@ from bundler.progress import Progress
 from bundler.publish.competition import Score
 from bundler.result import Json
 from inference.boot.bundle import Bundle
+from inference.boot.card import Checkpoint
 from inference.report import METRICS
 
 NAME = "submissions.csv"
@@ -51,30 +52,30 @@ def describe(
     ref: int, when: str, code: Bundle, model: Bundle, notebook: str, message: str
 ) -> Entry:
     """Return the row of a submission that has no score yet."""
-    models = model.details["models"]
-    folds = [fold for entry in models for fold in entry["checkpoints"]]
+    models = model.model.models
+    folds = [fold for entry in models for fold in entry.checkpoints]
     metric, value = cross_validation(folds)
-    dirty = "+dirty" if code.details.get("dirty") else ""
+    dirty = "+dirty" if code.code.dirty else ""
     return Entry(
         id=str(ref),
         when=when,
-        commit=str(code.details["commit"])[:12] + dirty,
-        checkpoint=" ".join(str(fold["name"]) for fold in folds),
-        threshold=" ".join(_text(entry.get("threshold")) for entry in models),
+        commit=code.code.commit[:12] + dirty,
+        checkpoint=" ".join(fold.name for fold in folds),
+        threshold=" ".join(_text(entry.threshold) for entry in models),
         metric=metric,
         cv=_text(value),
         public="",
         private="",
         notebook=notebook,
         message=message,
-        run_ids=" ".join(sorted({str(fold["run_id"]) for fold in folds if fold.get("run_id")})),
+        run_ids=" ".join(sorted({fold.run_id for fold in folds if fold.run_id})),
     )
 
 
-def cross_validation(folds: Sequence[Mapping[str, Any]]) -> tuple[str, float | None]:
+def cross_validation(folds: Sequence[Checkpoint]) -> tuple[str, float | None]:
     """Return the metric that all checkpoints record, and its mean; "" and None if there is none."""
     for name in METRICS:
-        values = [fold.get("metrics", {}).get(name) for fold in folds]
+        values = [fold.metrics.get(name) for fold in folds]
         if values and all(isinstance(value, int | float) for value in values):
             return name, fmean(value for value in values if value is not None)
     return "", None
@@ -139,6 +140,11 @@ class History:
     def summary(self) -> str:
         """Return a table for people, newest first."""
         return _render(self.entries)
+
+
+def load(root: Path) -> History:
+    """Return all submissions. Raises InputError if the table cannot be read."""
+    return History(entries=read(root))
 
 
 def _render(entries: Sequence[Entry]) -> str:

@@ -12,7 +12,7 @@ from bundler.publish.dataset import ABSENT
 from bundler.publish.failures import KaggleError
 from bundler.publish.kernel import Version
 from bundler.publish.slugs import Ref
-from inference.boot.bundle import is_safe
+from inference.boot.manifest import is_safe
 
 
 def fetch(client: Client, version: Version, folder: Path, pattern: str = "") -> list[Path]:

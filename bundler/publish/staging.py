@@ -10,7 +10,8 @@ from pathlib import Path
 from bundler import atomic, cache
 from bundler.publish.failures import LostUploadError
 from bundler.publish.slugs import Ref
-from inference.boot.bundle import MANIFEST, Bundle
+from inference.boot.bundle import Bundle
+from inference.boot.manifest import MANIFEST
 
 VERIFIED = "proven"  # the file with the id of the version that was verified last
 

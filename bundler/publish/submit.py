@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bundler import rehearse, snapshot
 from bundler.errors import CheckError, InputError
@@ -21,6 +20,7 @@ from bundler.rehearse import RehearseOptions
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.manifest import MANIFEST, Code
 from inference.errors import BundleError
 
 SCORING = 1.5  # times the time limit: the rerun on the hidden test set waits in a queue
@@ -133,8 +133,7 @@ def submit(settings: Settings, options: SubmitOptions, progress: Progress) -> Su
     competition.check(client, settings.competition)  # before hours of work, not after them
     build(settings, options, progress)
     if options.rehearse:
-        progress.step("Rehearsing the notebook")
-        progress.note(rehearsed(settings, options))
+        progress.note(rehearsed(settings, options, progress))
     for published in bundles.publish_all(client, settings, _folders(settings)):
         progress.note(published.summary())
     pushed = push.push_by(client, settings, settings.dist)
@@ -148,7 +147,7 @@ def submit(settings: Settings, options: SubmitOptions, progress: Progress) -> Su
 def build(settings: Settings, options: SubmitOptions, progress: Progress) -> None:
     """Build what can be built from the repository alone; the model must exist already."""
     model = settings.dist / "model"
-    if not (model / reader.MANIFEST).is_file():
+    if not (model / MANIFEST).is_file():
         raise InputError(
             f"There is no model bundle in {model}. Run `rsna-bundle model --ckpt PATH` first."
         )
@@ -165,7 +164,6 @@ def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
         target=settings.target,
         out=settings.dist / "libs",
         check=check,
-        quiet=True,
     )
 
 
@@ -197,7 +195,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
     return {kind: settings.dist / kind for kind in KINDS}
 
 
-def rehearsed(settings: Settings, options: SubmitOptions) -> str:
+def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
     """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
     submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
     result = rehearse.run(
@@ -206,7 +204,7 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
             dist=settings.dist,
             out=settings.dist / "rehearsal",
             python=options.python,
-            quiet=True,
+            progress=progress,
         )
     )
     if not result.passed:
@@ -220,7 +218,7 @@ def rehearsed(settings: Settings, options: SubmitOptions) -> str:
 def send(client: Client, settings: Settings, pushed: push.Pushed, options: SubmitOptions) -> Entry:
     """Submit a version that ran, wait for its score, and record both."""
     code, model = (reader.read(settings.dist / kind) for kind in ("code", "model"))
-    message = options.message or default_message(pushed.ids, code.details)
+    message = options.message or default_message(pushed.ids, code.code)
     ref = competition.submit(client, settings.competition, pushed.version, message)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     notebook = f"{pushed.version.ref}/{pushed.version.number}"
@@ -254,11 +252,11 @@ def update(settings: Settings, progress: Progress) -> History:
     return History(entries=history.read(settings.root))
 
 
-def default_message(ids: Mapping[str, str], code: Mapping[str, Any]) -> str:
+def default_message(ids: Mapping[str, str], code: Code) -> str:
     """Return a submission's description if the user gives none."""
-    dirty = "+dirty" if code.get("dirty") else ""
+    dirty = "+dirty" if code.dirty else ""
     names = " ".join(f"{kind} {ids[kind][:8]}" for kind in KINDS)
-    return f"commit {str(code['commit'])[:12]}{dirty} {names}"
+    return f"commit {code.commit[:12]}{dirty} {names}"
 
 
 def _short(identity: str | None) -> str:

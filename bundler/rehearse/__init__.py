@@ -1,4 +1,4 @@
-"""The dress rehearsal: sandbox, mounts, checks, projection, report.
+"""The rehearsal: run the notebook here as Kaggle will, check it, project it, report.
 
 from bundler.rehearse import RehearseOptions, run
 rehearsal = run(RehearseOptions(settings=settings, dist=dist, out=dist / "rehearsal"))

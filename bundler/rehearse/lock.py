@@ -22,9 +22,9 @@ def only_one(out: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            who = lock.read().strip() or "unknown"
+            holder = lock.read().strip() or "unknown"
             raise CheckError(
-                f"Another rehearsal for {out} is running (process {who}). Wait until it has "
+                f"Another rehearsal for {out} is running (process {holder}). Wait until it has "
                 "ended, or name another folder with --out."
             ) from None
         lock.truncate(0)
@@ -37,12 +37,15 @@ def only_one(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stage_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `out`, and remove it; so, too, what a killed one left."""
-    for left in out.parent.glob(f".{out.name}-stage-*"):  # we hold the lock: nobody uses it
-        shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-stage-", dir=out.parent.resolve()))
-    folder.chmod(0o755)
+def work_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `out`, and remove it at the end.
+
+    Removes first what a killed rehearsal left; `only_one` must be held, so that nobody uses it.
+    """
+    for leftover in out.parent.glob(f".{out.name}-work-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-work-", dir=out.parent.resolve()))
+    folder.chmod(0o755)  # mkdtemp's 0700 would keep the sandbox's user out
     try:
         yield folder
     finally:

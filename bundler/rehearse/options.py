@@ -1,13 +1,13 @@
-"""What a rehearsal can be told."""
+"""The options of a rehearsal."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.progress import SILENT, Progress
 from bundler.settings import Settings
 
-LAYOUTS = ("new", "legacy")
+LAYOUTS = ("new", "legacy")  # of Kaggle's mounts; see run/layout.py
 WORKING_BYTES = 20_000_000_000  # what Kaggle gives /kaggle/working
-PHANTOM_SIZE = (2048, 1664)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,12 @@ class RehearseOptions:
     settings: Settings
     dist: Path  # holds libs, model, code and notebook
     out: Path  # where the report goes
-    patients: int = 6
-    competition_dir: Path | None = None  # sample its training images, not phantoms
+    units: int = 6  # of the hidden test, such as patients
+    competition_dir: Path | None = None  # the user's own data; None: made up
     layouts: tuple[str, ...] = LAYOUTS
     python: Path | None = None  # of the notebook: pip and ipykernel; None: made for the target
     memory_bytes: int | None = None  # None: the target's
     working_bytes: int = WORKING_BYTES
-    phantom_size: tuple[int, int] = PHANTOM_SIZE
+    phantom_size: tuple[int, int] | None = None  # height, width; None: the competition's own
     measure_seconds: float = 5.0  # of steady work, for the projection
-    quiet: bool = False
+    progress: Progress = SILENT

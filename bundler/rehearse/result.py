@@ -1,26 +1,47 @@
 """What came of a rehearsal, for people and for programs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from bundler.rehearse.checks import checks
-from bundler.rehearse.checks.checks import Check
+from bundler.competition.check import Check, Status
+from bundler.competition.protocol import Distribution, HiddenTest, Picture
+from bundler.image.emulation import EmulatedImage
 from bundler.rehearse.checks.projection import Projection
+from bundler.rehearse.inputs import Inputs
+from bundler.rehearse.report import provenance, timeline
+from bundler.rehearse.report.provenance import Provenance
+from bundler.rehearse.report.timeline import Step
+from bundler.rehearse.run.notebook_run import NotebookRun
+from bundler.result import Json
 
-FORMAT = 1
+FORMAT = 2
+REPORT = "report.html"
 MARKS = {"passed": "ok", "failed": "FAILED", "unproven": "unproven"}
+ORDER: tuple[Status, ...] = ("failed", "unproven", "passed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What running the notebook showed; little where it was not run."""
+
+    checks: tuple[Check, ...]
+    image: EmulatedImage | None = None
+    hidden: HiddenTest | None = None
+    runs: tuple[NotebookRun, ...] = ()  # the first one was measured
+    distribution: Distribution | None = None
+    pictures: tuple[Picture, ...] = ()
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
     """What was rehearsed, and what came of it."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[Check, ...]  # what must be fixed comes first
     projection: Projection | None
-    provenance: Mapping[str, Any]
-    stages: tuple[tuple[str, float, float], ...]  # name, begin, end: seconds
+    provenance: Provenance
+    timeline: tuple[Step, ...]
     seconds: float
     report: Path
     log: str = ""
@@ -30,29 +51,47 @@ class Rehearsal:
         """Say whether no check failed."""
         return not any(check.status == "failed" for check in self.checks)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
         return {
             "format": FORMAT,
             "passed": self.passed,
             "checks": [check.as_dict() for check in self.checks],
             "projection": self.projection.as_dict() if self.projection else None,
-            "provenance": dict(self.provenance),
-            "stages": [list(stage) for stage in self.stages],
+            "provenance": asdict(self.provenance),
+            "timeline": [asdict(step) for step in self.timeline],
             "seconds": round(self.seconds, 2),
             "report": str(self.report),
         }
 
     def summary(self) -> str:
         """Return the verdict first, then the checks, then where the report lies."""
-        failed = [check for check in self.checks if check.status == "failed"]
-        head = "The rehearsal passed" if self.passed else "The rehearsal FAILED"
-        head += "" if self.passed else f": {', '.join(check.name for check in failed)}"
+        failed = [check.name for check in self.checks if check.status == "failed"]
+        head = f"The rehearsal FAILED: {', '.join(failed)}" if failed else "The rehearsal passed"
         lines = [f"{head}  ({self.seconds:.0f} s)"]
         width = max((len(check.name) for check in self.checks), default=0)
-        for check in checks.ordered(self.checks):
-            first, *rest = check.said.splitlines() or [""]
+        for check in self.checks:
+            first, *rest = check.message.splitlines() or [""]
             lines.append(f"  {MARKS[check.status]:8}  {check.name:{width}}  {first}")
             lines += [f"{'':{width + 14}}{line}" for line in rest if check.status != "passed"]
-        lines += [f"  note      {note}" for note in self.provenance["notes"]]
+        lines += [f"  note      {note}" for note in self.provenance.notes]
         return "\n".join([*lines, f"  {self.report}"])
+
+
+def conclude(
+    inputs: Inputs, preflight: Sequence[Check], findings: Findings, seconds: float
+) -> Rehearsal:
+    """Return what came of a rehearsal that took so many seconds."""
+    projected, runs = findings.projection, findings.runs
+    checks = [*preflight, *findings.checks, *(projected.checks() if projected else ())]
+    return Rehearsal(
+        checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
+        projection=projected,
+        provenance=provenance.describe(
+            inputs, [run.layout for run in runs], findings.image, findings.hidden
+        ),
+        timeline=tuple(timeline.draw(runs[0])) if runs else (),
+        seconds=seconds,
+        report=inputs.options.out / REPORT,
+        log="\n".join(f"{run.log}\n{run.error or ''}" for run in runs),
+    )

@@ -1,34 +1,22 @@
 """Run a command without a network, and with folders that it cannot change.
 
-On Linux, by namespaces of its own: a network namespace that has loopback alone, and a mount
-namespace in which the given folders are read-only. Root is not needed where the kernel lets
-users make namespaces. On macOS, by `sandbox-exec`, which is untested.
+Unlike a whole sandbox (`backends`), the command sees the rest of this machine. On Linux, by
+namespaces of its own: a network namespace that has loopback alone, and a mount namespace in which
+the given folders are read-only. Root is not needed where the kernel lets users make namespaces.
+On macOS, by `sandbox-exec`, which is untested.
 """
 
 import functools
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler import process
-from bundler.errors import BundlerError
-from bundler.sandbox import seatbelt
+from bundler.sandbox import namespaces, seatbelt
+from bundler.sandbox.backends import SandboxError
 
-MEND = (
-    "Allow namespaces with `sysctl kernel.unprivileged_userns_clone=1` (Debian) or "
-    "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), start the container with "
-    "--security-opt seccomp=unconfined, or run as root."
-)
-INSIDE = Path(__file__).with_name("sandbox_init.py")
-
-
-class SandboxError(BundlerError):
-    """This machine cannot cut a command off from the network."""
-
-    exit_code = 1
+__all__ = ["SandboxError", "run", "why_not"]
 
 
 def run(
@@ -47,20 +35,21 @@ def run(
     """
     if reason := why_not():
         raise SandboxError(reason)
-    words = [*_before(read_only, network), *command]
-    return process.run(words, cwd=cwd, env=env, echo=echo, check=check)
+    before = _before(read_only, network)
+    return process.run([*before, *command], cwd=cwd, env=env, echo=echo, check=check)
 
 
-def _before(read_only: Sequence[Path], network: bool) -> list[str | Path]:
+def _before(read_only: Sequence[Path], network: bool) -> list[str]:
     if sys.platform == "darwin":
-        return [*seatbelt.words(read_only, network)]
-    folders = [word for folder in read_only for word in ("--read-only", str(folder.resolve()))]
-    return [*_unshare(network), sys.executable, "-I", INSIDE, *folders, "--"]
+        return seatbelt.restrict(read_only, network)
+    options = [word for folder in read_only for word in ("--read-only", str(folder.resolve()))]
+    flags = ["--mount"] if network else ["--mount", "--net"]
+    return [*namespaces.unshare(flags), *namespaces.initialize(*options)]
 
 
 @functools.cache
 def why_not() -> str | None:
-    """Return why this machine has no sandbox and how to mend it, or None where it has one."""
+    """Return why the network cannot be cut off here and what to do, or None where it can."""
     if sys.platform == "darwin":
         return seatbelt.why_not()
     if sys.platform != "linux":
@@ -68,14 +57,9 @@ def why_not() -> str | None:
             "Cutting the network off needs Linux or macOS, and this is another system. Run the "
             "same command in a Linux container or virtual machine."
         )
-    if not shutil.which("unshare"):
-        return "The program `unshare` is missing; install the package util-linux."
-    tried = process.run([*_unshare(False), sys.executable, "-I", INSIDE, "--", "true"], check=False)
-    if tried.returncode:
-        return f"The kernel refuses to make namespaces ({tried.stderr.strip()}). {MEND}"
+    if reason := namespaces.why_not():
+        return f"The network cannot be cut off: {reason}."
+    trial = process.run([*_before((), False), "true"], check=False)
+    if trial.returncode:
+        return f"The kernel refuses to make namespaces ({trial.stderr.strip()}). {namespaces.ALLOW}"
     return None
-
-
-def _unshare(network: bool) -> list[str]:
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *user, "--mount", *([] if network else ["--net"]), "--"]

@@ -1,16 +1,18 @@
 """On macOS: the network cut by `sandbox-exec`, and Kaggle's folders below another root.
 
 UNTESTED: written from the documented profile language, tested for what it writes and starts, and
-not yet run on a Mac. Who runs it is asked to say how it went; until then it says so itself.
+not yet run on a Mac. Whoever runs it is asked to report; until then it says so itself.
 
-macOS has no mounts of one's own, so a room's folders are links below a root, and the notebook is
-told of it by RSNA_BUNDLE_INPUT. What a folder in memory limits elsewhere is not limited here.
+macOS lets a user mount nothing, so a sandbox's folders are links below a root, and the variable
+RSNA_BUNDLE_INPUT names the input there. No folder's size is limited here.
 """
 
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from bundler.sandbox.sandbox import Sandbox
 
 PROGRAM = "sandbox-exec"
 UNTESTED = (
@@ -34,7 +36,13 @@ def why_not() -> str | None:
     return None
 
 
-def words(read_only: Iterable[Path], network: bool = False) -> list[str]:
+def command(sandbox: Sandbox, scratch: Path) -> list[str]:
+    """Return the words before a command that put it into the sandbox, laid out in `scratch`."""
+    lay_out(scratch / "root", {**sandbox.read_only, **sandbox.writable}, sandbox.limited)
+    return restrict(sandbox.read_only.values())
+
+
+def restrict(read_only: Iterable[Path], network: bool = False) -> list[str]:
     """Return the words before a command that cut the network off and keep folders unchanged."""
     return [PROGRAM, "-p", profile(read_only, network)]
 
@@ -52,11 +60,11 @@ def _quoted(name: str) -> str:
 
 
 def lay_out(root: Path, links: Mapping[str, Path], empty: Iterable[str]) -> None:
-    """Make below `root` what would be mounted: links by their place, and empty folders."""
-    for place in sorted(empty):
-        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    for place, folder in sorted(links.items()):
-        link = root / place.lstrip("/")
+    """Make below `root` what would be mounted: links by their path, and empty folders."""
+    for path in sorted(empty):
+        (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for path, folder in sorted(links.items()):
+        link = root / path.lstrip("/")
         link.parent.mkdir(parents=True, exist_ok=True)
         if link.is_dir() and not link.is_symlink():
             link.rmdir()  # a mount point, empty

@@ -52,11 +52,11 @@ def write_studies(name: str, studies: int, seed: int) -> pd.DataFrame:
     """Write the series of `train` or `test`; return a row for each study and condition."""
     rng = np.random.default_rng(seed)
     rows = []
-    for study in rng.choice(10**6, studies, replace=False).tolist():
+    for study in rng.choice(10**6, studies, replace=False):
         present = {condition for condition in CONDITIONS if rng.random() < 0.4}
-        for series in range(SERIES):
+        for series in rng.choice(10**9, SERIES, replace=False):
             for number in range(1, SLICES + 1):
-                path = DATA / f"{name}_series" / str(study) / f"{series}" / f"{number}.dcm"
+                path = DATA / f"{name}_series" / str(study) / str(series) / f"{number}.dcm"
                 write(path, draw(present, rng), number)
         rows += [(f"{study}_{one}", study, one, int(one in present)) for one in CONDITIONS]
     return pd.DataFrame(rows, columns=["row_id", "study_id", "condition", "present"])

@@ -1,46 +1,49 @@
-"""bundle.json: its schema; find a bundle, read it, verify it, restore its files' true names.
+"""Find a bundle, verify it, and restore its files' true names.
 
 Kaggle unpacks archives that are uploaded, so a bundle ships `x.whl` as `x.whl.tmp`; where the
 content was looked at and unpacked all the same, the file's members are accepted instead. The
 notebook's first cell carries this source, so that nothing unverified is ever executed: it
-needs the standard library and `BundleError` only.
+needs the standard library, `manifest` (with `card` and `fields`) and `errors` only.
 """
 
 import gzip
 import hashlib
 import itertools
-import json
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import IO, BinaryIO, TypeVar
 
+from inference.boot.manifest import (
+    MANIFEST,
+    MANIFEST_LIMIT,
+    Cache,
+    Code,
+    File,
+    Kind,
+    Libs,
+    Manifest,
+    Member,
+    Model,
+    ModelFiles,
+    Part,
+    parse,
+)
 from inference.errors import BundleError
 
-FORMAT = 1
-MANIFEST = "bundle.json"
-KINDS = ("libs", "model", "code", "cache")
 SHIPPED_SUFFIX = ".tmp"
 ZIPS = (".whl", ".zip")
 TARS = (".tar", ".tar.gz", ".tgz")
-MANIFEST_LIMIT = 64 << 20  # bytes; a larger one is no manifest of ours
+ZIPPED = (".pth", ".pt", ".npz", ".egg")  # zips by their content, which an upload may unpack, too
+THREADS = 2 * (os.cpu_count() or 1)  # mounted storage answers late, so more than the cores
 CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """One file of a bundle, or one member of an archive in it."""
-
-    name: str
-    shipped: str
-    sha256: str
-    size: int | None = None
-    members: "tuple[File, ...]" = ()
+Wanted = TypeVar("Wanted", bound=Part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +51,56 @@ class Bundle:
     """A manifest that was read, and the folder it was read from."""
 
     folder: Path
-    kind: str
-    id: str
-    tool: str
-    files: tuple[File, ...]
-    details: dict[str, Any]
+    manifest: Manifest
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of bundle."""
+        return self.manifest.kind
+
+    @property
+    def id(self) -> str:
+        """Return the digest of all that the bundle holds."""
+        return self.manifest.id
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Return the files that the manifest lists."""
+        return self.manifest.files
+
+    @property
+    def libs(self) -> Libs:
+        """Return what a libs bundle says of itself. Raises BundleError for another kind."""
+        return self._part(Libs, "libs")
+
+    @property
+    def model(self) -> Model:
+        """Return what a bundle of ONNX models says of itself. Raises BundleError for another."""
+        if isinstance(self.manifest.part, ModelFiles):
+            raise BundleError(
+                f"{self.folder} holds a model bundle of files (`rsna-bundle model --files`), which "
+                "inference.run cannot read. Set `run` to the command that reads them, or export "
+                "checkpoints with `rsna-bundle model --ckpt`."
+            )
+        return self._part(Model, "model")
+
+    @property
+    def code(self) -> Code:
+        """Return what a code bundle says of itself. Raises BundleError for another kind."""
+        return self._part(Code, "code")
+
+    @property
+    def cache(self) -> Cache:
+        """Return what a cache bundle says of itself. Raises BundleError for another kind."""
+        return self._part(Cache, "cache")
+
+    def _part(self, wanted: type[Wanted], kind: Kind) -> Wanted:
+        if not isinstance(self.manifest.part, wanted):
+            raise BundleError(
+                f"{self.folder} holds a {self.kind} bundle, not a {kind} bundle. Name another "
+                "folder."
+            )
+        return self.manifest.part
 
     def path(self, name: str) -> Path:
         """Return where the file of this true name lies (it is verified elsewhere)."""
@@ -66,26 +114,9 @@ class Bundle:
 class Restored:
     """A file under its true name; `sha256` differs from the manifest's where it was re-packed."""
 
-    file: File
+    file: Member
     path: Path
     sha256: str
-
-
-# --- the schema ---
-
-
-def content_id(manifest: dict[str, Any]) -> str:
-    """Return the digest of all that a manifest says, but for `id` and `tool` themselves."""
-    content = {key: value for key, value in manifest.items() if key not in ("id", "tool")}
-    return hashlib.sha256(canonical(content)).hexdigest()
-
-
-def canonical(value: object) -> bytes:
-    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
 
 
 def read(folder: str | Path) -> Bundle:
@@ -94,74 +125,10 @@ def read(folder: str | Path) -> Bundle:
     try:
         if path.stat().st_size > MANIFEST_LIMIT:
             raise BundleError(f"{path} is larger than any manifest; build the bundle again.")
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{path} is not valid JSON: {error}. Build and upload it again."
-        ) from error
-    return _parse(manifest, path)
-
-
-def _parse(manifest: Any, path: Path) -> Bundle:
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise BundleError(f"{path} is not a bundle's manifest: it names no format.")
-    if manifest["format"] != FORMAT or isinstance(manifest["format"], bool):
-        raise BundleError(
-            f"{path} has format {manifest['format']!r}; this runner reads format {FORMAT} only. "
-            "Build the bundle and the runner with the same version of rsna-bundle."
-        )
-    try:
-        files = tuple(_parse_file(entry) for entry in manifest["files"])
-        kind, tool, said = manifest["kind"], str(manifest["tool"]), manifest["id"]
-        if kind not in KINDS:
-            raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
-        if len({file.name for file in files}) != len(files):
-            raise ValueError("two files have one name")
-        digest = content_id(manifest)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is malformed ({error!r}). Build the bundle again.") from error
-    if digest != said:
-        raise BundleError(
-            f"{path} was altered: its content has the id {digest[:12]}, it says {str(said)[:12]}. "
-            "Build and upload the bundle again."
-        )
-    own = {"format", "kind", "id", "tool", "files"}
-    details = {key: value for key, value in manifest.items() if key not in own}
-    return Bundle(folder=path.parent, kind=kind, id=said, tool=tool, files=files, details=details)
-
-
-def _parse_file(entry: dict[str, Any]) -> File:
-    name, shipped = entry["name"], entry["shipped"]
-    for flat in (name, shipped):
-        if not is_safe(flat) or "/" in flat:
-            raise ValueError(f"unsafe file name {flat!r}")
-    members = tuple(_parse_member(member) for member in entry.get("members") or ())
-    return File(
-        name=name,
-        shipped=shipped,
-        sha256=str(entry["sha256"]),
-        size=int(entry["bytes"]),
-        members=members,
-    )
-
-
-def _parse_member(entry: dict[str, Any]) -> File:
-    if not is_safe(entry["name"]):
-        raise ValueError(f"unsafe member name {entry['name']!r}")
-    members = tuple(_parse_member(member) for member in entry.get("members") or ())
-    return File(
-        name=entry["name"], shipped=entry["name"], sha256=str(entry["sha256"]), members=members
-    )
-
-
-def is_safe(name: object) -> bool:
-    """Say whether a member's name stays inside the folder it is unpacked into."""
-    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
-        return False
-    parts = name.split("/")
-    return not PurePosixPath(name).is_absolute() and not {"", ".", ".."} & set(parts)
+    return Bundle(folder=path.parent, manifest=parse(content, path))
 
 
 # --- finding ---
@@ -260,8 +227,14 @@ def choose(
 def verify(folder: str | Path) -> Bundle:
     """Check every file of a bundle against its manifest, unpacked archives included."""
     bundle = read(folder)
-    for file in bundle.files:
-        _verify(locate(bundle.folder, file), file)
+    located = [(locate(bundle.folder, file), file) for file in bundle.files]
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [pool.submit(_verify, path, file) for path, file in located]
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return bundle
 
 
@@ -272,14 +245,14 @@ def restore(bundle: Bundle, destination: Path) -> list[Restored]:
     """
     destination.mkdir(parents=True, exist_ok=True)
     return [
-        _restore(locate(bundle.folder, file), file, destination / file.name)
+        restore_file(locate(bundle.folder, file), file, destination / file.name)
         for file in bundle.files
     ]
 
 
-def locate(root: Path, file: File) -> Path:
+def locate(root: Path, file: Member) -> Path:
     """Return the file in `root`, or the folder that an upload made of it."""
-    for name in dict.fromkeys((file.shipped, file.name)):
+    for name in file.names:
         if (root / name).is_file():
             return root / name
     if file.members:
@@ -287,22 +260,25 @@ def locate(root: Path, file: File) -> Path:
             if place.is_dir() and all(_exists(place, member) for member in file.members):
                 return place
     raise BundleError(
-        f"{root / file.shipped} is missing (and was not found unpacked either). "
+        f"{root / file.names[0]} is missing (and was not found unpacked either). "
         "Upload the bundle again, and wait until Kaggle lists all its files."
     )
 
 
-def _member_folders(root: Path, file: File) -> Iterator[Path]:
-    stem = file.name
-    for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True)):
+def _member_folders(root: Path, file: Member) -> Iterator[Path]:
+    """Yield where an upload may have unpacked an archive: in a folder of its name, or in two."""
+    flat = file.names[0].removesuffix(SHIPPED_SUFFIX)
+    stem = flat
+    for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True), *ZIPPED):
         stem = stem.removesuffix(suffix)
-    for name in dict.fromkeys((file.shipped, file.name, stem)):
+    names = dict.fromkeys((*file.names, flat, stem))
+    for name in names:
         yield root / name
-        for inner in dict.fromkeys((file.shipped, file.name, stem)):
+        for inner in names:
             yield root / name / inner
 
 
-def _exists(place: Path, member: File) -> bool:
+def _exists(place: Path, member: Member) -> bool:
     if (place / member.name).is_file():
         return True
     if not member.members:
@@ -312,58 +288,72 @@ def _exists(place: Path, member: File) -> bool:
     return all(_exists(place, inner) for inner in member.members)
 
 
-def _verify(path: Path, file: File) -> None:
+def _verify(path: Path, file: Member) -> None:
     if path.is_dir():
         for member in file.members:
             _verify(locate(path, member), member)
         return
     with path.open("rb") as stream:
-        _check(stream, file, path)
+        check_content(stream, file, path)
 
 
-def _restore(source: Path, file: File, target: Path) -> Restored:
+def restore_file(source: Path, file: Member, target: Path) -> Restored:
+    """Copy one file to its true name, verified; pack it again where an upload unpacked it."""
     partial = target.with_name(target.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         _repack(source, file, partial)
-        sha256 = hashlib.sha256(partial.read_bytes()).hexdigest()
+        with partial.open("rb") as packed:
+            sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
     else:
         with source.open("rb") as stream, partial.open("wb") as sink:
-            sha256 = _check(stream, file, source, sink)
+            sha256 = check_content(stream, file, source, sink)
     partial.replace(target)
     return Restored(file=file, path=target, sha256=sha256)
 
 
-def _check(stream: BinaryIO, file: File, path: Path, copy: BinaryIO | None = None) -> str:
+def check_content(
+    stream: IO[bytes],
+    file: Member,
+    path: Path,
+    copy: BinaryIO | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> str:
+    """Read a file to its end and return its digest. Raises BundleError where it was altered.
+
+    What is read is written to `copy`, too; `advance` takes the size of each piece.
+    """
     digest, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
         size += len(chunk)
         if copy:
             copy.write(chunk)
-    if digest.hexdigest() != file.sha256 or (file.size is not None and size != file.size):
+        advance(len(chunk))
+    expected = file.bytes if isinstance(file, File) else size
+    if digest.hexdigest() != file.sha256 or size != expected:
         raise BundleError(
             f"{path} was altered: it has {size} bytes and sha256 {digest.hexdigest()[:12]}…, the "
-            f"manifest says {file.size if file.size is not None else size} bytes and "
+            f"manifest says {expected} bytes and "
             f"{file.sha256[:12]}…. Build and upload the bundle again."
         )
     return digest.hexdigest()
 
 
-def _repack(folder: Path, file: File, target: Path) -> None:
+def _repack(folder: Path, file: Member, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         parts = [
-            _restore(locate(folder, member), member, Path(scratch) / member.name)
+            restore_file(locate(folder, member), member, Path(scratch) / member.name)
             for member in file.members
         ]
-        if file.name.endswith(ZIPS):
-            with zipfile.ZipFile(target, "w") as archive:
+        if file.name.endswith(TARS):
+            with tarfile.open(target, "w:gz" if file.name.endswith("gz") else "w") as tar:
                 for part in parts:
-                    archive.write(part.path, part.file.name)
+                    tar.add(part.path, part.file.name)
             return
-        with tarfile.open(target, "w:gz" if file.name.endswith("gz") else "w") as tar:
+        with zipfile.ZipFile(target, "w") as archive:
             for part in parts:
-                tar.add(part.path, part.file.name)
+                archive.write(part.path, part.file.name)
 
 
 def unpack(archive: Path, destination: Path) -> Path:

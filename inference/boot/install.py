@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from inference.boot.bundle import Bundle, Restored, restore, unpack
+from inference.boot.manifest import Libs, LibsTarget
 from inference.errors import InstallError
 
 WHEELS_ARCHIVE = "wheels.tar"
@@ -26,7 +27,7 @@ def install(bundle: Bundle, scratch: Path) -> Path:
 
     A folder that an earlier run completed for the same bundle is used again.
     """
-    _check_python(bundle)
+    target = fitting(bundle.libs)
     site = scratch / f"site-{bundle.id[:16]}"
     if site.is_dir():
         return site
@@ -34,7 +35,7 @@ def install(bundle: Bundle, scratch: Path) -> Path:
         wheels = Path(temporary) / "wheels"
         requirements = Path(temporary) / "requirements.txt"
         hashes = _restore_wheels(bundle, wheels)
-        requirements.write_text("\n".join(_pin(line, hashes) for line in bundle.details["lock"]))
+        requirements.write_text("\n".join(_pin(line, hashes) for line in target.lock))
         found = ["--find-links", str(wheels), "--requirement", str(requirements)]
         # Without --target pip looks at what the image has, so this is the check of the closure.
         _pip(["install", "--dry-run", *found], "do not fit this machine")
@@ -52,15 +53,18 @@ def activate(site: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(site), *([inherited] if inherited else [])])
 
 
-def _check_python(bundle: Bundle) -> None:
-    wanted = str(bundle.details["target"]["python"])
+def fitting(libs: Libs) -> LibsTarget:
+    """Return what was made for the Python that runs this. Raises InstallError."""
     running = platform.python_version()
-    if wanted.split(".")[:2] != running.split(".")[:2]:
+    target = libs.fitting(running)
+    if target is None:
+        wanted = " and ".join(one.python for one in libs.targets)
         raise InstallError(
             f"The libs bundle was made for Python {wanted}, and this notebook runs {running}: its "
             "image has changed. Build the libs again for a target with this Python, or pin the "
             "notebook's image."
         )
+    return target
 
 
 def _restore_wheels(bundle: Bundle, wheels: Path) -> dict[str, str]:

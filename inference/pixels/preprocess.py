@@ -7,10 +7,11 @@ the same picture: both are means of stored values.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil, floor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from inference.boot.card import Preprocess
 from inference.errors import InputError
 from inference.pixels import area, extremes, voi
 from inference.pixels.breast import COPY_SIDE, WHOLE, Breast, find_breast
@@ -23,7 +24,7 @@ VERSION = BY_WAVELET
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessConfig:
+class PreprocessConfig(Preprocess):
     """How an image becomes an input; travels with the checkpoint, as JSON.
 
     `window`: the file's own (dicom), its extremes (min-max), or percentiles of what is kept.
@@ -34,14 +35,6 @@ class PreprocessConfig:
     """
 
     version: int = VERSION
-    size: tuple[int, int]
-    window: Literal["dicom", "min-max", "percentile"] = "dicom"
-    percentiles: tuple[float, float] = (0.5, 99.5)
-    crop: Literal["breast", "none"] = "breast"
-    crop_margin: float = 0.02
-    flip: Literal["chest-left", "none"] = "chest-left"
-    fit: Literal["pad", "stretch"] = "pad"
-    decode_margin: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, whoever wrote it."""
@@ -63,6 +56,11 @@ class PreprocessConfig:
                     f"Preprocessing: {name} is {getattr(self, name)!r}, which this version "
                     f"({VERSION}) does not know. Use the rsna-bundle that wrote it, or mend it."
                 )
+
+    @classmethod
+    def of(cls, values: Preprocess) -> "PreprocessConfig":
+        """Check what a card or a manifest holds. Raises InputError."""
+        return cls(**vars(values))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

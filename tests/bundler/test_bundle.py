@@ -6,19 +6,20 @@ import pytest
 
 from bundler import bundle
 from bundler.errors import BundlerError
+from tests.parts import CODE
 
 
 def test_two_builds_have_equal_bytes(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("x")
     for place in ("one", "two"):
-        bundle.write(tmp_path / place, "code", {"x.txt": tmp_path / "x.txt"}, {"commit": "c"})
+        bundle.write(tmp_path / place, {"x.txt": tmp_path / "x.txt"}, CODE)
     one, two = ((tmp_path / place / "bundle.json").read_bytes() for place in ("one", "two"))
     assert one == two
 
 
 def test_leaves_an_unchanged_bundle_alone_and_mends_a_damaged_one(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("x")
-    arguments = (tmp_path / "place", "code", {"x.txt": tmp_path / "x.txt"}, {})
+    arguments = (tmp_path / "place", {"x.txt": tmp_path / "x.txt"}, CODE)
     assert bundle.write(*arguments).changed
     assert not bundle.write(*arguments).changed
     (tmp_path / "place" / "x.txt").write_text("y")
@@ -30,7 +31,7 @@ def test_refuses_more_files_than_kaggle_takes(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     files = {f"{number}": tmp_path / "x" for number in range(50)}
     with pytest.raises(BundlerError, match="more than Kaggle takes"):
-        bundle.write(tmp_path / "place", "code", files, {})
+        bundle.write(tmp_path / "place", files, CODE)
     assert not (tmp_path / "place").exists()
 
 
@@ -52,15 +53,15 @@ def test_hides_what_kaggle_would_unpack(name: str, shipped: str) -> None:
 def test_says_that_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BundlerError, match="cannot be written"):
-        bundle.write(tmp_path / "file" / "place", "code", {}, {})
+        bundle.write(tmp_path / "file" / "place", {}, CODE)
 
 
 def test_takes_no_foreign_folders_place(tmp_path: Path) -> None:
     """A mistyped --out is not the end of somebody's work."""
     (tmp_path / "place").mkdir()
-    bundle.write(tmp_path / "place", "code", {}, {})  # empty: nothing is lost
+    bundle.write(tmp_path / "place", {}, CODE)  # empty: nothing is lost
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("years")
     with pytest.raises(BundlerError, match=r"is no bundle.*--out"):
-        bundle.write(tmp_path / "work", "code", {}, {})
+        bundle.write(tmp_path / "work", {}, CODE)
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["thesis.txt"]

@@ -31,6 +31,12 @@ def test_reads_the_old_name_of_a_key(tmp_path: Path) -> None:
     assert settings.load(tmp_path).hidden_units == 8
 
 
+@pytest.mark.parametrize("written", ["none", "None", "cpu", ""])
+def test_a_machine_without_an_accelerator(tmp_path: Path, written: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.rsna-bundle]\naccelerator = "{written}"\n')
+    assert settings.load(tmp_path).accelerator == ""
+
+
 def test_options_override_keys_and_none_keeps_them(tmp_path: Path) -> None:
     kept = settings.Settings(root=tmp_path, owner="me", competition="a", target="host")
     assert settings.override(kept) == kept

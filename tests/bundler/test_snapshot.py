@@ -32,10 +32,10 @@ def test_bundles_the_commit_and_the_runner(repository: Path, tmp_path: Path) -> 
     assert files["package/module.py"] == b"ANSWER = 42\n"
     assert {"inference/run.py", "inference/boot/bundle.py"} <= set(files)
     assert not any(name.startswith("bundler") for name in files)
-    details = bundle.verify(tmp_path / "code").details
-    assert details["commit"] == git(repository, "rev-parse", "HEAD")
-    assert (details["dirty"], details["branch"]) == (False, "work")
-    assert details["runner"] == "0.1.0"
+    code = bundle.verify(tmp_path / "code").code
+    assert code.commit == git(repository, "rev-parse", "HEAD")
+    assert (code.dirty, code.branch) == (False, "work")
+    assert code.runner == "0.1.0"
 
 
 def test_two_builds_have_one_id(repository: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_bundles_from_a_subfolder_and_of_another_commit(repository: Path, tmp_pa
     git(repository, "commit", "-qam", "Second")
     built = snapshot.build(repository / "package", tmp_path / "code", rev=first[:10])
     assert tree_of(built)["package/module.py"] == b"ANSWER = 42\n"
-    assert built.bundle.details["commit"] == first
+    assert built.bundle.code.commit == first
 
 
 def test_refuses_a_dirty_tree_unless_allowed(repository: Path, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_refuses_a_dirty_tree_unless_allowed(repository: Path, tmp_path: Path) -
     assert files["package/module.py"] == b"ANSWER = 44\n"
     assert files["new.py"] == b"NEW = 1\n"
     assert "dist/ignored" not in files
-    assert built.bundle.details["dirty"] is True
+    assert built.bundle.code.dirty is True
     assert git(repository, "status", "--porcelain") == before
 
 
@@ -77,7 +77,7 @@ def test_keeps_a_runner_of_the_repositorys_own(repository: Path, tmp_path: Path)
     git(repository, "add", ".")
     git(repository, "commit", "-qm", "Own runner")
     built = snapshot.build(repository, tmp_path / "code")
-    assert built.bundle.details["runner"] == "9.9"
+    assert built.bundle.code.runner == "9.9"
     assert "inference/run.py" not in tree_of(built)
 
 

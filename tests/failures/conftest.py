@@ -20,11 +20,14 @@ from bundler import bundle
 from bundler.notebook import submission
 from bundler.rehearse import RehearseOptions, run
 from bundler.rehearse.result import Rehearsal
-from bundler.sandbox import sandbox
+from bundler.sandbox import backends
 from bundler.settings import Settings
+from inference.boot.card import Card, Checkpoint, Golden, GoldenDicom
+from inference.boot.fields import plain
 from inference.golden import fingerprint
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
+from tests import parts
 from train import phantom
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +37,7 @@ Files = Mapping[str, str]
 
 
 def python_version() -> str:
-    """Return this Python's version, which plays the notebook's."""
+    """Return this Python's version, which stands for the notebook's."""
     return ".".join(map(str, sys.version_info[:3]))
 
 
@@ -45,20 +48,21 @@ class House:
     dist: Path
     settings: Settings
 
-    def rehearse(self, **more: Any) -> Rehearsal:
-        """Rehearse it with one patient and one layout."""
+    def options(self, **more: Any) -> RehearseOptions:
+        """Return options for one patient and one layout, changed by `more`."""
         small: dict[str, Any] = {
-            "patients": 1,
+            "units": 1,
             "phantom_size": (320, 256),
             "layouts": ("new",),
             "python": Path(sys.executable),
             "measure_seconds": 0.2,
-            "quiet": True,
             "out": self.dist / "rehearsal",
         }
-        wanted = small | more
-        options = RehearseOptions(settings=self.settings, dist=self.dist, **wanted)
-        return run(options)
+        return RehearseOptions(settings=self.settings, dist=self.dist, **small | more)
+
+    def rehearse(self, **more: Any) -> Rehearsal:
+        """Rehearse it with one patient and one layout."""
+        return run(self.options(**more))
 
     def write_notebook(self, *more: str) -> None:
         """Write the notebook for the bundles that lie there now."""
@@ -72,16 +76,14 @@ class House:
         with zipfile.ZipFile(tree, "w") as archive:
             for name, text in sorted(files.items()):
                 archive.writestr(zipfile.ZipInfo(name), text)
-        bundle.write(self.dist / "code", "code", {"tree.zip": tree}, {"commit": "c" * 40})
+        bundle.write(self.dist / "code", {"tree.zip": tree}, parts.CODE)
         self.write_notebook()
 
     def write_libs(self, wheels: Mapping[str, Path], **more: Any) -> None:
         """Bundle some wheels, locked as they are, and the notebook for them."""
         entries = [bundle.describe(name, path) for name, path in wheels.items()]
-        lock = [f"{_pin(e['name'])} --hash=sha256:{e['sha256']}" for e in entries]
-        target = {"name": "host", "python": python_version()}
-        details = {"target": target, "lock": lock} | more
-        bundle.write(self.dist / "libs", "libs", dict(wheels), details)
+        lock = tuple(f"{_pin(e.name)} --hash=sha256:{e.sha256}" for e in entries)
+        bundle.write(self.dist / "libs", wheels, parts.libs(**{"lock": lock} | more))
         self.write_notebook()
 
 
@@ -131,21 +133,14 @@ def write_model(folder: Path) -> Path:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {"rsna-bundle": json.dumps(card())})
+    helper.set_model_props(model, {"rsna-bundle": json.dumps(plain(card()))})
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 
-def card() -> dict[str, Any]:
+def card(*checkpoints: Checkpoint) -> Card:
     """Return what the model says of itself."""
-    return {
-        "preprocess": CONFIG.as_dict(),
-        "aggregation": "mean",
-        "threshold": 0.5,
-        "output": "probability",
-        "prevalence": 0.02,
-        "metadata_columns": [],
-    }
+    return parts.card(CONFIG, checkpoints=checkpoints)
 
 
 def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
@@ -153,37 +148,30 @@ def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
     golden = scratch / "golden.dcm"
     phantom.write_dicom(golden, phantom.draw(7, (320, 256)))
     prepared = fingerprint(load(golden, [CONFIG]).inputs[0])
-    about = {"name": checkpoint, "sha256": "0" * 64, "fold": 0, "epoch": 3, "metrics": {}}
-    entry = card() | {"file": "model.onnx", "arch": "brightness", "checkpoints": [about]}
-    dicoms = [{"file": "golden.dcm", "prepared": {"model.onnx": prepared}}]
+    about = card(parts.checkpoint(checkpoint))
+    dicom = GoldenDicom(file="golden.dcm", prepared={"model.onnx": prepared})
     bundle.write(
         place,
-        "model",
         {"model.onnx": write_model(scratch), "golden.dcm": golden},
-        {"models": [entry], "golden": {"dicoms": dicoms, "predictions": []}},
+        parts.model(about, golden=Golden(dicoms=(dicom,), predictions=())),
     )
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A submission without a fault: three bundles and the notebook."""
-    if sandbox.choose_backend() is None and "CI" not in os.environ:
-        pytest.skip(f"no sandbox on this machine: {sandbox.backends()}")
+    if backends.choose() is None and "CI" not in os.environ:
+        pytest.skip(f"no sandbox on this machine: {backends.reasons()}")
     place = tmp_path_factory.mktemp("sound")
     scratch = tmp_path_factory.mktemp("scratch")
     os.environ["RSNA_BUNDLE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     house = House(dist=place, settings=Settings(root=place, target="host", hidden_units=1000))
     write_model_bundle(place / "model", scratch, "fold0_best.pt")
-    bundle.write(
-        place / "libs",
-        "libs",
-        {},
-        {"lock": [], "target": {"name": "host", "python": python_version()}},
-    )
+    bundle.write(place / "libs", {}, parts.libs())
     with zipfile.ZipFile(scratch / "tree.zip", "w") as archive:
         for name, text in sorted(runner().items()):
             archive.writestr(zipfile.ZipInfo(name), text)
-    bundle.write(place / "code", "code", {"tree.zip": scratch / "tree.zip"}, {"commit": "c" * 40})
+    bundle.write(place / "code", {"tree.zip": scratch / "tree.zip"}, parts.CODE)
     house.write_notebook()
     return house
 
@@ -213,7 +201,7 @@ def plant(house: House, tmp_path: Path) -> Plant:
 def failed(rehearsal: Rehearsal) -> dict[str, str]:
     """Return what each failed check says; the rehearsal must have failed."""
     assert not rehearsal.passed
-    return {check.name: check.said for check in rehearsal.checks if check.status == "failed"}
+    return {check.name: check.message for check in rehearsal.checks if check.status == "failed"}
 
 
 def processes_of(folder: Path) -> list[str]:

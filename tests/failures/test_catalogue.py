@@ -12,7 +12,7 @@ import pytest
 
 from bundler import bundle
 from bundler.rehearse.result import Rehearsal
-from inference.boot.bundle import content_id
+from inference.boot.manifest import content_id
 from tests.bundler.libs.packages import sdist, wheel
 from tests.failures.conftest import (
     House,
@@ -22,12 +22,13 @@ from tests.failures.conftest import (
     runner,
     write_model_bundle,
 )
+from tests.parts import libs
 
 
 def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
     assert rehearsed.passed, rehearsed.summary()
     names = {check.name for check in rehearsed.checks}
-    assert {"network", "writes", "numbers", "time", "notebook ran (legacy)"} <= names
+    assert {"network", "writes", "parity", "time", "notebook ran (legacy)"} <= names
 
 
 # --- the machine: time, memory, disk, GPU ---
@@ -81,12 +82,11 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
     image.write_text(json.dumps(about | {"gpus": ["Tesla T4", "Tesla T4"], "cpus": 4}))
     house = replace(house, settings=replace(house.settings, target=str(image)))
     said = failed(house.rehearse())
-    assert "brings no onnxruntime-gpu" in said["accelerator"]
+    assert "has no onnxruntime-gpu" in said["accelerator"]
     assert "the CPU would predict" in said["accelerator"]
-    pins = {"lock": ["onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64]}
-    target = {"name": "gpu-image", "python": sys.version.split()[0]}
+    lock = ("onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64,)
     shutil.rmtree(house.dist / "libs")
-    bundle.write(house.dist / "libs", "libs", {}, {"target": target, **pins})
+    bundle.write(house.dist / "libs", {}, libs(lock=lock, name="gpu-image"))
     house.write_notebook()
     assert "silently use the CPU" in failed(house.rehearse())["accelerator"]
 
@@ -134,7 +134,7 @@ def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
 
 
 def test_libs_for_another_python(house: House) -> None:
-    house.write_libs({}, target={"name": "kaggle", "python": "3.9.18"})
+    house.write_libs({}, name="kaggle", python="3.9.18")
     assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
 
 
@@ -175,7 +175,7 @@ def test_a_module_shadowed_by_a_preinstalled_one(house: House, tmp_path: Path) -
     # As an image's own start-up file does: the module is there before anything is installed.
     (site / "start.pth").write_text(f"{here}\nimport tiny\n")
     said = failed(house.rehearse(python=image / "bin" / "python"))
-    assert "the module tiny of tiny 2.0 is taken from" in said["modules"]
+    assert "The module tiny of tiny 2.0 is taken from" in said["modules"]
 
 
 # --- datasets ---
@@ -185,7 +185,7 @@ def test_a_folder_that_the_upload_drops(house: House) -> None:
     (house.dist / "model" / "extra").mkdir()
     (house.dist / "model" / "extra" / "weights.bin").write_bytes(b"w")
     said = failed(house.rehearse())
-    assert "is a folder: an upload drops folders" in said["upload"]
+    assert "is a folder, and an upload drops folders" in said["upload"]
 
 
 def test_a_stale_dataset_version(house: House, tmp_path: Path) -> None:
@@ -247,8 +247,8 @@ def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> 
         "inference/golden.py": "def replay(bundle, models):\n    pass\n",
     }
     said = failed(plant(changes).rehearse())
-    assert "has other pixels there than here" in said["numbers"]
-    assert "Bundle the code that the model was trained with" in said["numbers"]
+    assert "has other pixels on the notebook than here" in said["parity"]
+    assert "Bundle the code that the model was trained with" in said["parity"]
 
 
 # --- the network ---
@@ -282,7 +282,7 @@ def test_an_import_that_phones_home(plant: Plant) -> None:
 def test_a_program_that_asks_the_network(plant: Plant) -> None:
     body = "import subprocess\nsubprocess.run(['getent', 'hosts', 'weights.example.org'])"
     said = failed(plant(own_runner(body)).rehearse())
-    assert "weights.example.org was asked for by a program other than Python" in said["network"]
+    assert "A program other than Python looked up weights.example.org" in said["network"]
 
 
 NATIVE = """
@@ -297,14 +297,14 @@ ATTEMPT = "import socket\nsocket.socket().connect_ex(('192.0.2.1', 443))\n"
 
 def test_native_code_that_tries_an_address(plant: Plant) -> None:
     said = failed(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
-    assert "192.0.2.1:443 was tried, from" in said["network"]  # that by Python, once
+    assert "The run tried to reach 192.0.2.1:443, from" in said["network"]  # that by Python, once
     assert "3 packets to an address outside had no route" in said["network"]
     assert "native code tried the network" in said["network"]
 
 
 def test_what_python_tries_is_not_taken_for_native_code(plant: Plant) -> None:
     said = failed(plant(own_runner(2 * ATTEMPT)).rehearse())
-    assert "192.0.2.1:443 was tried, from" in said["network"]
+    assert "The run tried to reach 192.0.2.1:443, from" in said["network"]
     assert "native code" not in said["network"]
 
 
@@ -335,5 +335,5 @@ def test_writing_into_the_input(plant: Plant) -> None:
     house = plant(own_runner("(data / 'cache.json').write_text('{}')"))
     said = failed(house.rehearse())
     assert "writes into the input" in said["notebook ran"]
-    assert "cache.json was written to (the input, which is read-only)" in said["writes"]
+    assert "cache.json (the input is read-only), from" in said["writes"]
     assert "inference/run.py:8" in said["writes"]

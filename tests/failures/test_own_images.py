@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.boot.bundle import content_id
+from inference.boot.manifest import content_id
 from tests.failures.conftest import House, failed
 from train.phantom import write_competition
 
@@ -33,7 +33,7 @@ def claim(house: House, pfbeta: float, prevalence: float = 0.33) -> None:
 def test_a_score_far_below_cross_validation(house: House, competition: Path) -> None:
     claim(house, 0.999)
     low = replace(house, settings=replace(house.settings, hidden_units=500))
-    said = failed(low.rehearse(competition_dir=competition, patients=24))
+    said = failed(low.rehearse(competition_dir=competition, units=24))
     assert "pF1" in said["score"]
     assert "0.999 in cross-validation" in said["score"]
 
@@ -41,18 +41,18 @@ def test_a_score_far_below_cross_validation(house: House, competition: Path) -> 
 @pytest.mark.slow
 def test_too_few_labels_say_nothing(house: House, competition: Path) -> None:
     claim(house, 0.999)
-    rehearsal = house.rehearse(competition_dir=competition, patients=2)
+    rehearsal = house.rehearse(competition_dir=competition, units=2)
     assert rehearsal.passed, rehearsal.summary()
     (check,) = [check for check in rehearsal.checks if check.name == "score"]
     assert check.status == "unproven"
-    assert "too few to say anything" in check.said
-    assert "2 patients of competition's training images" in str(rehearsal.provenance["images"])
+    assert "too few to say anything" in check.message
+    assert "2 patients of competition's training images" in str(rehearsal.provenance.hidden_test)
 
 
 @pytest.mark.slow
 def test_scores_at_other_shares_of_cancer_are_not_compared(house: House, competition: Path) -> None:
     claim(house, 0.999, prevalence=0.02)
-    rehearsal = house.rehearse(competition_dir=competition, patients=24)
+    rehearsal = house.rehearse(competition_dir=competition, units=24)
     (check,) = [check for check in rehearsal.checks if check.name == "score"]
     assert check.status == "unproven"
-    assert "not to be compared" in check.said
+    assert "not to be compared" in check.message

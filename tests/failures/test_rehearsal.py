@@ -13,8 +13,8 @@ import pytest
 
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.rehearse.lock import only_one
-from bundler.sandbox import sandbox
-from bundler.sandbox.offline import SandboxError
+from bundler.sandbox import backends
+from bundler.sandbox.backends import SandboxError
 from tests.bundler.libs.packages import wheel
 from tests.failures.conftest import ROOT, House, Plant, own_runner, processes_of
 
@@ -26,7 +26,7 @@ from bundler.settings import Settings
 place = Path(sys.argv[1])
 run(RehearseOptions(
     settings=Settings(root=place, target="host"), dist=place, out=place / "rehearsal",
-    patients=0, layouts=("new",), python=Path(sys.executable), quiet=True))
+    units=0, layouts=("new",), python=Path(sys.executable)))
 """
 
 
@@ -51,8 +51,8 @@ def test_refuses_what_is_no_notebook_of_ours(house: House, content: str) -> None
 
 
 def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--patients -1"):
-        house.rehearse(patients=-1)
+    with pytest.raises(UsageError, match="--patients is -1"):
+        house.rehearse(units=-1)
     with pytest.raises(UsageError, match="--competition-dir names the folder"):
         house.rehearse(competition_dir=tmp_path)
     with pytest.raises(InputError, match="There is no target moon"):
@@ -60,8 +60,8 @@ def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> Non
 
 
 def test_says_how_to_allow_namespaces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "choose_backend", lambda: None)
-    monkeypatch.setattr(sandbox, "backends", lambda: {"namespaces": "Operation not permitted"})
+    monkeypatch.setattr(backends, "choose", lambda: None)
+    monkeypatch.setattr(backends, "reasons", lambda: {"namespaces": "Operation not permitted"})
     with pytest.raises(SandboxError, match="unprivileged_userns_clone=1") as caught:
         house.rehearse()
     assert "Operation not permitted" in str(caught.value)
@@ -84,7 +84,7 @@ def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Si
     mounts = Path("/proc/self/mountinfo").read_text().count("\n")
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(house.dist)])
     end = time.monotonic() + 120
-    while not _performing(house.dist) and time.monotonic() < end:
+    while not _running(house.dist) and time.monotonic() < end:
         assert process.poll() is None, "it ended before it was interrupted"
         time.sleep(0.05)
     time.sleep(1.0)  # into the notebook
@@ -96,15 +96,15 @@ def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Si
     assert processes_of(house.dist) == []
     assert Path("/proc/self/mountinfo").read_text().count("\n") == mounts
     if number == signal.SIGKILL:  # nobody could clean up: the next rehearsal does
-        (left,) = house.dist.glob(".rehearsal-stage-*")
+        (left,) = house.dist.glob(".rehearsal-work-*")
         with pytest.raises(InputError):
             replace(house, settings=replace(house.settings, target="moon")).rehearse()
         assert not left.exists()
     assert not list(house.dist.glob(".rehearsal*"))
 
 
-def _performing(dist: Path) -> bool:
-    return any(dist.glob(".rehearsal-stage-*/new/out"))
+def _running(dist: Path) -> bool:
+    return any(dist.glob(".rehearsal-work-*/new/out"))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:
@@ -117,7 +117,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:
 
 
 @pytest.mark.slow
-def test_plays_another_python_where_the_targets_is_not_here(
+def test_runs_another_python_where_the_targets_is_not_here(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -130,11 +130,10 @@ def test_plays_another_python_where_the_targets_is_not_here(
     image |= {"machine": os.uname().machine, "release": "2.17", "installed": []}
     (root / "newer.json").write_text(json.dumps(image))
     house = replace(house, settings=replace(house.settings, target="newer.json"))
-    target = {"name": "newer", "python": "3.99.0"}
-    house.write_libs({name: tmp_path / name}, target=target)
+    house.write_libs({name: tmp_path / name}, name="newer", python="3.99.0")
     rehearsal = house.rehearse()
     assert rehearsal.passed, rehearsal.summary()
-    (said,) = [check.said for check in rehearsal.checks if check.name == "python"]
+    (said,) = [check.message for check in rehearsal.checks if check.name == "python"]
     assert "The target runs Python 3.99.0, which is not on this machine" in said
     assert "`uv python install 3.99`" in said
 

@@ -83,16 +83,16 @@ def test_says_the_verdict_first_and_everything_else(rehearsed: Rehearsal) -> Non
     assert body[1].startswith("The notebook ran, network cut, in Kaggle's new and legacy layouts.")
     assert "1000 phantoms of at most 320×256 take" in body[1]
     for heading in (
-        "Stages of the rehearsed run",
+        "Steps of the rehearsed run",
         "The hidden test, projected",
         "Checks",
-        "As the model sees them, with the probability of each image",
+        "As the model sees them, with its predictions",
         "Distribution of the predictions",
         "What was rehearsed",
     ):
         assert heading in body
     assert {check.name for check in rehearsed.checks} <= set(body)
-    for identity in rehearsed.provenance["ids"].values():
+    for identity in [bundle.id for bundle in rehearsed.provenance.bundles]:
         assert any(identity[:16] in line for line in body)
 
 
@@ -107,7 +107,7 @@ def test_the_result_is_written_as_json_too(rehearsed: Rehearsal) -> None:
 def test_a_failure_comes_first_and_is_escaped(house: House) -> None:
     path = house.dist / "notebook" / "submission.ipynb"
     path.write_text(path.read_text().replace('\\"-u\\"', '\\"<b>&\\"'))
-    (house.dist / "model" / "folder").mkdir()  # so that the notebook is not performed
+    (house.dist / "model" / "folder").mkdir()  # so that the notebook is not run
     result = house.rehearse()
     text = [line for line in parsed(result.report).text if line]
     assert text[0] == "Rehearsal failed"

@@ -15,7 +15,7 @@ PLANTED = {
     "NaN": ("lines[0][1] = float('nan')", "1 predictions are NaN or no number"),
     "constant predictions": (
         "lines = [[name, 0.5] for name, _ in lines]",
-        "a constant, not a model's answers",
+        "a constant, not a model's output",
     ),
     "no file": ("sys.exit(0)", "submission.csv was not written"),
 }

@@ -20,11 +20,11 @@ SHOW = """
 mkdir "$1/keep" && mount --bind "$3" "$1/keep" && mount -t tmpfs -o mode=755 tmpfs "$2" &&
 mkdir -p "$3" && mount --bind "$1/keep" "$3" && shift 3 && exec "$@"
 """
-SANDBOX = """
+OFFLINE = """
 import os, sys
-from bundler.rehearse import sandbox
+from bundler.sandbox import offline
 code = "import os, socket; print(os.getuid(), [name for _, name in socket.if_nameindex()])"
-print(os.getuid(), sandbox.run([sys.executable, "-c", code]).stdout.strip())
+print(os.getuid(), offline.run([sys.executable, "-c", code]).stdout.strip())
 """
 SEEN = """
 import os, socket
@@ -38,23 +38,24 @@ print(os.getuid(), [name for _, name in socket.if_nameindex()])
 print(tried(lambda: open("/input/new", "w")), tried(lambda: open("/out/new", "w")), sep="|")
 print(tried(lambda: open("/limited/new", "wb").write(bytes(2 << 20))))
 """
-ROOM = """
+SANDBOX = """
 import os, sys
 from pathlib import Path
-from bundler.sandbox import sandbox
+from bundler.sandbox import backends, system
+from bundler.sandbox.sandbox import Sandbox
 place, backend, code = Path(sys.argv[1]), *sys.argv[2:]
 for name in ("input", "out", "scratch"):
     (place / name).mkdir()
-given = sandbox.Room(
-    read_only={**sandbox.python_folders([Path(sys.executable)]), "/input": place / "input"},
+sandbox = Sandbox(
+    read_only={**system.python_folders([Path(sys.executable)]), "/input": place / "input"},
     writable={"/out": place / "out"},
     limited={"/limited": 1 << 20},
 )
 words, env = [sys.executable, "-I", "-c", code], {"PATH": os.defpath}
-started = sandbox.start(
-    words, given, backend=backend, env=env, log=place / "log", scratch=place / "scratch"
+process = backends.start(
+    words, sandbox, backend=backend, env=env, log=place / "log", scratch=place / "scratch"
 )
-ended = started.wait()
+ended = process.wait()
 print((place / "log").read_text(), end="")
 sys.exit(ended)
 """
@@ -66,7 +67,7 @@ from bundler.settings import Settings
 place = Path(sys.argv[1])
 rehearsal = run(RehearseOptions(
     settings=Settings(root=place, target="host"), dist=place, out=place / "rehearsal",
-    patients=0, layouts=("new",), python=Path(sys.executable), measure_seconds=0.2, quiet=True))
+    units=0, layouts=("new",), python=Path(sys.executable), measure_seconds=0.2))
 print(rehearsal.summary())
 """
 
@@ -119,15 +120,15 @@ def run_as_nobody(code: str, *words: str | Path, home: Path) -> str:
     return result.stdout
 
 
-def test_the_sandbox_needs_no_root(place: Path) -> None:
-    assert run_as_nobody(SANDBOX, home=place) == f"{NOBODY} 0 ['lo']\n"
+def test_running_offline_needs_no_root(place: Path) -> None:
+    assert run_as_nobody(OFFLINE, home=place) == f"{NOBODY} 0 ['lo']\n"
 
 
 @pytest.mark.parametrize("backend", ["bubblewrap", "namespaces"])
-def test_a_room_needs_no_root(place: Path, backend: str) -> None:
+def test_a_sandbox_needs_no_root(place: Path, backend: str) -> None:
     if backend == "bubblewrap" and not shutil.which("bwrap"):
         pytest.skip("the program bwrap is missing")
-    said = run_as_nobody(ROOM, place, backend, SEEN, home=place).splitlines()
+    said = run_as_nobody(SANDBOX, place, backend, SEEN, home=place).splitlines()
     assert said == ["0 ['lo']", "Read-only file system|done", "No space left on device"]
     assert (place / "out" / "new").stat().st_uid == NOBODY
 

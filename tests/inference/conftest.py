@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from inference.boot.fields import plain
 from inference.pixels.preprocess import PreprocessConfig
+from tests import parts
 from train.phantom import JPEG_2000_LOSSLESS, write_dicom
 
 CONFIG = PreprocessConfig(size=(48, 32), window="min-max", crop="none", flip="none", fit="stretch")
@@ -20,7 +22,7 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of ONNX files: probability = mean of the left half / 255 (+ metadata)."""
 
     def make(
-        name: str = "model.onnx", metadata_columns: tuple[str, ...] = (), **card: object
+        name: str = "model.onnx", metadata_columns: tuple[str, ...] = (), **changes: object
     ) -> Path:
         answer = "image_part" if metadata_columns else "probability"
         inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 1, 48, 32])]
@@ -52,15 +54,8 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
             [onnx.numpy_helper.from_array(value, key) for key, value in constants.items()],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        said = {
-            "preprocess": CONFIG.as_dict(),
-            "aggregation": "mean",
-            "threshold": 0.5,
-            "output": "probability",
-            "prevalence": 0.02,
-            "metadata_columns": list(metadata_columns),
-        } | card
-        helper.set_model_props(model, {"rsna-bundle": json.dumps(said)})
+        about = parts.card(CONFIG, **{"metadata_columns": metadata_columns} | changes)
+        helper.set_model_props(model, {"rsna-bundle": json.dumps(plain(about))})
         onnx.save(model, tmp_path / name)
         return tmp_path / name
 

@@ -1,6 +1,5 @@
 """Decoding beside predicting: real workers, a real ONNX Runtime, a model one can check by hand."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -158,5 +157,5 @@ def test_models_that_differ_cannot_be_averaged(make_model: Callable[..., Path]) 
     one = predict.open_model(make_model("one.onnx"))
     other = predict.open_model(make_model("other.onnx", threshold=0.25))
     with pytest.raises(Exception, match=r"differ in their threshold \(\[0\.5, 0\.25\]\)"):
-        predict.agreed([one, other], "threshold")
-    assert predict.agreed([one, one], "threshold") == json.loads("0.5")
+        predict.agreed([one, other])
+    assert predict.agreed([one, one]).threshold == 0.5

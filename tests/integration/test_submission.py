@@ -134,16 +134,16 @@ def change_manifest(mounted: Path, kind: str, change: Callable[[str], str]) -> N
 def test_refuses_another_format_and_a_tampered_manifest(
     mounted: Path, submit: Submit, kind: str
 ) -> None:
-    change_manifest(mounted, kind, lambda text: text.replace('"format": 1', '"format": 2'))
+    change_manifest(mounted, kind, lambda text: text.replace('"format": 2', '"format": 1'))
     result = submit(mounted)
     assert result.returncode == 4
-    assert "has format 2; this runner reads format 1 only" in result.stderr
+    assert "has format 1; this version of rsna-bundle reads format 2 only" in result.stderr
     change_manifest(
-        mounted, kind, lambda text: text.replace('"format": 2', '"format": 1, "more": 0')
+        mounted, kind, lambda text: text.replace('"format": 1', '"format": 2, "more": 0')
     )
     result = submit(mounted)
     assert result.returncode == 4
-    assert "was altered: its content has the id" in result.stderr
+    assert "the field more is not known to this version" in result.stderr
 
 
 def test_accepts_bundles_that_an_upload_unpacked(
@@ -164,7 +164,7 @@ def test_refuses_two_bundles_of_one_kind_and_a_stale_one(mounted: Path, submit: 
     (code,) = mounted.glob("datasets/*/*code")
     ours = json.loads((code / "bundle.json").read_text())["id"]
     shutil.copytree(code, mounted / "other")
-    from inference.boot.bundle import content_id
+    from inference.boot.manifest import content_id
 
     manifest = json.loads((code / "bundle.json").read_text()) | {"commit": "0" * 40}
     manifest["id"] = content_id(manifest)

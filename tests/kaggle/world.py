@@ -30,7 +30,10 @@ from bundler.publish.bundles import KINDS, PublishOptions
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.card import Preprocess
+from inference.boot.manifest import Cache, Part
 from inference.errors import BundleError
+from tests import parts
 from tests.kaggle.faults import Faults
 from tests.kaggle.server import COMPETITION, USER, Kaggle, serve
 from tests.recorder import Recorder
@@ -46,21 +49,15 @@ DELAYS: Mapping[tuple[Any, str], float] = {
     (kernel, "SETTLING"): 0.5,
     (competition, "PAUSE"): 0.01,
 }
-DETAILS: Mapping[str, dict[str, Any]] = {
-    "libs": {},
-    "code": {"commit": "c" * 40, "dirty": False},
-    "model": {
-        "models": [
-            {
-                "arch": "tiny",
-                "threshold": 0.31,
-                "checkpoints": [
-                    {"name": "fold0.pt", "metrics": {"pfbeta": 0.4}, "run_id": "run0"},
-                    {"name": "fold1.pt", "metrics": {"pfbeta": 0.5}, "run_id": "run1"},
-                ],
-            }
-        ]
-    },
+FOLDS = (
+    parts.checkpoint("fold0.pt", metrics={"pfbeta": 0.4}, run_id="run0"),
+    parts.checkpoint("fold1.pt", metrics={"pfbeta": 0.5}, run_id="run1"),
+)
+PARTS: Mapping[str, Part] = {
+    "libs": parts.libs(),
+    "code": parts.CODE,
+    "cache": Cache(preprocess=Preprocess(version=1, size=(16, 8)), images=0, shards=0),
+    "model": parts.model(parts.card(arch="tiny", threshold=0.31, checkpoints=FOLDS), "a.txt"),
 }
 LIBS = f"{USER}/rsna-bundle-libs"
 NOTEBOOK = f"{USER}/rsna-bundle-submission"
@@ -74,7 +71,7 @@ def write_bundle(root: Path, kind: str, content: bytes) -> Path:
     for name, data in {"a.txt": content, "b.bin": content * 1000}.items():
         (source / name).write_bytes(data)
         files[name] = source / name
-    return bundle.write(root / "dist" / kind, kind, files, DETAILS.get(kind, {})).bundle.folder
+    return bundle.write(root / "dist" / kind, files, PARTS[kind]).bundle.folder
 
 
 @dataclass(kw_only=True)

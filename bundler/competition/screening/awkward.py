@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ Pixels = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planted:
+class AwkwardImage:
     """One awkward image: a row of the test table, and what is awkward about it."""
 
     row: dict[str, str]
@@ -50,7 +49,7 @@ CASES: tuple[tuple[str, str], ...] = (
 )
 
 
-def plant(images: Path) -> list[Planted]:
+def plant(images: Path) -> list[AwkwardImage]:
     """Write the images into the folder `images` and return their rows."""
     planted = []
     for number, (breast, case) in enumerate(CASES):
@@ -69,7 +68,7 @@ def plant(images: Path) -> list[Planted]:
         path = images / patient / f"{row['image_id']}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, case, number, laterality)
-        planted.append(Planted(row=row, case=case))
+        planted.append(AwkwardImage(row=row, case=case))
     return planted
 
 
@@ -77,21 +76,23 @@ def _write(path: Path, case: str, seed: int, laterality: str) -> None:
     from train import phantom
     from train.phantom.dicom import EXPLICIT_LITTLE_ENDIAN as EXPLICIT
 
-    pixels = phantom.draw(seed, SIZE, laterality=laterality)
-    how: dict[str, Any] = {"laterality": laterality, "transfer_syntax": phantom.JPEG_2000_LOSSLESS}
     if case == "missing":
         return
+    pixels = phantom.draw(seed, SIZE, laterality=laterality)
+    syntax, photometric = phantom.JPEG_2000_LOSSLESS, "MONOCHROME2"
     if case == "blank":
         pixels = np.zeros_like(pixels)
     elif case == "MONOCHROME1":
-        how["photometric"] = "MONOCHROME1"
+        photometric = "MONOCHROME1"
     elif case == "JPEG Lossless":
-        how["transfer_syntax"] = phantom.JPEG_LOSSLESS_SV1
+        syntax = phantom.JPEG_LOSSLESS_SV1
     elif case == "pixels above BitsStored":
-        pixels, how["transfer_syntax"] = pixels * np.uint16(3), EXPLICIT
+        pixels, syntax = pixels * np.uint16(3), EXPLICIT
     elif case in REWRITTEN or case.startswith("uncompressed"):
-        how["transfer_syntax"] = EXPLICIT
-    phantom.write_dicom(path, pixels, **how)
+        syntax = EXPLICIT
+    phantom.write_dicom(
+        path, pixels, laterality=laterality, transfer_syntax=syntax, photometric=photometric
+    )
     if case in REWRITTEN:
         REWRITTEN[case](path, pixels)
     if case == "truncated":

@@ -9,14 +9,17 @@ from pathlib import Path
 from bundler import cache
 from bundler.atomic import link_or_copy
 from bundler.competition.screening import awkward, mixture
-from bundler.competition.screening.awkward import Planted
+from bundler.competition.screening.awkward import AwkwardImage
 from bundler.competition.screening.mixture import Mixture
 from bundler.errors import InputError
 from train.phantom.competition import TEST_COLUMNS
 
+COLUMNS = ("prediction_id", "cancer")  # of the submission
+COMPARED = 16  # images of the sample whose predictions are compared with the laptop's
 # The competition's training images: about half of each.
 HALVES = {"1.2.840.10008.1.2.4.90": 0.5, "1.2.840.10008.1.2.4.70": 0.5}
 NEEDED = {"patient_id", "image_id", "laterality"}
+# A test table may have columns that the training table lacks, and text that needs quoting.
 EXTRA = {"reader_note": 'unseen column, with "quotes" and an ü'}
 Row = dict[str, str]
 
@@ -27,10 +30,11 @@ class HiddenSet:
 
     folder: Path
     sample: tuple[Row, ...]  # rows of images as they really come
-    planted: tuple[Planted, ...]
+    planted: tuple[AwkwardImage, ...]
     labels: dict[str, int]  # prediction_id → cancer, of the sample, where it is known
     source: str
     mixture: Mixture = field(default_factory=Mixture)  # of the sample's transfer syntaxes
+    phantom_size: tuple[int, int] | None = None  # of those that stand for real images
 
     @property
     def rows(self) -> list[Row]:
@@ -41,6 +45,19 @@ class HiddenSet:
     def breasts(self) -> list[str]:
         """Return the ids that a submission must have."""
         return list(dict.fromkeys(row["prediction_id"] for row in self.rows))
+
+    @property
+    def compared(self) -> list[Row]:
+        """Return the rows to compare with the laptop: whole breasts, some ordinary, all awkward."""
+        # A breast is predicted from all its images, so one that lost an image cannot be compared.
+        lost = {image.row["prediction_id"] for image in self.planted if image.may_fail}
+        awkward_rows = [i.row for i in self.planted if i.row["prediction_id"] not in lost]
+        ordinary: list[Row] = []
+        for breast in dict.fromkeys(row["prediction_id"] for row in self.sample):
+            if len(ordinary) >= COMPARED:
+                break
+            ordinary += [row for row in self.sample if row["prediction_id"] == breast]
+        return [*ordinary, *awkward_rows]
 
     def path(self, row: Row) -> Path:
         """Return where the image of a row lies."""
@@ -54,7 +71,8 @@ class Source:
     images: Path
     rows: list[Row]  # of patients whose images are there
     shares: Mapping[str, float]  # transfer syntax → its share of the hidden test's images
-    said: str
+    text: str  # for people; {patients} is how many were taken
+    phantom_size: tuple[int, int] | None = None
 
 
 def write(
@@ -73,39 +91,59 @@ def write(
         sample=tuple({name: row.get(name) or "" for name in TEST_COLUMNS} for row in rows),
         planted=tuple(awkward.plant(images)),
         labels={r["prediction_id"]: int(float(r["cancer"])) for r in rows if r.get("cancer")},
-        source=source.said.format(patients=len(chosen)),
+        source=source.text.format(patients=len(chosen)),
         mixture=Mixture(syntaxes=mixture.syntaxes(images, rows), shares=source.shares),
+        phantom_size=source.phantom_size,
     )
     write_tables(hidden)
     return hidden
 
 
+def reduce(hidden: HiddenSet, folder: Path) -> HiddenSet:
+    """Write the awkward cases alone into `folder`: what a layout changes shows on few images."""
+    for image in hidden.planted:
+        source = hidden.path(image.row)
+        if source.is_file():
+            path = folder / source.relative_to(hidden.folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source, path)
+    reduced = HiddenSet(
+        folder=folder, sample=(), planted=hidden.planted, labels={}, source=hidden.source
+    )
+    write_tables(reduced)
+    return reduced
+
+
 def _phantoms(patients: int, size: tuple[int, int]) -> Source:
     """Return phantoms, drawn once for each number and size."""
-    rows, folder = [], _drawn(patients, size) if patients else Path()
-    if patients:
-        rows = _read(folder / "test.csv")
-    said = f"phantoms of at most {size[0]}×{size[1]}"
-    return Source(images=folder / "test_images", rows=rows, shares=HALVES, said=said)
+    folder = _drawn(patients, size) if patients else Path()
+    return Source(
+        images=folder / "test_images",
+        rows=_read(folder / "test.csv") if patients else [],
+        shares=HALVES,
+        text=f"phantoms of at most {size[0]}×{size[1]}",
+        phantom_size=size,
+    )
 
 
 def _training(competition: Path) -> Source:
     """Return the user's own training images: those of the patients that are there."""
     images = competition / "train_images"
-    here = {entry.name for entry in images.iterdir()} if images.is_dir() else set()
-    rows = [row for row in _read(competition / "train.csv") if row["patient_id"] in here]
+    present = {entry.name for entry in images.iterdir()} if images.is_dir() else set()
+    rows = [row for row in _read(competition / "train.csv") if row["patient_id"] in present]
     if not rows:
         raise InputError(
             f"{images} is missing or holds no patient of train.csv. Name a folder with both by "
             "--competition-dir, or leave the option out to rehearse on phantoms."
         )
-    said = f"{{patients}} patients of {competition.name}'s training images"
-    return Source(images=images, rows=rows, shares=mixture.survey(images, rows), said=said)
+    text = f"{{patients}} patients of {competition.name}'s training images"
+    return Source(images=images, rows=rows, shares=mixture.survey(images, rows), text=text)
 
 
 def _read(path: Path) -> list[Row]:
     """Return the rows of a competition's table, each with a prediction_id. Raises InputError."""
     try:
+        # Excel writes a byte order mark, which would become part of the first column's name.
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             if missing := NEEDED - set(reader.fieldnames or ()):
@@ -140,14 +178,14 @@ def _drawn(patients: int, size: tuple[int, int]) -> Path:
     from bundler import atomic
     from train.phantom import write_competition
 
-    place = cache.folder("phantoms") / f"1-{patients}-{size[0]}x{size[1]}"
-    if not place.is_dir():
-        with atomic.new_folder(place) as folder:
+    cached = cache.folder("phantoms") / f"1-{patients}-{size[0]}x{size[1]}"
+    if not cached.is_dir():
+        with atomic.new_folder(cached) as folder:
             write_competition(
                 folder, patients=1, test_patients=patients, prevalence=0.02, size=size, workers=2
             )
             shutil.rmtree(folder / "train_images")
-    return place
+    return cached
 
 
 def write_tables(hidden: HiddenSet) -> None:
@@ -156,7 +194,7 @@ def write_tables(hidden: HiddenSet) -> None:
         hidden.folder / "test.csv", [*TEST_COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows]
     )
     sample = [{"prediction_id": breast, "cancer": "0.02"} for breast in hidden.breasts]
-    _write(hidden.folder / "sample_submission.csv", ["prediction_id", "cancer"], sample)
+    _write(hidden.folder / "sample_submission.csv", COLUMNS, sample)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -80,15 +80,15 @@ def choose(rows: Sequence[Row], number: int) -> set[str]:
 def survey(images: Path, rows: Sequence[Row]) -> dict[str, float]:
     """Return the share of each transfer syntax among all rows, from some of every machine."""
     some = _spread(sorted(rows, key=_machine), SURVEYED)
-    found = Counter(syntaxes(images, some).values())
-    return {name: count / found.total() for name, count in found.items()}
+    counts = Counter(syntaxes(images, some).values())
+    return {name: count / counts.total() for name, count in counts.items()}
 
 
 def syntaxes(images: Path, rows: Sequence[Row]) -> dict[str, str]:
     """Return the transfer syntax (0002,0010) of each row's file, as far as it can be read."""
     paths = {r["image_id"]: images / r["patient_id"] / f"{r['image_id']}.dcm" for r in rows}
-    found = {name: _syntax(path) for name, path in paths.items()}
-    return {name: syntax for name, syntax in found.items() if syntax}
+    by_image = {name: _syntax(path) for name, path in paths.items()}
+    return {name: syntax for name, syntax in by_image.items() if syntax}
 
 
 def _syntax(path: Path) -> str | None:
@@ -108,4 +108,4 @@ def _machine(row: Row) -> tuple[str, str]:
 def _spread(items: Sequence[Item], number: int) -> list[Item]:
     """Return so many items, evenly spread over all."""
     number = min(number, len(items))
-    return [items[(2 * place + 1) * len(items) // (2 * number)] for place in range(number)]
+    return [items[(2 * index + 1) * len(items) // (2 * number)] for index in range(number)]

@@ -1,21 +1,15 @@
-"""Are the notebook's numbers those of the laptop? And, where labels are known, how good?"""
+"""Are the notebook's predictions those of the laptop? And, where labels are known, how good?"""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from bundler.competition.check import Check, verdict
 from bundler.competition.screening.hidden_test import HiddenSet
-from bundler.rehearse.checks.checks import Check, verdict
-from bundler.rehearse.run.layout import probed_rows
-from bundler.rehearse.run.notebook_run import Performance
-from inference.boot import bundle as reader
+from bundler.competition.screening.measurement import Pixels
+from bundler.competition.screening.probe import Probed
+from inference.boot.bundle import Bundle
+from inference.boot.card import Card
 from inference.errors import RunError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 TOLERANCE = 1e-3  # in probability; another build of the runtime moves the last digits
 FEW_POSITIVES = 10  # fewer say nothing about pF1
@@ -23,128 +17,130 @@ RESAMPLES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Prediction:
     """What the laptop shows the first model of an image, uint8 [H, W], and the probability."""
 
-    pixels: "npt.NDArray[np.uint8]"
+    pixels: Pixels
     probability: float
 
 
-def compare(seen: Performance, hidden: HiddenSet, model: Path) -> list[Check]:
-    """Return the checks of the performance's numbers."""
-    if seen.probed is None:
-        tail = "\n".join(seen.probe_log.strip().splitlines()[-6:])
-        said = f"The numbers could not be measured in the room after the run:\n{tail}"
-        return [Check(name="numbers", status="failed", said=said)]
-    bundle = reader.read(model)
-    answers = _answer(bundle, hidden)
-    here = {name: answer.probability for name, answer in answers.items()}
-    problems = [*_pixels(seen, answers), *_probabilities(seen, here)]
-    problems += _breasts(seen, hidden, here, bundle.details["models"][0])
-    checks = [
-        verdict("numbers", problems, f"{len(here)} images answer as they do on the laptop"),
-        verdict("modules", seen.probed["origins"], "each locked package is the bundle's own"),
-        *_score(seen, hidden, bundle.details["models"][0]),
+@dataclass(frozen=True, kw_only=True)
+class Notebook:
+    """What the notebook's side of the comparison is."""
+
+    probed: Probed
+    inputs: Sequence[Pixels]  # what the first model was shown of each compared image
+    submission: Mapping[str, float]  # prediction_id → what submission.csv says
+
+
+def compare(notebook: Notebook, hidden: HiddenSet, model: Bundle) -> list[Check]:
+    """Return whether pixels, probabilities and submission agree with those of the laptop."""
+    laptop = predict(model, hidden)
+    probabilities = {name: prediction.probability for name, prediction in laptop.items()}
+    card = model.model.models[0]
+    problems = [
+        *_pixels(notebook.inputs, laptop),
+        *_probabilities(notebook.probed.predictions, probabilities),
+        *_breasts(notebook.submission, hidden, probabilities, card),
     ]
-    values = set(here.values())
-    if len(values) == 1 and len(here) > 2:
-        said = f"All {len(here)} images get {values.pop():.4f}: the model sees nothing."
-        checks.append(Check(name="constant", status="failed", said=said))
+    fine = f"{len(laptop)} images are predicted as on the laptop"
+    checks = [
+        verdict("parity", problems, fine),
+        verdict("modules", notebook.probed.origins, "each locked package is the bundle's own"),
+        *_score(notebook.submission, hidden, card),
+    ]
+    values = set(probabilities.values())
+    if len(values) == 1 and len(laptop) > 2:
+        message = f"All {len(laptop)} images get {values.pop():.4f}: the model sees nothing."
+        checks.append(Check(name="constant", status="failed", message=message))
     return checks
 
 
-def _answer(bundle: reader.Bundle, hidden: HiddenSet) -> dict[str, Answer]:
-    """Return the laptop's own answer to each probed image, by its id."""
-    from inference import metadata, predict
+def predict(model: Bundle, hidden: HiddenSet) -> dict[str, Prediction]:
+    """Return the laptop's own prediction of each compared image, by its id."""
+    from inference import metadata
+    from inference import predict as runner
     from inference.pixels.loading import load
 
-    models = predict.load(bundle, "cpu")[0]
-    answers = {}
-    for row in probed_rows(hidden):
+    # On the CPU, whatever there is: two runs must not differ by the laptop's devices.
+    models = runner.load(model, "cpu")[0]
+    predictions = {}
+    for row in hidden.compared:
         loaded = load(hidden.path(row), [model.preprocess for model in models])
-        found = []
-        for model, pixels in zip(models, loaded.inputs, strict=True):
-            told = metadata.encode(row, model.metadata_columns)
-            found.append(float(model.predict(pixels[None], told[None])[0]))
-        answers[row["image_id"]] = Answer(
-            pixels=loaded.inputs[0], probability=sum(found) / len(found)
+        by_model = []
+        for one, pixels in zip(models, loaded.inputs, strict=True):
+            columns = metadata.encode(row, one.metadata_columns)
+            by_model.append(float(one.predict(pixels[None], columns[None])[0]))
+        predictions[row["image_id"]] = Prediction(
+            pixels=loaded.inputs[0], probability=sum(by_model) / len(by_model)
         )
-    return answers
+    return predictions
 
 
-def _pixels(seen: Performance, answers: Mapping[str, Answer]) -> Iterator[str]:
-    """Compare what the model was shown there with what it is shown here, pixel by pixel."""
+def _pixels(inputs: Sequence[Pixels], laptop: Mapping[str, Prediction]) -> Iterator[str]:
+    """Compare what the model was shown on the notebook with the laptop's, pixel by pixel."""
     import numpy as np
 
-    if seen.inputs is None:
+    if not inputs:
         return
-    with np.load(seen.inputs, allow_pickle=False) as arrays:
-        for (image, answer), name in zip(answers.items(), arrays.files, strict=True):
-            here, there = answer.pixels, arrays[name]
-            if here.shape != there.shape:
-                yield f"Image {image} is {there.shape} there, {here.shape} here."
-                return
-            off = np.abs(here.astype(int) - there.astype(int))
-            if off.max() > 0:
-                yield (
-                    f"Image {image} has other pixels there than here (by up to {off.max()}, "
-                    f"{np.mean(off > 0):.1%} of them): the code bundle prepares images otherwise "
-                    "than training does here. Bundle the code that the model was trained with."
-                )
-                return
+    for (image, prediction), theirs in zip(laptop.items(), inputs, strict=True):
+        ours = prediction.pixels
+        if ours.shape != theirs.shape:
+            yield f"Image {image} is {theirs.shape} on the notebook, {ours.shape} here."
+            return
+        off = np.abs(ours.astype(int) - theirs.astype(int))
+        if off.max() > 0:
+            yield (
+                f"Image {image} has other pixels on the notebook than here (by up to {off.max()}, "
+                f"{np.mean(off > 0):.1%} of them): the code bundle prepares images in another way "
+                "than training does here. Bundle the code that the model was trained with."
+            )
+            return
 
 
-def _probabilities(seen: Performance, here: Mapping[str, float]) -> Iterator[str]:
-    there: Mapping[str, float] = (seen.probed or {})["numbers"]
-    off = {name: abs(there[name] - value) for name, value in here.items() if name in there}
+def _probabilities(notebook: Mapping[str, float], laptop: Mapping[str, float]) -> Iterator[str]:
+    off = {name: abs(notebook[name] - value) for name, value in laptop.items() if name in notebook}
     worst = max(off, key=off.__getitem__, default=None)
+    # Written with `not`, so that a NaN does not pass.
     if worst is not None and not off[worst] <= TOLERANCE:
         yield (
-            f"Image {worst} has the probability {there[worst]:.4f} there, {here[worst]:.4f} here "
-            f"({TOLERANCE:g} is allowed): the runtime or the preprocessing differs."
+            f"Image {worst} has the probability {notebook[worst]:.4f} on the notebook, "
+            f"{laptop[worst]:.4f} here ({TOLERANCE:g} is allowed): the runtime or the "
+            "preprocessing differs."
         )
 
 
 def _breasts(
-    seen: Performance, hidden: HiddenSet, here: Mapping[str, float], card: Mapping[str, Any]
+    submission: Mapping[str, float],
+    hidden: HiddenSet,
+    laptop: Mapping[str, float],
+    card: Card,
 ) -> Iterator[str]:
     """Compare what submission.csv says of whole breasts with what the laptop would say."""
-    from inference import submission
+    from inference.submission import AGGREGATIONS, decide
 
-    written = read_submission(seen.working / "submission.csv")
-    join = submission.AGGREGATIONS[card["aggregation"]]
-    breasts: dict[str, list[float]] = {}
-    for row in probed_rows(hidden):
-        breasts.setdefault(row["prediction_id"], []).append(here[row["image_id"]])
-    for breast, values in breasts.items():
-        value, said = join(values), written.get(breast)
+    by_breast: dict[str, list[float]] = {}
+    for row in hidden.compared:
+        by_breast.setdefault(row["prediction_id"], []).append(laptop[row["image_id"]])
+    for breast, values in by_breast.items():
+        value, written = AGGREGATIONS[card.aggregation](values), submission.get(breast)
         try:
-            decided, _ = submission.decide(
-                {breast: value}, card["output"], card["threshold"], card["prevalence"]
-            )
+            decided, _ = decide({breast: value}, card.output, card.threshold, card.prevalence)
         except RunError:
             return
-        near = card["output"] == "binary" and abs(value - (card["threshold"] or 0)) <= TOLERANCE
-        if said is None or near:
+        # Near the threshold the last digit decides between 0 and 1, on either machine.
+        near = card.output == "binary" and abs(value - (card.threshold or 0)) <= TOLERANCE
+        if written is None or near:
             continue
-        if not abs(said - decided[breast]) <= TOLERANCE:
+        if not abs(written - decided[breast]) <= TOLERANCE:
             yield (
-                f"The submission says {said:g} of {breast}, the laptop {decided[breast]:g} "
+                f"The submission says {written:g} of {breast}, the laptop {decided[breast]:g} "
                 f"(probability {value:.4f})."
             )
             return
 
 
-def read_submission(path: Path) -> dict[str, float]:
-    """Return the predictions of a submission that can be read, by prediction_id."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return {r["prediction_id"]: float(r["cancer"]) for r in csv.DictReader(stream)}
-    except (OSError, KeyError, ValueError, TypeError):
-        return {}
-
-
-def _score(seen: Performance, hidden: HiddenSet, card: Mapping[str, Any]) -> Iterator[Check]:
+def _score(submission: Mapping[str, float], hidden: HiddenSet, card: Card) -> Iterator[Check]:
     """Compare pF1 on the sample with cross-validation's, where there is enough to compare."""
     if not hidden.labels:
         return
@@ -152,28 +148,35 @@ def _score(seen: Performance, hidden: HiddenSet, card: Mapping[str, Any]) -> Ite
 
     from train.metrics import pfbeta
 
-    written = read_submission(seen.working / "submission.csv")
-    names = [name for name in hidden.labels if name in written]
+    names = [name for name in hidden.labels if name in submission]
     labels = np.array([hidden.labels[name] for name in names])
-    values = np.array([written[name] for name in names])
+    values = np.array([submission[name] for name in names])
     if not names or labels.sum() < FEW_POSITIVES:
-        said = f"{int(labels.sum())} positive breasts among {len(names)}: too few to say anything"
-        yield Check(name="score", status="unproven", said=f"{said}; take more --patients.")
+        message = (
+            f"{int(labels.sum())} positive breasts among {len(names)}: too few to say anything; "
+            "raise --patients."
+        )
+        yield Check(name="score", status="unproven", message=message)
         return
+    # A bootstrap over breasts: the metric is no mean, so it has no standard error of its own.
     rng = np.random.default_rng(0)
     drawn = [rng.integers(len(names), size=len(names)) for _ in range(RESAMPLES)]
     scores = [pfbeta(labels[rows], values[rows]) for rows in drawn]
     low, high = np.quantile(scores, [0.025, 0.975])
-    known = [c["metrics"].get("pfbeta") for c in card["checkpoints"] if c.get("metrics")]
-    said = f"pF1 {pfbeta(labels, values):.3f} (95 %: {low:.3f} to {high:.3f}) on the sample"
-    if not known or known[0] is None:
-        yield Check(name="score", status="unproven", said=f"{said}; no cross-validation to compare")
+    known = [one.metrics["pfbeta"] for one in card.checkpoints if "pfbeta" in one.metrics]
+    message = f"pF1 {pfbeta(labels, values):.3f} (95 %: {low:.3f} to {high:.3f}) on the sample"
+    if not known:
+        message += "; no cross-validation to compare with"
+        yield Check(name="score", status="unproven", message=message)
         return
     expected = sum(known) / len(known)
-    said += f", {expected:.3f} in cross-validation (threshold and image set differ)"
-    if not 0.5 <= labels.mean() / max(card["prevalence"] or 0.0, 1e-9) <= 2:
+    message += f", {expected:.3f} in cross-validation (threshold and image set differ)"
+    if not 0.5 <= labels.mean() / max(card.prevalence, 1e-9) <= 2:
         # pF1 grows with the share of cancers, so scores at different shares do not compare.
-        said += f"; {labels.mean():.1%} have cancer here, {card['prevalence']:.1%} there"
-        yield Check(name="score", status="unproven", said=f"{said}: not to be compared")
+        message += (
+            f"; {labels.mean():.1%} have cancer in the sample, {card.prevalence:.1%} in "
+            "validation: not to be compared"
+        )
+        yield Check(name="score", status="unproven", message=message)
         return
-    yield Check(name="score", status="failed" if high < expected / 2 else "passed", said=said)
+    yield Check(name="score", status="failed" if high < expected / 2 else "passed", message=message)

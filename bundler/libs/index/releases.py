@@ -14,8 +14,8 @@ from bundler.libs.resolve.resolution import Pin, best, with_digest
 
 def newest(sources: Sources, name: str) -> Version | None:
     """Return the newest release that is neither yanked nor a pre-release."""
-    found = simple_api.newest(sources, name)
-    return Version(found) if found else None
+    version = simple_api.newest(sources, name)
+    return Version(version) if version else None
 
 
 def fitting(target: Target, files: Iterable[simple_api.File]) -> simple_api.File | None:
@@ -24,7 +24,7 @@ def fitting(target: Target, files: Iterable[simple_api.File]) -> simple_api.File
 
 
 def python_allows(target: Target, file: simple_api.File) -> bool:
-    """Say whether a file's Requires-Python has room for the target's Python."""
+    """Say whether a file's Requires-Python allows the target's Python."""
     try:
         return SpecifierSet(file.requires_python or "").contains(target.python, prereleases=True)
     except InvalidSpecifier:
@@ -32,30 +32,30 @@ def python_allows(target: Target, file: simple_api.File) -> bool:
 
 
 def by_version(
-    files: Iterable[simple_api.File], asked: Sequence[Requirement] = ()
+    files: Iterable[simple_api.File], wanted: Sequence[Requirement] = ()
 ) -> dict[Version, list[simple_api.File]]:
     """Return the releases that the requirements allow, newest first, without yanked files.
 
     Pre-releases count where there is nothing else.
     """
-    found: dict[Version, list[simple_api.File]] = {}
+    groups: dict[Version, list[simple_api.File]] = {}
     for file in files:
         if file.yanked is None:
-            found.setdefault(Version(file.version), []).append(file)
+            groups.setdefault(Version(file.version), []).append(file)
     allowed = {
         version: group
-        for version, group in found.items()
-        if all(need.specifier.contains(version, prereleases=True) for need in asked)
+        for version, group in groups.items()
+        if all(need.specifier.contains(version, prereleases=True) for need in wanted)
     }
     released = {v: group for v, group in allowed.items() if not v.is_prerelease} or allowed
     return dict(sorted(released.items(), reverse=True))
 
 
 def without_wheel(
-    target: Target, sources: Sources, name: str, asked: Sequence[Requirement]
+    target: Target, sources: Sources, name: str, wanted: Sequence[Requirement]
 ) -> simple_api.File | None:
     """Return the newest allowed release's sdist, where that release has no fitting wheel."""
-    for group in by_version(simple_api.files(sources, name), asked).values():
+    for group in by_version(simple_api.files(sources, name), wanted).values():
         usable = [file for file in group if python_allows(target, file)]
         if not usable:
             continue

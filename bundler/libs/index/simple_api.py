@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from bundler import atomic
-from bundler.cache import folder
+from bundler import atomic, cache
 from bundler.libs.index import web
 from bundler.libs.index.sources import Sources
+from inference.boot.fields import parse_as
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, */*;q=0.1"
 PATIENCE = 600  # seconds for which the answer on the newest release will do
@@ -49,81 +49,104 @@ class File:
         return self.name.endswith(".whl")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What is kept of an index's page of a package, apart from its long list of files."""
+
+    etag: str
+    newest: str | None  # release
+    yanked: Mapping[str, str]  # release → why it was withdrawn
+    digest: str  # of the list of files that belongs to it
+    asked: float  # seconds since the epoch
+    until: float  # when it has to be asked for again
+
+
 def files(sources: Sources, name: str) -> list[File]:
     """Return all files of a package in all sources; none where no source has it.
 
     Raises NetworkError where an index cannot be asked.
     """
-    found: list[File] = []
+    listed: list[File] = []
     for index in sources.indexes:
         try:
-            found += _listed(f"{index}/{canonicalize_name(name)}/", name)
+            listed += _listed(f"{index}/{canonicalize_name(name)}/", name)
         except web.AbsentError:
             continue
-    for place in sources.links:
-        found += _linked(place, name)
-    return found
+    for link in sources.links:
+        listed += _linked(link, name)
+    return listed
 
 
 def _listed(url: str, name: str) -> list[File]:
     """Return the files on an index's page, asked again only when its time is over."""
-    if "://" not in url or url.startswith("file:"):
+    if _is_folder(url):
         return _folder_page(url, name)
     head = _fresh(url, name)
-    return [File(**entry) for entry in json.loads(_place(head, url).read_bytes())]
+    return [File(**entry) for entry in json.loads(_files_path(head, url).read_bytes())]
 
 
 def newest(sources: Sources, name: str) -> str | None:
     """Return a package's newest release on the indexes, without yanked ones and pre-releases."""
-    found = []
+    versions = []
     for url in (f"{index}/{canonicalize_name(name)}/" for index in sources.indexes):
-        if "://" not in url or url.startswith("file:"):
-            found.append(_newest(_folder_page(url, name)))
+        if _is_folder(url):
+            versions.append(_newest(_folder_page(url, name)))
             continue
         with contextlib.suppress(web.AbsentError):
-            found.append(_fresh(url, name, patience=PATIENCE)["newest"])
-    return max((version for version in found if version), key=Version, default=None)
+            versions.append(_fresh(url, name, patience=PATIENCE).newest)
+    return max((version for version in versions if version), key=Version, default=None)
 
 
 def yanked(sources: Sources, name: str, version: str) -> str | None:
     """Return why the indexes withdrew a release ("" where no reason is given), or None."""
     for index in sources.indexes:
         url = f"{index}/{canonicalize_name(name)}/"
-        if "://" in url and not url.startswith("file:"):
+        if not _is_folder(url):
             with contextlib.suppress(web.AbsentError):
-                reasons: dict[str, str] = _fresh(url, name, patience=PATIENCE)["yanked"]
-                return reasons.get(str(Version(version)))
+                head = _fresh(url, name, patience=PATIENCE)
+                return head.yanked.get(str(Version(version)))
     return None
 
 
-def _fresh(url: str, name: str, patience: float = 0) -> dict[str, Any]:
+def _is_folder(url: str) -> bool:
+    return "://" not in url or url.startswith("file:")
+
+
+def _fresh(url: str, name: str, patience: float = 0) -> Head:
     """Return what is kept of an index's page, asked again when the index's time for it is over.
 
     With `patience`, what was asked in the last so many seconds will do. The head is apart from
-    the long list of files, since most questions are about the newest.
+    the list of files, since most questions are about the newest, and a list has thousands.
     """
     known = _kept(url)
-    if known and time.time() < max(known["until"], known["asked"] + patience):
+    if known and time.time() < max(known.until, known.asked + patience):
         return known
-    headers = {
-        "Accept": ACCEPT,
-        **({"If-None-Match": known["etag"]} if known and known["etag"] else {}),
-    }
-    with web.opened(url, headers) as stream:
-        said = web.headers_of(stream)
+    unchanged = {"If-None-Match": known.etag} if known and known.etag else {}
+    with web.opened(url, {"Accept": ACCEPT, **unchanged}) as stream:
+        headers = web.headers_of(stream)
         if known and web.status_of(stream) == 304:
-            head = dict(known)
+            head = known
         else:
-            files = list(_parse(stream.read(), url, name))
-            text = json.dumps([asdict(file) for file in files])
-            head = {"etag": said.get("ETag") or "", "newest": _newest(files)}
-            head["yanked"] = {f.version: f.yanked for f in files if f.yanked is not None}
-            head["digest"] = hashlib.sha256(text.encode()).hexdigest()
-            atomic.write_text(_place(head, url), text)
-    age = MAX_AGE.search(said.get("Cache-Control") or "")
-    head["asked"] = time.time()
-    head["until"] = head["asked"] + (int(age[1]) if age else 0)
-    atomic.write_text(_head_place(url), json.dumps(head))
+            head = _keep_files(list(_parse(stream.read(), url, name)), url, headers.get("ETag"))
+    age = MAX_AGE.search(headers.get("Cache-Control") or "")
+    now = time.time()
+    head = replace(head, asked=now, until=now + (int(age[1]) if age else 0))
+    atomic.write_text(_head_path(url), json.dumps(asdict(head)))
+    return head
+
+
+def _keep_files(files: list[File], url: str, etag: str | None) -> Head:
+    """Write the list of files to the cache, and return its head, which is never fresh yet."""
+    text = json.dumps([asdict(file) for file in files])
+    head = Head(
+        etag=etag or "",
+        newest=_newest(files),
+        yanked={file.version: file.yanked for file in files if file.yanked is not None},
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        asked=0,
+        until=0,
+    )
+    atomic.write_text(_files_path(head, url), text)
     return head
 
 
@@ -133,79 +156,92 @@ def _newest(files: Iterable[File]) -> str | None:
     return str(max(released or versions)) if versions else None
 
 
-def _head_place(url: str) -> Path:
-    return folder("index") / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+def _head_path(url: str) -> Path:
+    return cache.folder("index") / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
 
 
-def _place(head: Mapping[str, Any], url: str) -> Path:
+def _files_path(head: Head, url: str) -> Path:
     """Return where the list of files lies that belongs to a head, and to no other."""
-    return _head_place(url).with_suffix(f".{head['digest'][:16]}.json")
+    return _head_path(url).with_suffix(f".{head.digest[:16]}.json")
 
 
-def _kept(url: str) -> dict[str, Any] | None:
+def _kept(url: str) -> Head | None:
+    """Return the head in the cache, or None where there is none that this version wrote."""
     try:
-        head = json.loads(_head_place(url).read_bytes())
-        whole = {"asked", "until", "etag", "newest", "yanked", "digest"} <= head.keys() and _place(
-            head, url
-        ).is_file()
-    except (OSError, ValueError, AttributeError):
+        head = parse_as(Head, json.loads(_head_path(url).read_bytes()))
+        return head if _files_path(head, url).is_file() else None
+    except (OSError, ValueError):
         return None
-    return head if whole else None
 
 
-def _folder_page(place: str, name: str) -> list[File]:
-    root = Path(unquote(urlsplit(place).path) if place.startswith("file:") else place)
+def _folder_page(url: str, name: str) -> list[File]:
+    root = _local_path(url)
     if (root / "index.html").is_file():
         page = (root / "index.html").read_bytes()
         return list(_parse(page, f"{root.resolve().as_uri()}/", name))
     return _linked(str(root), name)
 
 
-def _linked(place: str, name: str) -> list[File]:
+def _linked(link: str, name: str) -> list[File]:
     """Return a package's files in a folder, or on a page of links to files of any package."""
-    if place.startswith(("http://", "https://")):
-        with web.opened(place) as stream:
-            return list(_parse(stream.read(), place, name))
-    root = Path(unquote(urlsplit(place).path) if place.startswith("file:") else place)
+    if link.startswith(("http://", "https://")):
+        with web.opened(link) as stream:
+            return list(_parse(stream.read(), link, name))
+    root = _local_path(link)
     if not root.is_dir():
         return []
     paths = sorted(root.iterdir())
-    return list(_files([(path.name, path.resolve().as_uri(), {}) for path in paths], name))
+    links = [_Link(filename=path.name, url=path.resolve().as_uri()) for path in paths]
+    return list(_files(links, name))
+
+
+def _local_path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path) if url.startswith("file:") else url)
 
 
 def _parse(page: bytes, url: str, name: str) -> Iterator[File]:
-    """Yield the files that a page lists, in JSON or in HTML."""
+    """Yield the files that a page lists, in JSON (PEP 691) or in HTML (PEP 503)."""
     text = page.decode("utf-8", errors="replace")
     if text.lstrip().startswith("{"):
-        entries = [_from_json(entry, url) for entry in json.loads(text).get("files", ())]
+        links = [_from_json(entry, url) for entry in json.loads(text).get("files", [])]
     else:
-        reader = _Links(url)
+        reader = _HtmlReader(url)
         reader.feed(text)
-        entries = reader.entries
-    return _files(entries, name)
+        links = reader.links
+    return _files(links, name)
 
 
-_Entry = tuple[str, str, dict[str, Any]]
+@dataclass(frozen=True, kw_only=True)
+class _Link:
+    """A link on a page, to a file of any package."""
+
+    filename: str
+    url: str
+    sha256: str | None = None
+    bytes: int | None = None
+    requires_python: str | None = None
+    yanked: str | None = None
 
 
-def _from_json(entry: dict[str, Any], url: str) -> _Entry:
+def _from_json(entry: Any, url: str) -> _Link:
     yanked = entry.get("yanked")
-    about = {
-        "sha256": entry.get("hashes", {}).get("sha256"),
-        "bytes": entry.get("size"),
-        "requires_python": entry.get("requires-python"),
-        "yanked": (yanked if isinstance(yanked, str) else "") if yanked else None,
-    }
-    return str(entry["filename"]), urljoin(url, entry["url"]), about
+    return _Link(
+        filename=str(entry["filename"]),
+        url=urljoin(url, entry["url"]),
+        sha256=entry.get("hashes", {}).get("sha256"),
+        bytes=entry.get("size"),
+        requires_python=entry.get("requires-python"),
+        yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
+    )
 
 
-class _Links(HTMLParser):
+class _HtmlReader(HTMLParser):
     """Reads the links of a PEP 503 page."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
-        self.entries: list[_Entry] = []
+        self.links: list[_Link] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take the file that a link names."""
@@ -214,22 +250,33 @@ class _Links(HTMLParser):
             return
         address, _, fragment = urljoin(self.url, values["href"] or "").partition("#")
         digest = fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None
-        about = {
-            "sha256": digest,
-            "requires_python": values.get("data-requires-python"),
-            "yanked": (values["data-yanked"] or "") if "data-yanked" in values else None,
-        }
-        self.entries.append((unquote(address.rsplit("/", 1)[-1]), address, about))
+        link = _Link(
+            filename=unquote(address.rsplit("/", 1)[-1]),
+            url=address,
+            sha256=digest,
+            requires_python=values.get("data-requires-python"),
+            yanked=(values["data-yanked"] or "") if "data-yanked" in values else None,
+        )
+        self.links.append(link)
 
 
-def _files(entries: list[_Entry], name: str) -> Iterator[File]:
-    for filename, url, about in entries:
+def _files(links: Iterable[_Link], name: str) -> Iterator[File]:
+    """Yield those of a page's links that are files of the package, with their versions."""
+    for link in links:
         try:
-            if filename.endswith(".whl"):
-                project, version = parse_wheel_filename(filename)[:2]
+            if link.filename.endswith(".whl"):
+                project, version = parse_wheel_filename(link.filename)[:2]
             else:
-                project, version = parse_sdist_filename(filename)
+                project, version = parse_sdist_filename(link.filename)
         except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
             continue
         if project == canonicalize_name(name):
-            yield File(name=filename, url=url, version=str(version), **about)
+            yield File(
+                name=link.filename,
+                url=link.url,
+                version=str(version),
+                sha256=link.sha256,
+                bytes=link.bytes,
+                requires_python=link.requires_python,
+                yanked=link.yanked,
+            )

@@ -1,6 +1,6 @@
 """Where packages come from: the indexes that pip or uv are configured with on this machine.
 
-What is found here decides where to look, and goes into no bundle and no lock.
+They decide where to look, and go into no bundle and no lock.
 """
 
 import configparser
@@ -28,10 +28,10 @@ class Sources:
         return tuple(dict.fromkeys(url.rstrip("/") for url in (own, *self.extra) if url))
 
 
-def configured(asked: Sources) -> Sources:
+def configured(own: Sources) -> Sources:
     """Complete what a requirements file says with pip's and uv's settings on this machine."""
     settings = dict(_pip_settings())
-    index = asked.index
+    index = own.index
     if index is None and _truthy(settings.get("no-index", "")):
         index = ""
     if index is None:
@@ -40,10 +40,10 @@ def configured(asked: Sources) -> Sources:
     extra += _environment("UV_EXTRA_INDEX_URL")
     links = settings.get("find-links", "").split() + _environment("UV_FIND_LINKS")
     return replace(
-        asked,
+        own,
         index=settings.get("index-url") if index is None else index,
-        extra=tuple(dict.fromkeys([*asked.extra, *(url.rpartition("=")[2] for url in extra)])),
-        links=tuple(dict.fromkeys([*asked.links, *links])),
+        extra=tuple(dict.fromkeys([*own.extra, *(url.rpartition("=")[2] for url in extra)])),
+        links=tuple(dict.fromkeys([*own.links, *links])),
     )
 
 
@@ -76,9 +76,9 @@ def _pip_settings() -> Iterator[tuple[str, str]]:
             if parser.has_section(section):
                 for key, value in parser.items(section):
                     yield key.replace("_", "-"), value
-    for name, given in os.environ.items():
+    for name, value in os.environ.items():
         if name.startswith("PIP_"):
-            yield name.removeprefix("PIP_").lower().replace("_", "-"), given
+            yield name.removeprefix("PIP_").lower().replace("_", "-"), value
 
 
 def _pip_files() -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Why a name cannot be found, and what was probably meant."""
+"""Why the index has no package of a name, and which name was probably meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -71,21 +71,21 @@ def absent(name: str, machine: Target) -> str:
     """Return a sentence for a name that no index has."""
     if name in CONDA:
         return (
-            f"{name} is conda's name, and no index here has a package of that name; "
-            f"the registry has {CONDA[name]}."
+            f"{name} is a conda package, and no index that is configured has it. "
+            f"The same on PyPI is {CONDA[name]}."
         )
     near = nearest(name, machine)
     if not near:
-        return f"No index has a package {name}."
-    return f"No index has a package {name}. Did you mean {' or '.join(near)}?"
+        return f"No index has a package named {name}."
+    return f"No index has a package named {name}. Did you mean {' or '.join(near)}?"
 
 
 def notes(wanted: Iterable[Requirement]) -> list[str]:
     """Return a warning for each name that conda uses for what the registry calls otherwise."""
     names = [canonicalize_name(need.name) for need in wanted]
     return [
-        f"{name} is conda's name of what the registry calls {CONDA[name]}: see that the package "
-        "that was found is the one that is meant."
+        f"conda's {name} is {CONDA[name]} on PyPI: check that the index's package {name} is "
+        "the one you mean."
         for name in names
         if name in CONDA
     ]

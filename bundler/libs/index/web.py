@@ -20,7 +20,7 @@ TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
 class AbsentError(NetworkError):
-    """The server answered that there is no such thing."""
+    """The server has no such file or page."""
 
 
 @contextmanager
@@ -32,7 +32,9 @@ def opened(url: str, headers: Mapping[str, str] | None = None) -> Iterator[IO[by
         with _answer(url, dict(headers or {})) as stream:
             yield stream
     except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        raise NetworkError(f"{shown(url)} broke off: {error or type(error).__name__}.") from error
+        raise NetworkError(
+            f"The connection to {shown(url)} broke off: {error or type(error).__name__}."
+        ) from error
 
 
 def _answer(url: str, headers: dict[str, str]) -> Any:
@@ -68,8 +70,8 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
 
 def headers_of(stream: Any) -> Mapping[str, str]:
     """Return the headers of an answer; a file has none."""
-    found: Mapping[str, str] | None = getattr(stream, "headers", None)
-    return {} if found is None else found
+    headers: Mapping[str, str] | None = getattr(stream, "headers", None)
+    return {} if headers is None else headers
 
 
 def status_of(stream: Any) -> int:

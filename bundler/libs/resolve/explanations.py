@@ -15,49 +15,49 @@ from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.solution import Problem, solve
 
 SHOWN = 6  # releases that a message lists
-ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and ours for pip's
+ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and pip_compile's
 LACKS = re.compile(r"not found|No matching|[Tt]here (is|are) no|ha(s|ve) no|mismatch|metadata")
 
 
 def explained(problem: Problem, error: UnresolvedError) -> InputError:
-    """Return an error with the resolver's words and ours."""
-    path, target = problem.asked.path, problem.target
-    ours = error.ours or _reasons(problem, error.said)
-    said = "\n".join(f"  {line}" for line in error.said.splitlines())
-    also = "".join(f"\n{line}" for line in ours)
+    """Return an error with our reasons, and the resolver's output below them."""
+    path, target = problem.requirements.path, problem.target
+    reasons = error.reasons or _reasons(problem, error.output)
+    output = "\n".join(f"  {line}" for line in error.output.splitlines())
+    lines = "".join(f"\n{line}" for line in reasons)
     return InputError(
-        f"{path.name} cannot be resolved for {target.name} (Python {target.python}).{also}\n"
-        f"In {problem.resolver}'s words:\n{said}"
+        f"Cannot resolve {path.name} for {target.name} (Python {target.python}).{lines}\n"
+        f"The output of {problem.resolver}:\n{output}"
     )
 
 
-def _reasons(problem: Problem, said: str) -> Sequence[str]:
-    found = _absent(problem) or _impossible(problem) or _conflicts(problem)
-    if not found and ASKS.search(said) and not LACKS.search(said):
-        return ["What is asked for contradicts itself: loosen one of the lines that are named."]
-    return found
+def _reasons(problem: Problem, output: str) -> Sequence[str]:
+    reasons = _absent(problem) or _impossible(problem) or _conflicts(problem)
+    if not reasons and ASKS.search(output) and not LACKS.search(output):
+        return ["The requirements contradict each other: loosen one of those named below."]
+    return reasons
 
 
 def _applying(problem: Problem) -> list[Requirement]:
     environment = problem.target.environment
-    return [need for need in problem.asked.wanted if holds(need.marker, environment)]
+    return [need for need in problem.requirements.wanted if holds(need.marker, environment)]
 
 
 def _absent(problem: Problem) -> list[str]:
-    """Return what to say of the names that no index has."""
-    found = []
+    """Return a sentence for each name that no index has."""
+    sentences = []
     for need in _applying(problem):
         name = canonicalize_name(need.name)
         if problem.delta and name in problem.target.packages:
             continue
         if not simple_api.files(problem.sources, name):
-            found.append(suggestions.absent(name, problem.target))
-    return found
+            sentences.append(suggestions.absent(name, problem.target))
+    return sentences
 
 
 def _impossible(problem: Problem) -> list[str]:
-    """Return what to say of requirements that no release meets, or none with a fitting wheel."""
-    found = []
+    """Return a sentence for each requirement that no release, or no fitting wheel, meets."""
+    sentences = []
     for need in _applying(problem):
         name = canonicalize_name(need.name)
         if problem.delta and name in problem.target.packages:
@@ -73,14 +73,14 @@ def _impossible(problem: Problem) -> list[str]:
                 for v, why in yanked.items()
                 if need.specifier.contains(v, prereleases=True)
             ]
-            found.append(
-                f"No release of {name} is {need.specifier}: there are {listed}"
+            sentences.append(
+                f"No release of {name} matches {need.specifier}; the index has {listed or 'none'}"
                 f"{', …' if len(every) > SHOWN else ''}."
-                + "".join(f" {said}." for said in gone[:1])
+                + "".join(f" {line}." for line in gone[:1])
             )
         elif not any(releases.fitting(problem.target, group) for group in allowed.values()):
-            found.append(_unfitting(problem, name, next(iter(allowed.values()))))
-    return found
+            sentences.append(_unfitting(problem, name, next(iter(allowed.values()))))
+    return sentences
 
 
 def _unfitting(problem: Problem, name: str, newest: list[simple_api.File]) -> str:
@@ -88,20 +88,20 @@ def _unfitting(problem: Problem, name: str, newest: list[simple_api.File]) -> st
     target = problem.target
     if not any(releases.python_allows(target, file) for file in newest):
         return (
-            f"No release of {name} that is allowed runs on Python {target.python}; "
-            f"{newest[0].version} needs {newest[0].requires_python}."
+            f"No allowed release of {name} runs on Python {target.python}; "
+            f"{newest[0].version} requires Python {newest[0].requires_python}."
         )
     tags = [tag for file in newest if file.is_wheel for tag in parse_wheel_filename(file.name)[3]]
     pythons = sorted({tag.interpreter for tag in tags}, key=lambda tag: (len(tag), tag))[::-1]
-    there = sorted({tag.platform for tag in tags if tag.interpreter == target.interpreter})
-    if there:
-        have = f"wheels of {target.interpreter} for {', '.join(there[:SHOWN])}"
+    platforms = sorted({tag.platform for tag in tags if tag.interpreter == target.interpreter})
+    if platforms:
+        have = f"wheels of {target.interpreter} for {', '.join(platforms[:SHOWN])}"
     elif pythons:
         have = f"wheels for {', '.join(pythons[:SHOWN])}"
     else:
         have = "no wheel at all, only an sdist"
     return (
-        f"No release of {name} that is allowed has a wheel for Python {target.short_python} on "
+        f"No allowed release of {name} has a wheel for Python {target.short_python} on "
         f"{target.platform}; {newest[0].version} has {have}."
     )
 
@@ -110,19 +110,19 @@ def _conflicts(problem: Problem) -> list[str]:
     """Return what the wheelhouse needs of the image and does not get, with the ways out."""
     if not problem.delta or not problem.target.installed:
         return []
-    who = problem.asked.path.name
-    found = list(effects.unmet(problem.target, who, problem.asked.wanted))
-    if not found:  # else all others may only follow from it
-        found = _transitive_conflicts(problem)
-    if not found:
+    who = problem.requirements.path.name
+    conflicts = list(effects.unmet(problem.target, who, problem.requirements.wanted))
+    if not conflicts:  # else all others may only follow from it
+        conflicts = _transitive_conflicts(problem)
+    if not conflicts:
         return []
     ways = (
-        "Ways out: ask for a release that accepts the image's version; or bring your own: name the "
-        f"package in {who} and end its line with `# replace` (the runner then sees yours, and what "
-        "the image built against its own may break); or bring everything with --no-delta; or use "
-        "an image that has it."
+        "Ways out: require a release that accepts the image's version; or bring your own: add the "
+        f"package to {who} and end its line with `# replace` (the runner then imports yours, and "
+        "packages of the image that were built against its own may break); or bring everything "
+        "with --no-delta; or use an image that has the version."
     )
-    return [*(f"{line}." for line in dict.fromkeys(found)), ways]
+    return [*(f"{line}." for line in dict.fromkeys(conflicts)), ways]
 
 
 def _transitive_conflicts(problem: Problem) -> list[str]:
@@ -141,4 +141,4 @@ def _transitive_conflicts(problem: Problem) -> list[str]:
 def _needs(problem: Problem, pin: Pin) -> tuple[Requirement, ...]:
     if not pin.file.endswith(".whl"):
         return ()
-    return downloads.metadata(pin, problem.sources, quiet=problem.quiet).requires
+    return downloads.metadata(pin, problem.sources, problem.progress).requires

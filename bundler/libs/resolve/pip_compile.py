@@ -17,7 +17,7 @@ from bundler.image.target import Target
 
 def main(arguments: list[str]) -> None:
     """Replace what pip believes of its machine, then hand over to pip-compile."""
-    disguise(targets.read(Path(arguments[0])))
+    set_machine(targets.read(Path(arguments[0])))
     from pip._internal.exceptions import PipError
     from piptools.scripts.compile import cli
 
@@ -30,14 +30,14 @@ def main(arguments: list[str]) -> None:
 
 
 def causes(error: Exception) -> Iterator[str]:
-    """Yield who asks for what it does not get."""
+    """Yield who needs what it does not get."""
     for cause in getattr(error.__cause__, "causes", []):
         parent = cause.parent
         who = f"{parent.name} {parent.version}" if parent else "The requirements file"
         yield f"{who} needs {cause.requirement.format_for_error()}"
 
 
-def disguise(target: Target) -> None:
+def set_machine(target: Target) -> None:
     """Make pip, in this process, resolve for the target."""
     from pip._internal.cli.req_command import RequirementCommand
     from pip._internal.models.target_python import TargetPython

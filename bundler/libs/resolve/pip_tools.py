@@ -28,17 +28,19 @@ def resolve(
 ) -> list[Pin]:
     """Return the pins that meet `wanted` on the target. Raises UnresolvedError, NetworkError."""
     if offline:
-        raise NetworkError("pip-tools cannot resolve without a network; --resolver uv can.")
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-pip-tools-") as folder:
-        place = Path(folder)
-        (place / "target.json").write_text(target.text(), encoding="utf-8")
-        (place / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
-        (place / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
+        raise NetworkError(
+            "pip-tools cannot resolve without a network. Use `--resolver uv`, which can."
+        )
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-pip-tools-") as name:
+        folder = Path(name)
+        (folder / "target.json").write_text(target.text(), encoding="utf-8")
+        (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
         command = process.own_module("bundler.libs.resolve.pip_compile", "target.json")
         command += [*_options(sources), *(["--rebuild"] if upgrade else [])]
-        result = process.run(command, cwd=place, env=_environment(), check=False)
+        result = process.run(command, cwd=folder, env=_environment(), check=False)
     if result.returncode:
-        raise UnresolvedError(_said(result.stderr or result.stdout))
+        raise UnresolvedError(_readable(result.stderr or result.stdout))
     return [_pin(line, target, sources) for line in result.stdout.splitlines() if "==" in line]
 
 
@@ -48,7 +50,7 @@ def _options(sources: Sources) -> list[str]:
     options += ["--no-config", "--no-emit-index-url", "--no-emit-find-links"]
     options += ["--no-emit-trusted-host", "--no-emit-options", "--resolver=backtracking"]
     options += ["--output-file=-", "--constraint=constraints.txt", f"--pip-args={shlex.join(pip)}"]
-    options += [f"--find-links={place}" for place in sources.links]
+    options += [f"--find-links={link}" for link in sources.links]
     if sources.indexes:
         options += [f"--index-url={sources.indexes[0]}"]
     options += [f"--extra-index-url={url}" for url in sources.indexes[1:]]
@@ -61,7 +63,7 @@ def _environment() -> dict[str, str]:
     return kept | pip_connection() | {"PIP_CONFIG_FILE": os.devnull, "PYTHONWARNINGS": "ignore"}
 
 
-def _said(output: str) -> str:
+def _readable(output: str) -> str:
     unclear = ("WARNING", "ERROR: Cannot install")  # the latter names our temporary file's lines
     lines = [line.strip() for line in output.splitlines()]
     return "\n".join(line for line in lines if not line.startswith(unclear)).strip()
@@ -78,7 +80,7 @@ def _pin(line: str, target: Target, sources: Sources) -> Pin:
     chosen = best(target, files)
     if chosen is None:
         raise InputError(
-            f"pip-tools chose {name} {version}, but the index lists no wheel of it that fits "
-            f"{target.name}."
+            f"pip-tools chose {name} {version}, but no wheel of it on the index fits "
+            f"{target.name}. Try `--resolver uv`, or require another release."
         )
     return releases.pin(name, version, chosen)

@@ -28,18 +28,23 @@ class Pin:
     built_from: str | None = None  # the sdist that this wheel was built from: name sha256
 
     @property
+    def is_wheel(self) -> bool:
+        """Say whether the file is a wheel; the rest are sdists that travel."""
+        return self.file.endswith(".whl")
+
+    @property
     def line(self) -> str:
         """Return the requirement that installs exactly this file."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
 
 
 class UnresolvedError(InputError):
-    """The resolver found no set of packages; `said` holds its words, `ours` what we know."""
+    """The resolver found no set of packages: its `output`, and the `reasons` that we know."""
 
-    def __init__(self, said: str, ours: tuple[str, ...] = ()) -> None:
-        super().__init__(said)
-        self.said = said
-        self.ours = ours
+    def __init__(self, output: str, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(output)
+        self.output = output
+        self.reasons = reasons
 
 
 def with_digest(pin: Pin) -> Pin:
@@ -48,8 +53,9 @@ def with_digest(pin: Pin) -> Pin:
         return pin
     if not (pin.url or "").startswith("file:"):
         raise InputError(
-            f"{pin.file}: the index gives no sha256, so nothing can confirm what it serves. "
-            "Use an index that does, or put the wheel into a folder and name it with --find-links."
+            f"The index gives no sha256 for {pin.file}, so the file cannot be verified. Use an "
+            "index that does, or put the wheel into a folder and add `--find-links FOLDER` to the "
+            "requirements."
         )
     path = Path(unquote(urlsplit(pin.url or "").path))
     with path.open("rb") as stream:

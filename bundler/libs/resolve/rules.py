@@ -42,7 +42,7 @@ def constraints(target: Target) -> list[str]:
 
 
 def notes(target: Target, wanted: tuple[Requirement, ...]) -> Iterator[str]:
-    """Yield what was held back and why. Raises InputError where a user asks for nothing else."""
+    """Yield what was held back and why. Raises InputError where a user allows nothing else."""
     for rule in RULES:
         name = canonicalize_name(rule.constraint.name)
         for need in wanted:
@@ -54,8 +54,8 @@ def notes(target: Target, wanted: tuple[Requirement, ...]) -> Iterator[str]:
             older = Requirement(f"{name}{need.specifier}")
             if need.specifier.contains(rule.first_wrong) and not _allows_older(older, rule):
                 raise InputError(
-                    f"{need} cannot be used on {target.name}: {reason}. Ask for "
-                    f"`{rule.constraint}`, or name a target with CUDA 13."
+                    f"{need} cannot be used on {target.name}: {reason}. Require "
+                    f"`{rule.constraint}`, or choose a target with CUDA 13."
                 )
             if need.specifier.contains(rule.first_wrong):
                 yield f"{rule.constraint} is enforced: {reason}."

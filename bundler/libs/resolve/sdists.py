@@ -24,6 +24,7 @@ from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources, pip_connection
 from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
+from bundler.progress import SILENT, Progress
 
 EPOCH = 315532800  # 1980-01-01, the first time that a zip can hold
 TAIL = 8  # lines of a failed build's output that an error repeats
@@ -31,7 +32,7 @@ COMPILED = (".c", ".cc", ".cpp", ".cu", ".cxx", ".f", ".f90", ".pyx", ".rs")
 
 
 class CompiledError(InputError):
-    """An sdist that compiles: what is built here would not run there."""
+    """An sdist of compiled code: a wheel that is built here might not run there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,36 +48,36 @@ class Sdist:
         return f"{self.pin.file} {self.pin.sha256}"
 
 
-def fetch(file: simple_api.File, name: str, sources: Sources, *, quiet: bool) -> Sdist:
+def fetch(file: simple_api.File, name: str, sources: Sources, progress: Progress = SILENT) -> Sdist:
     """Download an sdist into the cache."""
     pin = releases.pin(name, file.version, file)
-    return Sdist(pin=pin, path=downloads.fetch([pin], sources, quiet=quiet)[pin.file])
+    return Sdist(pin=pin, path=downloads.fetch([pin], sources, progress)[pin.file])
 
 
 def build(sdist: Sdist, sources: Sources) -> Path:
     """Return the wheel of an sdist of pure Python, built once. Raises CompiledError, InputError."""
-    place = cache.folder("built") / sdist.pin.sha256
-    kept = sorted(place.glob("*.whl"))
-    if kept:
-        return kept[0]
+    kept_in = cache.folder("built") / sdist.pin.sha256
+    wheels = sorted(kept_in.glob("*.whl"))
+    if wheels:
+        return wheels[0]
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-build-") as folder:
         built = _build(sdist, sources, Path(folder))
         if any(tag.platform != "any" for tag in parse_wheel_filename(built.name)[3]):
             raise CompiledError(
                 f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and its sdist "
-                f"compiles (it became {built.name} here), so what is built on this machine need "
-                "not run on the notebook's. Ask for a release with wheels, or ship the sdist "
-                "to be built there with --allow-sdist."
+                f"contains compiled code (it became {built.name} here), so a wheel built on this "
+                "machine may not run on the notebook. Require a release with wheels, or ship the "
+                "sdist, to be built there, with --allow-sdist."
             )
-        place.mkdir(parents=True, exist_ok=True)
-        return _canonical(built, place / built.name)
+        kept_in.mkdir(parents=True, exist_ok=True)
+        return _canonical(built, kept_in / built.name)
 
 
 def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     """Run pip's isolated build (PEP 517)."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "--quiet"]
     command += ["--disable-pip-version-check", "--wheel-dir", str(folder), str(sdist.path)]
-    command += [f"--find-links={place}" for place in sources.links]
+    command += [f"--find-links={link}" for link in sources.links]
     if sources.indexes:
         command += [f"--index-url={sources.indexes[0]}"]
         command += [f"--extra-index-url={url}" for url in sources.indexes[1:]]
@@ -87,47 +88,46 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     result = process.run(command, env=kept | pip_connection() | settings, check=False)
     built = sorted(folder.glob("*.whl"))
     if result.returncode or len(built) != 1:
-        reason = "its sdist, which compiles," if compiles(sdist.path) else "its sdist"
-        said = "\n".join(f"  {line}" for line in _last_words(result.stderr))
+        what = "its sdist (of compiled code)" if compiles(sdist.path) else "its sdist"
+        output = "\n".join(f"  {line}" for line in _end_of_output(result.stderr))
         raise CompiledError(
-            f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and {reason} does not "
-            "build here:\n"
-            f"{said}\nAsk for a release with wheels, or ship the sdist to be built on the "
-            "notebook with --allow-sdist."
+            f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and {what} does not "
+            f"build here:\n{output}\nRequire a release with wheels, or ship the sdist, to be "
+            "built on the notebook, with --allow-sdist."
         )
     return built[0]
 
 
-def _last_words(said: str) -> list[str]:
-    """Return the end of what a build itself said, which pip frames with words of its own."""
-    framed = re.findall(r"lines of output\]\n(.*?)\[end of output\]", said, re.DOTALL)
-    return textwrap.dedent(framed[-1] if framed else said).strip().splitlines()[-TAIL:]
+def _end_of_output(stderr: str) -> list[str]:
+    """Return the last lines of what a build printed, without the frame that pip puts around it."""
+    framed = re.findall(r"lines of output\]\n(.*?)\[end of output\]", stderr, re.DOTALL)
+    return textwrap.dedent(framed[-1] if framed else stderr).strip().splitlines()[-TAIL:]
 
 
-def _canonical(built: Path, place: Path) -> Path:
-    """Write a wheel anew with sorted members and fixed times, so that its bytes say no when."""
-    partial = place.with_suffix(".part")
+def _canonical(built: Path, path: Path) -> Path:
+    """Write a wheel anew with sorted members and fixed times: equal content, equal bytes."""
+    partial = path.with_suffix(f".{os.getpid()}.part")
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(partial, "w") as target:
         for info in sorted(source.infolist(), key=lambda info: info.filename):
             entry = zipfile.ZipInfo(info.filename, (1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
             target.writestr(entry, source.read(info), zipfile.ZIP_DEFLATED, 9)
-    partial.replace(place)
-    return place
+    partial.replace(path)
+    return path
 
 
-def restore(pin: Pin, sources: Sources, *, quiet: bool) -> Path:
+def restore(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Path:
     """Return a locked wheel that was built from an sdist, building it again where need be."""
     name, _, sha256 = (pin.built_from or "").partition(" ")
     version = pin.version
     source = Pin(name=pin.name, version=version, file=name, sha256=sha256)
-    path = downloads.fetch([source], sources, quiet=quiet)[name]
+    path = downloads.fetch([source], sources, progress)[name]
     wheel = build(Sdist(pin=source, path=path), sources)
     if downloads.digest(wheel) != pin.sha256:
         raise InputError(
-            f"{pin.file} was built from {name} again and is not the wheel that was locked: its "
-            "build tool has changed since. Lock the new one with `rsna-bundle libs --upgrade "
-            f"{pin.name}`, and see what changed."
+            f"{pin.file} was built from {name} again, and it is not the wheel that was locked: its "
+            "build tool has changed since. Lock the new wheel with `rsna-bundle libs --upgrade "
+            f"{pin.name}`."
         )
     return downloads.keep(wheel, pin.sha256)
 
@@ -138,7 +138,7 @@ def as_wheel(path: Path, pin: Pin) -> Wheel:
     return Wheel(path, pin.name, pin.version, lines, ())
 
 
-# --- what an sdist says of itself ---
+# --- the metadata of an sdist ---
 
 
 def compiles(path: Path) -> bool:

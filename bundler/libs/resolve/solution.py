@@ -24,6 +24,7 @@ from bundler.libs.requirements import Requirements
 from bundler.libs.resolve import image_provides, pip_tools, rules, sdists, uv
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.sdists import CompiledError, Sdist
+from bundler.progress import SILENT, Progress
 
 RESOLVERS = {"uv": uv.resolve, "pip-tools": pip_tools.resolve}
 ROUNDS = 4  # of finding, building and resolving again
@@ -40,7 +41,7 @@ NO_NETWORK = ("error sending request", "failed to fetch", "connection error", "t
 class Problem:
     """What is to be solved."""
 
-    asked: Requirements
+    requirements: Requirements
     target: Target
     sources: Sources
     resolver: str
@@ -48,7 +49,7 @@ class Problem:
     allow_sdist: bool = False
     upgrade: bool = False
     keep: tuple[Pin, ...] = ()  # of an earlier lock, preferred while they fit
-    quiet: bool = False
+    progress: Progress = SILENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Solution:
 
 @dataclass(kw_only=True)
 class _Links:
-    """Wheels beside the index's: built from sdists, or hollow ones for sdists that travel."""
+    """Wheels beside the index's: built from sdists, or stubs for sdists that travel."""
 
     folder: Path
     built: dict[str, Sdist] = field(default_factory=dict)  # wheel's name → its sdist
@@ -85,8 +86,8 @@ def solve(problem: Problem) -> Solution:
 
 
 def _solve(problem: Problem) -> Solution:
-    notes = list(rules.notes(problem.target, problem.asked.wanted))
-    notes += suggestions.notes(problem.asked.wanted)
+    notes = list(rules.notes(problem.target, problem.requirements.wanted))
+    notes += suggestions.notes(problem.requirements.wanted)
     with _links(problem) as links:
         pins, offline = _resolve_and_build(problem, links)
         brought, provided = image_provides.split(problem.target, pins)
@@ -95,7 +96,9 @@ def _solve(problem: Problem) -> Solution:
     if not offline:
         notes += _yanked(problem, final)
     if offline:
-        notes.append("No network: this is what uv's cache knows, maybe not the newest releases.")
+        notes.append(
+            "The network is off: resolved from uv's cache, which may lack the newest releases."
+        )
     notes += [note for note in links.notes if note not in notes]
     return Solution(
         pins=tuple(sorted(final, key=lambda pin: pin.name)),
@@ -112,8 +115,8 @@ def _yanked(problem: Problem, pins: list[Pin]) -> list[str]:
             lambda pin: simple_api.yanked(problem.sources, pin.name, pin.version), pins
         )
     return [
-        f"{pin.name} {pin.version} was yanked from the index ({reason or 'no reason given'}): "
-        f"ask for another release, or `rsna-bundle libs --upgrade {pin.name}`."
+        f"{pin.name} {pin.version} was yanked from the index ({reason or 'no reason given'}). "
+        f"Require another release, or run `rsna-bundle libs --upgrade {pin.name}`."
         for pin, reason in zip(pins, reasons, strict=True)
         if reason is not None
     ]
@@ -129,11 +132,11 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
     """Resolve; where a newer release exists only as an sdist, build it and resolve again."""
     for _ in range(ROUNDS):
         try:
-            with _asked_ahead(problem):
+            with _newest_ahead(problem):
                 pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
-            if not _add_sdists(problem, links, _wheelless(error.said, problem)):
-                raise UnresolvedError(error.said, tuple(links.refused)) from error
+            if not _add_sdists(problem, links, _wheelless(error.output, problem)):
+                raise UnresolvedError(error.output, tuple(links.refused)) from error
             continue
         brought = image_provides.split(problem.target, pins)[0]
         if offline or not _add_newer(problem, links, brought):
@@ -142,14 +145,14 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
 
 
 @contextmanager
-def _asked_ahead(problem: Problem) -> Iterator[None]:
-    """Ask for the newest releases while the resolver works: the answers are kept for later."""
+def _newest_ahead(problem: Problem) -> Iterator[None]:
+    """Ask for the newest releases while the resolver works: the answers are cached for later."""
 
     def ask(name: str) -> None:
-        with contextlib.suppress(NetworkError):  # who needs the answer asks again, and says so
+        with contextlib.suppress(NetworkError):  # who needs the answer asks again, and reports it
             releases.newest(problem.sources, name)
 
-    names = {canonicalize_name(need.name) for need in problem.asked.wanted}
+    names = {canonicalize_name(need.name) for need in problem.requirements.wanted}
     provided = problem.target.packages if problem.delta else {}
     with ThreadPoolExecutor(8) as pool:
         for name in sorted(names - provided.keys()):
@@ -160,46 +163,46 @@ def _asked_ahead(problem: Problem) -> Iterator[None]:
 def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
     """Ask the resolver once; without a network, ask uv's cache."""
     target, environment = problem.target, problem.target.environment
-    wanted = list(requirements.applying(problem.asked.wanted, environment))
-    limits = list(requirements.applying(problem.asked.constraints, environment))
+    wanted = list(requirements.applying(problem.requirements.wanted, environment))
+    limits = list(requirements.applying(problem.requirements.constraints, environment))
     limits += rules.constraints(target)
     limits += [f"{pin.name}=={pin.version}" for pin in problem.keep]
-    places = [*problem.sources.links]
+    folders = [*problem.sources.links]
     if problem.delta and target.installed:
         limits += stub_packages.constraints(target)
-        places.append(str(stub_packages.stub_wheels(target)))
+        folders.append(str(stub_packages.stub_wheels(target)))
     if links.built or links.shipped:
-        places.append(str(links.folder))
-    sources = replace(problem.sources, links=tuple(places))
+        folders.append(str(links.folder))
+    sources = replace(problem.sources, links=tuple(folders))
     resolve = RESOLVERS[problem.resolver]
     try:
         return resolve(target, wanted, limits, sources, upgrade=problem.upgrade), False
     except UnresolvedError as error:
-        if not any(sign in error.said.lower() for sign in NO_NETWORK):
+        if not any(sign in error.output.lower() for sign in NO_NETWORK):
             raise
         try:
             return resolve(target, wanted, limits, sources, offline=True), True
         except (UnresolvedError, NetworkError) as offline_error:
-            said = "\n".join(f"  {line}" for line in str(offline_error).splitlines())
+            lines = "\n".join(f"  {line}" for line in str(offline_error).splitlines())
             raise NetworkError(
-                f"no index can be reached, and what earlier runs left here is not enough.\n{said}"
+                f"no index can be reached, and the cache of earlier runs is not enough.\n{lines}"
             ) from error
 
 
 # --- sdists ---
 
 
-def _wheelless(said: str, problem: Problem) -> list[str]:
-    """Return the packages that may have an sdist only: those asked for, and those complained of.
+def _wheelless(output: str, problem: Problem) -> list[str]:
+    """Return which packages may have an sdist only: those wanted, those that the resolver names.
 
-    No other word of a complaint is looked up: to build a stranger's sdist is to run its code.
+    No other word of the resolver's output is looked up: building an unknown sdist runs its code.
     """
-    asked: list[str] = [canonicalize_name(need.name) for need in problem.asked.wanted]
-    lines = said.replace("\n", " ")
+    wanted: list[str] = [canonicalize_name(need.name) for need in problem.requirements.wanted]
+    text = output.replace("\n", " ")
     named: list[str] = [
-        canonicalize_name(name) for sentence in NO_WHEEL for name in sentence.findall(lines)
+        canonicalize_name(name) for sentence in NO_WHEEL for name in sentence.findall(text)
     ]
-    return list(dict.fromkeys([*asked, *named]))
+    return list(dict.fromkeys([*wanted, *named]))
 
 
 def _add_sdists(problem: Problem, links: _Links, names: list[str]) -> bool:
@@ -226,8 +229,11 @@ def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
 
 
 def _allows(problem: Problem, name: str, version: Version) -> bool:
-    """Say whether the requirements file and the rules leave room for a release."""
-    limits = [*problem.asked.named(name), *map(Requirement, rules.constraints(problem.target))]
+    """Say whether the requirements file and the rules allow a release."""
+    limits = [
+        *problem.requirements.named(name),
+        *map(Requirement, rules.constraints(problem.target)),
+    ]
     mine = [need for need in limits if canonicalize_name(need.name) == name]
     return all(need.specifier.contains(version, prereleases=True) for need in mine)
 
@@ -236,20 +242,20 @@ def _add(problem: Problem, links: _Links, name: str, chosen: str | None) -> bool
     """Build the newest allowed release of a package, where it has an sdist and no fitting wheel."""
     links.tried.add(name)
     release = releases.without_wheel(
-        problem.target, problem.sources, name, problem.asked.named(name)
+        problem.target, problem.sources, name, problem.requirements.named(name)
     )
     if release is None or (chosen and Version(release.version) <= Version(chosen)):
         return False
-    sdist = sdists.fetch(release, name, problem.sources, quiet=problem.quiet)
+    sdist = sdists.fetch(release, name, problem.sources, problem.progress)
     older = f"; {chosen}, the newest release with a wheel, would be older" if chosen else ""
-    said = f"{name} {sdist.pin.version} has no wheel that fits{older}"
+    reason = f"{name} {sdist.pin.version} has no wheel that fits{older}"
     try:
         wheel = sdists.build(sdist, problem.sources)
     except CompiledError as error:
-        return _refuse(problem, links, sdist, said, error, chosen)
+        return _refuse(problem, links, sdist, reason, error, chosen)
     shutil.copyfile(wheel, links.folder / wheel.name)
     links.built[wheel.name] = sdist
-    links.notes.append(f"{said}: built from {sdist.pin.file}.")
+    links.notes.append(f"{reason}: built from {sdist.pin.file}.")
     return True
 
 
@@ -257,7 +263,7 @@ def _refuse(
     problem: Problem,
     links: _Links,
     sdist: Sdist,
-    said: str,
+    reason: str,
     error: CompiledError,
     chosen: str | None,
 ) -> bool:
@@ -265,16 +271,16 @@ def _refuse(
     if problem.allow_sdist:
         name = image_provides.write_stub_of_sdist(links.folder, sdist, problem.target)
         links.shipped[name] = sdist
-        links.notes.append(f"{said}: {sdist.pin.file} travels as it is and is built there.")
+        links.notes.append(f"{reason}: {sdist.pin.file} is shipped, to be built on the notebook.")
         return True
     links.refused.append(str(error))
     if chosen:
-        links.notes.append(f"{said}, but its sdist cannot be used: {chosen} was taken. {error}")
+        links.notes.append(f"{reason}, but its sdist cannot be used: {chosen} was taken. {error}")
     return False
 
 
 def _origin(pin: Pin, links: _Links) -> Pin:
-    """Return the pin of what travels: a built wheel names its sdist, a stand-in becomes it."""
+    """Return the pin of what travels: a built wheel names its sdist, a stub becomes it."""
     if pin.file in links.built:
         downloads.keep(links.folder / pin.file, pin.sha256)
         return replace(pin, url=None, built_from=links.built[pin.file].origin)
@@ -286,13 +292,13 @@ def _origin(pin: Pin, links: _Links) -> Pin:
 def _build_pins(problem: Problem, links: _Links, pins: list[Pin]) -> list[Pin]:
     """Resolve what the travelling sdists need to be built offline: nothing of the image counts."""
     files = {pin.file for pin in pins}
-    sdists_there = [sdist for sdist in links.shipped.values() if sdist.pin.file in files]
-    lines = [line for sdist in sdists_there for line in sdists.build_requirements(sdist.path)]
+    shipped = [sdist for sdist in links.shipped.values() if sdist.pin.file in files]
+    lines = [line for sdist in shipped for line in sdists.build_requirements(sdist.path)]
     if not lines:
         return []
     wanted = list(requirements.applying(tuple(map(Requirement, lines)), problem.target.environment))
     resolve = RESOLVERS[problem.resolver]
-    via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in sdists_there))
+    via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
     known = {pin.file for pin in pins}
-    found = resolve(problem.target, wanted, [], problem.sources)
-    return [replace(pin, via=via) for pin in found if pin.file not in known]
+    pins_of_builds = resolve(problem.target, wanted, [], problem.sources)
+    return [replace(pin, via=via) for pin in pins_of_builds if pin.file not in known]

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -58,18 +58,18 @@ def resolve(
     only_binary: bool = True,
 ) -> list[Pin]:
     """Return the pins that meet `wanted` on the target. Raises UnresolvedError."""
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as folder:
-        place = Path(folder)
-        (place / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
-        (place / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as name:
+        folder = Path(name)
+        (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
         command = [str(executable()), "pip", "compile", "requirements.in", *_options(target)]
         command += ["--constraints", "constraints.txt", *_sources(sources)]
         command += ["--refresh"] if upgrade else []
         command += ["--offline"] if offline else []
         command += ["--only-binary", ":all:"] if only_binary else []
-        result = process.run(command, cwd=place, env=_environment(target), check=False)
+        result = process.run(command, cwd=folder, env=_environment(target), check=False)
     if result.returncode:
-        raise UnresolvedError(result.stderr.strip().replace(f"{place}/", ""))
+        raise UnresolvedError(result.stderr.strip().replace(f"{folder}/", ""))
     return _parse(result.stdout, target)
 
 
@@ -90,7 +90,7 @@ def _options(target: Target) -> list[str]:
 
 def _sources(sources: Sources) -> list[str]:
     options = ["--index-strategy=unsafe-best-match"]  # as pip does: the best of all indexes
-    options += [f"--find-links={place}" for place in sources.links]
+    options += [f"--find-links={link}" for link in sources.links]
     if not sources.indexes:
         return [*options, "--no-index"]
     options += [f"--default-index={sources.indexes[0]}"]
@@ -112,31 +112,27 @@ def _environment(target: Target) -> dict[str, str]:
 
 def _parse(pylock: str, target: Target) -> list[Pin]:
     pins = []
-    for package in tomllib.loads(pylock).get("packages", ()):
-        wheels = [(_name(wheel), wheel) for wheel in package.get("wheels", ())]
-        wheel = best(target, wheels)
-        if wheel is None:
+    for package in tomllib.loads(pylock).get("packages", []):
+        # A pylock.toml may list several wheels of one package: the best for the target counts.
+        pin = best(target, [(pin.file, pin) for pin in _wheels(package)])
+        if pin is None:
             raise BundlerError(
                 f"{package['name']} {package.get('version', '')} has no wheel that fits "
                 f"{target.name} (Python {target.short_python}, {platform(target)})."
             )
-        pins.append(
-            with_digest(
-                Pin(
-                    name=canonicalize_name(package["name"]),
-                    version=package["version"],
-                    file=_name(wheel),
-                    sha256=wheel.get("hashes", {}).get("sha256", ""),
-                    bytes=wheel.get("size"),
-                    url=wheel.get("url") or Path(wheel["path"]).resolve().as_uri(),
-                )
-            )
-        )
+        pins.append(with_digest(pin))
     return pins
 
 
-def _name(file: dict[str, Any]) -> str:
-    if "name" in file:
-        return str(file["name"])
-    place = str(file.get("url") or file["path"])
-    return unquote(urlsplit(place).path.rsplit("/", 1)[-1])
+def _wheels(package: Any) -> Iterator[Pin]:
+    """Yield the wheels that a pylock.toml (PEP 751) lists for a package."""
+    for wheel in package.get("wheels", []):
+        url = wheel.get("url") or Path(wheel["path"]).resolve().as_uri()
+        yield Pin(
+            name=canonicalize_name(package["name"]),
+            version=package["version"],
+            file=wheel.get("name") or unquote(urlsplit(url).path.rsplit("/", 1)[-1]),
+            sha256=wheel.get("hashes", {}).get("sha256", ""),
+            bytes=wheel.get("size"),
+            url=url,
+        )

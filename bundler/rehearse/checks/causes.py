@@ -1,9 +1,10 @@
-"""From what a failed run printed to why it failed, and how to mend it."""
+"""From what a failed run printed to why it failed, and how to fix it."""
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+# The first match counts, so what is more specific stands above what is more general.
 CAUSES: tuple[tuple[str, str], ...] = (
     (
         r"(?:setuptools|hatchling|flit_core|poetry-core|wheel)\S* \(from versions: none\)",
@@ -12,8 +13,8 @@ CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"No matching distribution found for (?P<what>[^\s]+)",
-        "The wheels do not close: {what} is needed, and neither the bundle nor the image has it "
-        "(a transitive requirement was left out). Run `rsna-bundle libs` again.",
+        "{what} is needed, and neither the bundle nor the image has it (a transitive requirement "
+        "was left out). Run `rsna-bundle libs` again.",
     ),
     (
         r"(?P<what>\S+\.whl) is not a supported wheel on this platform",
@@ -37,7 +38,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"CUDA was asked for, but",
-        "CUDA was asked for, but the CPU would be used: see the message above.",
+        "CUDA was requested, but the CPU would be used: see the message above.",
     ),
     (
         r"huggingface\.co|LocalEntryNotFoundError|hf_hub|pretrained",
@@ -60,19 +61,19 @@ MISSING = re.compile(
 
 def explain(log: str, working: str, names: Iterable[str] = ()) -> str | None:
     """Return the first cause that a log names, or None. `names` are files that do exist."""
-    if other := _other_case(log, names):
-        return other
+    if cause := _other_case(log, names):
+        return cause
     for pattern, cause in CAUSES:
-        if found := re.search(pattern, log):
-            return cause.format(working=working, **found.groupdict())
+        if match := re.search(pattern, log):
+            return cause.format(working=working, **match.groupdict())
     return None
 
 
 def _other_case(log: str, names: Iterable[str]) -> str | None:
-    """Find a file that is missing under one name and there under the same in other case."""
+    """Find a file that is missing under one name and exists under the same in other case."""
     by_lower = dict(_lowered(names))
-    for found in MISSING.finditer(log):
-        wanted = found["file"] or found["module"].replace(".", "/")
+    for match in MISSING.finditer(log):
+        wanted = match["file"] or match["module"].replace(".", "/")
         name = PurePosixPath(wanted).name
         real = by_lower.get(name.lower())
         if real and real != name:

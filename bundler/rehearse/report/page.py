@@ -1,21 +1,16 @@
 """report.html: one self-contained page, the verdict first."""
 
+import base64
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from bundler.competition.screening import mixture
-from bundler.competition.screening.hidden_test import HiddenSet
-from bundler.rehearse.checks import checks
-from bundler.rehearse.checks.checks import Check
+from bundler.competition.check import Check
+from bundler.competition.protocol import Distribution, Picture
 from bundler.rehearse.checks.projection import RED, Projection
-from bundler.rehearse.report import pictures
-from bundler.rehearse.run.layout import probed_rows
-from bundler.rehearse.run.notebook_run import Performance
-
-if TYPE_CHECKING:
-    from bundler.rehearse.result import Rehearsal
+from bundler.rehearse.report.provenance import Provenance
+from bundler.rehearse.report.timeline import Step
+from bundler.rehearse.result import Rehearsal
 
 STYLE = Path(__file__).with_name("page.css")
 LOG_LINES = 200
@@ -23,17 +18,19 @@ LOG_LINES = 200
 text = html.escape
 
 
-def render(result: "Rehearsal", main: Performance | None, shown: HiddenSet | None) -> str:
+def render(
+    result: Rehearsal, pictures: Sequence[Picture] = (), distribution: Distribution | None = None
+) -> str:
     """Return the page's HTML."""
     state = "passed" if result.passed else "failed"
     title = "Rehearsal passed" if result.passed else "Rehearsal failed"
     parts = [
         _head(result, state, title),
-        _timeline(result.stages),
+        _timeline(result.timeline),
         _projection(result.projection) if result.projection else "",
-        _section("Checks", "".join(map(_check, checks.ordered(result.checks)))),
-        _sheet(main, shown) if main and shown else "",
-        _distribution(main) if main and main.report else "",
+        _section("Checks", "".join(map(_check, result.checks))),
+        _sheet(pictures) if pictures else "",
+        _distribution(distribution) if distribution else "",
         _provenance(result.provenance),
         _log(result.log),
     ]
@@ -50,20 +47,19 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{text(title)}</h2>{body}</section>"
 
 
-def _head(result: "Rehearsal", state: str, title: str) -> str:
+def _head(result: Rehearsal, state: str, title: str) -> str:
     failed = [check for check in result.checks if check.status == "failed"]
-    names = ", ".join(check.name for check in failed)
-    layouts = " and ".join(result.provenance["layouts"])
+    layouts = " and ".join(result.provenance.layouts)
     many = "s" if " and " in layouts else ""
-    said = f"The notebook ran, network cut, in Kaggle's {layouts} layout{many}."
+    verdict = f"The notebook ran, network cut, in Kaggle's {layouts} layout{many}."
     if failed:
-        said = f"What failed: {names}."
+        verdict = f"What failed: {', '.join(check.name for check in failed)}."
     if result.projection:
-        said += f" {result.projection.said()}."
-    when = f"{result.provenance['when']} · took {result.seconds:.0f} s"
-    first = f"<p><b>{text(failed[0].said.splitlines()[0])}</b></p>" if failed else ""
+        verdict += f" {result.projection.summary()}."
+    when = f"{result.provenance.when} · took {result.seconds:.0f} s"
+    first = f"<p><b>{text(failed[0].message.splitlines()[0])}</b></p>" if failed else ""
     return (
-        f'<header class="{state}"><h1>{title}</h1><p>{text(said)}</p>'
+        f'<header class="{state}"><h1>{title}</h1><p>{text(verdict)}</p>'
         f"{first}<p>{text(when)}</p></header>"
     )
 
@@ -71,7 +67,7 @@ def _head(result: "Rehearsal", state: str, title: str) -> str:
 def _check(check: Check) -> str:
     return (
         f'<div class="check"><span class="status {check.status}">{check.status}</span>'
-        f"<strong>{text(check.name)}</strong><pre>{text(check.said)}</pre></div>"
+        f"<strong>{text(check.name)}</strong><pre>{text(check.message)}</pre></div>"
     )
 
 
@@ -83,20 +79,20 @@ def _row(name: str, bars: str, number: str) -> str:
 
 
 def _bar(begin: float, width: float, kind: str = "") -> str:
-    place = f"left:{100 * max(begin, 0):.2f}%;width:{100 * min(max(width, 0), 1):.2f}%"
-    return f'<i class="{kind}" style="{place}"></i>'
+    style = f"left:{100 * max(begin, 0):.2f}%;width:{100 * min(max(width, 0), 1):.2f}%"
+    return f'<i class="{kind}" style="{style}"></i>'
 
 
-def _timeline(stages: Sequence[tuple[str, float, float]]) -> str:
-    if not stages:
+def _timeline(steps: Sequence[Step]) -> str:
+    if not steps:
         return ""
-    whole = max(end for _, _, end in stages) or 1.0
+    whole = max(step.end for step in steps) or 1.0
     rows = [
-        _row(name, _bar(begin / whole, (end - begin) / whole), f"{end - begin:.1f} s")
-        for name, begin, end in stages
-        if end - begin > 0.02
+        _row(step.name, _bar(step.begin / whole, seconds / whole), f"{seconds:.1f} s")
+        for step in steps
+        if (seconds := step.end - step.begin) > 0.02
     ]
-    return _section("Stages of the rehearsed run", "".join(rows))
+    return _section("Steps of the rehearsed run", "".join(rows))
 
 
 def _projection(projected: Projection) -> str:
@@ -109,15 +105,16 @@ def _projection(projected: Projection) -> str:
         _share("Memory", projected.memory_bytes, projected.memory_limit),
         _share("/kaggle/working", projected.working_bytes, projected.working_limit),
     ]
-    ours = f"{projected.cores_here} cores here, {projected.cores_there} there"
+    cores = f"{projected.cores_here} cores on this machine, {projected.cores_there} on the target"
     note = (
-        f"{projected.what()}; {projected.fixed_seconds:.1f} s before and after them, "
-        f"{projected.seconds_per_image * 1e3:.1f} ms an image on the target ({ours}); predicting "
-        f"takes {projected.predict_seconds * 1e3:.1f} ms of it here, and files are read at this "
-        "machine's pace. The red line is 80 % of the limit, the pale bar the 90 % interval."
+        f"{projected.count} {projected.rows}; {projected.fixed_seconds:.1f} s before and after "
+        f"them, {projected.seconds_per_row * 1e3:.1f} ms for each on the target ({cores}); "
+        f"predicting takes {projected.predict_seconds * 1e3:.1f} ms of it here, and files are read "
+        "at this machine's pace. The red line is 80 % of the limit, the pale bar the 90 % interval."
     )
-    table = _stages(projected.stages)
-    return _section("The hidden test, projected", "".join(rows) + _note(note) + table)
+    return _section(
+        "The hidden test, projected", "".join(rows) + _note(note) + _stages(projected.stages)
+    )
 
 
 def _share(name: str, used: int, limit: int) -> str:
@@ -126,75 +123,76 @@ def _share(name: str, used: int, limit: int) -> str:
     return _row(name, bars, f"{used / 1e9:.2f} of {limit / 1e9:.1f} GB")
 
 
-def _note(said: str) -> str:
-    return f'<p class="note">{text(said)}</p>'
+def _note(line: str) -> str:
+    return f'<p class="note">{text(line)}</p>'
 
 
 def _stages(stages: Mapping[str, Mapping[str, float]]) -> str:
-    names = ("read", "decode", "prepare")
-    head = "".join(f"<th>{name}, ms</th>" for name in names)
+    names = list(dict.fromkeys(stage for seconds in stages.values() for stage in seconds))
+    head = "".join(f"<th>{text(name)}, ms</th>" for name in names)
     rows = "".join(
-        f"<tr><td>{text(mixture.SYNTAXES.get(syntax, syntax))}</td>"
-        + "".join(f"<td>{1e3 * seconds[name]:.1f}</td>" for name in names)
+        f"<tr><td>{text(kind)}</td>"
+        + "".join(f"<td>{1e3 * seconds.get(name, 0.0):.1f}</td>" for name in names)
         + "</tr>"
-        for syntax, seconds in stages.items()
+        for kind, seconds in stages.items()
     )
+    return f'<div class="wide"><table><tr><th>One core, for one</th>{head}</tr>{rows}</table></div>'
+
+
+def _sheet(pictures: Sequence[Picture]) -> str:
+    body = f'<div class="sheet">{"".join(map(_figure, pictures))}</div>'
+    return _section("As the model sees them, with its predictions", body)
+
+
+def _figure(picture: Picture) -> str:
+    # In the page itself, so that it can be moved and mailed as one file.
+    source = "data:image/png;base64," + base64.b64encode(picture.png).decode()
+    about = "<br>".join(map(text, picture.about))
     return (
-        f'<div class="wide"><table><tr><th>One core, an image</th>{head}</tr>{rows}</table></div>'
+        f'<figure><img alt="{text(picture.name)}" src="{source}">'
+        f"<figcaption><b>{text(picture.value)}</b> {about}</figcaption></figure>"
     )
 
 
-def _sheet(main: Performance, shown: HiddenSet) -> str:
-    if main.inputs is None or main.probed is None:
-        return ""
-    cases = {image.row["image_id"]: image.case for image in shown.planted}
-    numbers = main.probed["numbers"]
-    figures = []
-    for row, image in zip(probed_rows(shown), pictures.pngs(main.inputs), strict=False):
-        name = row["image_id"]
-        about = cases.get(name, f"{row['laterality']} {row['view']}")
-        figures.append(
-            f'<figure><img alt="{text(name)}" src="{image}"><figcaption><b>{numbers[name]:.3f}</b> '
-            f"{text(row['prediction_id'])}<br>{text(about)}</figcaption></figure>"
-        )
-    body = f'<div class="sheet">{"".join(figures)}</div>'
-    return _section("As the model sees them, with the probability of each image", body)
-
-
-def _distribution(main: Performance) -> str:
-    said = (main.report or {})["predictions"]
-    most = max(said["histogram"]) or 1
+def _distribution(distribution: Distribution) -> str:
+    most = max(distribution.counts) or 1
     bars = "".join(
         f'<i style="height:{100 * count / most:.1f}%" title="{count}"></i>'
-        for count in said["histogram"]
+        for count in distribution.counts
     )
-    scale = '<div class="scale"><span>0</span><span>0.5</span><span>1</span></div>'
-    note = (
-        f"{said['count']} breasts; min {said['min']:.3f}, mean {said['mean']:.3f}, max "
-        f"{said['max']:.3f}; {said['positive_share']:.1%} at 0.5 or above."
-    )
-    body = f'<div class="histogram">{bars}</div>{scale}{_note(note)}'
+    low, high = distribution.low, distribution.high
+    labels = "".join(f"<span>{value:g}</span>" for value in (low, (low + high) / 2, high))
+    scale = f'<div class="scale">{labels}</div>'
+    body = f'<div class="histogram">{bars}</div>{scale}{_note(distribution.note)}'
     return _section("Distribution of the predictions", body)
 
 
-def _provenance(provenance: Mapping[str, Any]) -> str:
+def _provenance(provenance: Provenance) -> str:
     return _section(
         "What was rehearsed", f'<table class="facts">{"".join(_facts(provenance))}</table>'
     )
 
 
-def _facts(provenance: Mapping[str, Any]) -> Iterator[str]:
-    for kind, about in provenance["bundles"].items():
-        yield _fact(kind, f"{about['id'][:16]}  {about['whence']}")
-    for key in ("target", "python", "sandbox", "machine", "images", "tool"):
-        if provenance[key]:
-            yield _fact(key, str(provenance[key]))
-    for note in provenance["notes"]:
-        yield _fact("unlike there", note)
+def _facts(provenance: Provenance) -> Iterator[str]:
+    for bundle in provenance.bundles:
+        yield _fact(bundle.kind, f"{bundle.id[:16]}  {bundle.origin}")
+    facts = {
+        "target": provenance.target,
+        "python": provenance.python,
+        "sandbox": provenance.sandbox,
+        "machine": provenance.machine,
+        "hidden test": provenance.hidden_test,
+        "tool": provenance.tool,
+    }
+    for name, fact in facts.items():
+        if fact:
+            yield _fact(name, fact)
+    for note in provenance.notes:
+        yield _fact("differs", note)
 
 
-def _fact(name: str, said: str) -> str:
-    return f"<tr><th>{text(name)}</th><td>{text(said)}</td></tr>"
+def _fact(name: str, fact: str) -> str:
+    return f"<tr><th>{text(name)}</th><td>{text(fact)}</td></tr>"
 
 
 def _log(log: str) -> str:

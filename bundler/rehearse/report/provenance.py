@@ -1,68 +1,73 @@
-"""Where a rehearsal's result comes from: what was rehearsed with what, and when what happened."""
+"""Where a rehearsal's result comes from: what was rehearsed with what, and what differs."""
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import inference
-from bundler.competition.screening.hidden_test import HiddenSet
+from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
-from bundler.image.target import Target
-from bundler.rehearse.checks import preflight
-from bundler.rehearse.run.layout import Limits
-from bundler.rehearse.run.notebook_run import Performance
+from bundler.rehearse.checks import notebook
+from bundler.rehearse.inputs import Inputs
 from bundler.sandbox import seatbelt
-from inference.boot.bundle import Bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOrigin:
+    """A bundle that was rehearsed."""
+
+    kind: str
+    id: str
+    folder: str
+    origin: str  # its checkpoint or commit, as far as it says
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What was rehearsed with what."""
+
+    bundles: tuple[BundleOrigin, ...]
+    target: str
+    python: str | None  # None: nothing was run
+    sandbox: str
+    layouts: tuple[str, ...]  # those that were run
+    machine: str
+    hidden_test: str | None
+    tool: str
+    when: str
+    notes: tuple[str, ...]  # what is unlike the target
 
 
 def describe(
-    machine: Target,
-    found: Mapping[str, Bundle],
-    played: EmulatedImage | None,
-    shown: HiddenSet | None,
-    backend: str,
-    limits: Limits,
-    layouts: Sequence[str],
-) -> dict[str, Any]:
-    """Return what was rehearsed with what, and what is unlike the target."""
-    notes = [*(played.differences if played else ()), *limits.scaled]
-    if backend == seatbelt.PROGRAM:
+    inputs: Inputs,
+    layouts: Sequence[str] = (),
+    image: EmulatedImage | None = None,
+    hidden: HiddenTest | None = None,
+) -> Provenance:
+    """Return what was rehearsed with what, as far as it came."""
+    notes = [*(image.differences if image else ()), *inputs.limits.scaled]
+    if inputs.backend == seatbelt.PROGRAM:
         notes.append(seatbelt.UNTESTED)
-    if machine.estimate:
-        notes.append(f"the target {machine.name} is an estimate: capture yours in a notebook")
-    return {
-        "bundles": preflight.summary(found),
-        "ids": {kind: bundle.id for kind, bundle in found.items()},
-        "target": machine.name,
-        "python": played.version if played else None,
-        "sandbox": backend,
-        "layouts": list(layouts),
-        "machine": f"{platform.system()} {platform.machine()}, {limits.cpus} CPUs used",
-        "images": shown.source if shown else None,
-        "tool": inference.__version__,
-        "when": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "notes": notes,
-    }
-
-
-def timeline(seen: Mapping[str, Performance]) -> Iterator[tuple[str, float, float]]:
-    """Yield the stages of the first performance: name, begin and end in seconds."""
-    for one in list(seen.values())[:1]:
-        before = 0.0
-        names = ("verify the code", "run")
-        for name, (begin, end) in zip(names, one.cells, strict=False):
-            yield ("start the kernel" if before == 0.0 else "between cells", before, begin)
-            if name == "run" and one.report:
-                yield from _inside(one.report, begin, end)
-            else:
-                yield (name, begin, end)
-            before = end
-
-
-def _inside(
-    report: Mapping[str, Any], begin: float, end: float
-) -> Iterator[tuple[str, float, float]]:
-    installed = begin + report["seconds"].get("install", 0.0)
-    yield ("verify and install", begin, installed)
-    yield ("open, decode, predict", installed, end)
+    if inputs.target.estimate:
+        notes.append(f"the target {inputs.target.name} is an estimate: capture yours in a notebook")
+    return Provenance(
+        bundles=tuple(
+            BundleOrigin(
+                kind=kind,
+                id=bundle.id,
+                folder=str(bundle.folder),
+                origin=notebook.origin(bundle).strip(" ()"),
+            )
+            for kind, bundle in inputs.bundles.items()
+        ),
+        target=inputs.target.name,
+        python=image.version if image else None,
+        sandbox=inputs.backend,
+        layouts=tuple(layouts),
+        machine=f"{platform.system()} {platform.machine()}, {inputs.limits.cpus} CPUs used",
+        hidden_test=hidden.source if hidden else None,
+        tool=inference.__version__,
+        when=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        notes=tuple(notes),
+    )

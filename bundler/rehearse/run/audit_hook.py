@@ -1,7 +1,8 @@
 """Note what a Python inside the rehearsal tries: the network, and writing where it must not.
 
-Runs as `sitecustomize` in every Python of the rehearsal; the standard library only. Each attempt
-becomes a line of JSON in the file that REHEARSAL_WATCH names, with the call site.
+Runs as `sitecustomize` in every Python of the rehearsal; the standard library only, and little of
+it, since every start pays for it. Each event becomes a line of JSON in the file that
+REHEARSAL_EVENTS names, with the call site. Python tells of such events itself (PEP 578).
 """
 
 import json
@@ -9,7 +10,7 @@ import os
 import sys
 import sysconfig
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.symlink")
@@ -19,17 +20,26 @@ DEVICES = ("/dev", "/proc")
 OF_THE_HOME = (".ipython", ".jupyter", ".local/share/jupyter", ".cache", ".config")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
-MOST = 200  # lines; the first ones tell
+MOST = 200  # events; the first ones tell
 
 _written = 0
-_busy = False
+_busy = False  # noting an event causes others
 
 
-def watch(path: str) -> None:
-    """Begin to note attempts in the file `path`."""
+class Event(NamedTuple):
+    """Something that was tried. A named tuple, since dataclasses are slow to import."""
+
+    kind: str  # network | write
+    event: str  # as Python calls it, such as socket.connect
+    what: str  # host and port, or a path
+    sites: list[str]  # who called, the nearest first
+
+
+def install(path: str) -> None:
+    """Begin to note events in the file `path`. A hook cannot be removed."""
     home = os.path.expanduser("~")
     root = os.environ.get("REHEARSAL_ROOT", "")
-    own = [*(root + place for place in MAY_WRITE), *(f"{home}/{name}" for name in OF_THE_HOME)]
+    own = [*(root + folder for folder in MAY_WRITE), *(f"{home}/{name}" for name in OF_THE_HOME)]
     may_write = (*DEVICES, *own, *map(os.path.realpath, own))
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
@@ -39,33 +49,34 @@ def watch(path: str) -> None:
             return
         _busy = True
         try:
-            what = _network(event, arguments) or _writing(event, arguments, may_write)
-            if what:
-                _note(handle, what)
+            if address := _network(event, arguments):
+                _note(handle, "network", event, address)
+            elif name := _written_path(event, arguments, may_write):
+                _note(handle, "write", event, name)
         finally:
             _busy = False
 
     sys.addaudithook(hook)
 
 
-def _network(event: str, arguments: tuple[Any, ...]) -> dict[str, str] | None:
+def _network(event: str, arguments: tuple[Any, ...]) -> str | None:
+    """Return the host (and port) of another machine that an event is about."""
     if event not in NETWORK:
         return None
     address = arguments[0] if event.startswith("socket.get") else arguments[1]
     if isinstance(address, str | bytes) and not event.startswith("socket.get"):
-        return None  # a socket of this machine's file system
+        return None  # a socket in the file system
     host = address[0] if isinstance(address, tuple) else address
     host = host.decode() if isinstance(host, bytes) else host
     if host is None or not isinstance(host, str) or host == "" or host.startswith(LOCAL):
         return None
     port = arguments[1] if event == "socket.getaddrinfo" else None
     port = address[1] if isinstance(address, tuple) else port
-    return {"kind": "network", "event": event, "what": f"{host}:{port}" if port else host}
+    return f"{host}:{port}" if port else host
 
 
-def _writing(
-    event: str, arguments: tuple[Any, ...], may_write: tuple[str, ...]
-) -> dict[str, str] | None:
+def _written_path(event: str, arguments: tuple[Any, ...], may_write: tuple[str, ...]) -> str | None:
+    """Return the path that an event would change where nothing may be changed."""
     if event == "open":
         path, mode, flags = arguments
         writes = bool(flags & WRITING) if isinstance(flags, int) else False
@@ -76,22 +87,23 @@ def _writing(
     else:
         return None
     if isinstance(path, int):
-        return None
+        return None  # an open file, whose opening was noted
     name = os.path.abspath(os.fsdecode(path))
     if ".pyc" in name or name.endswith("__pycache__"):
         return None  # Python's own, which goes without where it may not write
-    if any(name == place or name.startswith(place + "/") for place in may_write):
+    if any(name == folder or name.startswith(folder + "/") for folder in may_write):
         return None
-    return {"kind": "write", "what": name}
+    return name
 
 
-def _note(handle: int, what: dict[str, str]) -> None:
+def _note(handle: int, kind: str, event: str, what: str) -> None:
     global _written
     _written += 1
     if _written > MOST:
         return
-    line = json.dumps({**what, "sites": _sites(sys._getframe(1))})
-    os.write(handle, (line + "\n").encode())
+    noted = Event(kind=kind, event=event, what=what, sites=_sites(sys._getframe(1)))
+    # One write to a file opened for appending: processes do not mix their lines.
+    os.write(handle, (json.dumps(noted._asdict()) + "\n").encode())
 
 
 def _sites(frame: FrameType | None) -> list[str]:
@@ -106,5 +118,5 @@ def _sites(frame: FrameType | None) -> list[str]:
     return sites
 
 
-if "REHEARSAL_WATCH" in os.environ:
-    watch(os.environ["REHEARSAL_WATCH"])
+if "REHEARSAL_EVENTS" in os.environ:
+    install(os.environ["REHEARSAL_EVENTS"])

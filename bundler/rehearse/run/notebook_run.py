@@ -1,136 +1,159 @@
-"""The performance itself: the very notebook, in a room that is laid out as on Kaggle."""
+"""The run itself: the very notebook, in a sandbox that is laid out as on Kaggle."""
 
 import datetime
 import json
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bundler.competition import run_report
+from bundler.competition.protocol import RunOutput
+from bundler.progress import Progress
 from bundler.rehearse.run import watchdog
-from bundler.rehearse.run.layout import Stage, environment, lay_out, make_room
-from bundler.rehearse.run.watchdog import Watched
-from bundler.sandbox import sandbox
+from bundler.rehearse.run.audit_hook import Event
+from bundler.rehearse.run.setup import OWN, RunSetup
+from bundler.rehearse.run.supervise import Ended
+from bundler.rehearse.run.watchdog import Usage
+from bundler.sandbox import backends
 
-AFTER = 300.0  # seconds that the measuring after the notebook may take
+GRACE = 300.0  # seconds that the measuring after the notebook may take
 
 
 @dataclass(frozen=True, kw_only=True)
-class Performance:
-    """What was seen."""
+class NotebookRun:
+    """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
-    returncode: int | None  # of the notebook; None where the room itself ended early
+    returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
     cells: tuple[tuple[float, float], ...]  # begin and end of each cell, seconds after the start
     seconds: float
-    working: Path  # what lay in /kaggle/working
-    sizes: Mapping[str, int]
-    home: tuple[str, ...]
-    disk_bytes: int
-    attempts: tuple[Mapping[str, Any], ...]
+    sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
+    tmp_bytes: int
+    events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
-    sent_nowhere: int  # packets to other machines, by the kernel's count
-    watched: Watched
-    report: Mapping[str, Any] | None  # submission.json
-    probed: Mapping[str, Any] | None = None
-    probe_log: str = ""
-    inputs: Path | None = field(default=None)  # of the probed images, as .npz
+    lost_packets: int  # to other machines, by the kernel's count
+    usage: Usage
+    output: RunOutput
 
 
-def perform(stage: Stage) -> Performance:
-    """Execute the notebook as Kaggle would, and measure afterwards in the same room."""
+def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRun, ...]:
+    """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
+    runs: list[NotebookRun] = []
+    for setup in setups:
+        progress.step(f"Running the notebook, network cut, {setup.layout.name} layout")
+        runs.append(run(setup))
+        if runs[-1].returncode != 0:
+            break
+    return tuple(runs)
+
+
+def run(setup: RunSetup) -> NotebookRun:
+    """Execute the notebook as Kaggle would, and measure afterwards in the same sandbox."""
     began = time.time()
-    out = lay_out(stage)
-    watched = _run(stage, out)
-    return _gather(stage, out, watched, began)
+    usage = _run(setup)
+    return _gather(setup, usage, began)
 
 
-def _run(stage: Stage, out: Path) -> Watched:
-    own = stage.at("/rehearsal")
-    running = sandbox.start(
+def _run(setup: RunSetup) -> Usage:
+    own = setup.at(OWN)
+    process = backends.start(
         [sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
-        make_room(stage, out),
-        backend=stage.backend,
-        env=environment(stage),
-        log=out / "room.log",
-        scratch=stage.folder,
+        setup.sandbox(),
+        backend=setup.backend,
+        env=setup.environment(),
+        log=setup.out / "sandbox.log",
+        scratch=setup.folder,
     )
     try:
         return watchdog.watch(
-            running,
-            memory=stage.limits.memory_bytes,
-            seconds=stage.limits.seconds,
-            until=out / "notebook.json",
-            grace=AFTER,
+            process,
+            memory=setup.limits.memory_bytes,
+            seconds=setup.limits.seconds,
+            until=setup.out / "notebook.json",
+            grace=GRACE,
         )
     finally:  # an interruption, too, leaves nothing running
-        sandbox.end(running)
+        backends.end(process)
 
 
 # --- after ---
 
 
-def _gather(stage: Stage, out: Path, watched: Watched, began: float) -> Performance:
-    ended = _json(out / "notebook.json") or {}
-    executed = _json(out / "executed.ipynb") or {"cells": []}
-    log, error = _said(executed)
-    start = ended.get("start", began)
-    own = _text(out / "notebook.log") + _text(out / "room.log")
-    return Performance(
-        layout=stage.layout,
-        returncode=ended.get("returncode"),
-        log=log,
-        error=error or (own.strip() if ended.get("returncode", 1) else None),
-        cells=_cell_times(executed, start),
-        seconds=ended.get("end", time.time()) - start,
-        working=out / "working",
-        sizes=ended.get("working", {}),
-        home=tuple(ended.get("home", ())),
-        disk_bytes=int(ended.get("disk_bytes", 0)),
-        attempts=tuple(json.loads(line) for line in _text(out / "attempts.jsonl").splitlines()),
-        names=tuple(dict.fromkeys(_text(out / "names.txt").splitlines())),
-        sent_nowhere=int(ended.get("sent_nowhere", 0)),
-        watched=watched,
-        report=_json(out / "working" / "submission.json"),
-        probed=_json(out / "probed.json"),
-        probe_log=_text(out / "probe.log"),
-        inputs=out / "inputs.npz" if (out / "inputs.npz").is_file() else None,
+def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
+    out = setup.out
+    ended = _ended(out / "notebook.json")
+    executed = _executed(out / "executed.ipynb", ended.start if ended else began)
+    output = _text(out / "notebook.log") + _text(out / "sandbox.log")
+    failed = ended is None or ended.returncode != 0
+    return NotebookRun(
+        layout=setup.layout.name,
+        returncode=ended.returncode if ended else None,
+        log=executed.log,
+        error=executed.error or (output.strip() if failed else None),
+        cells=executed.cells,
+        seconds=ended.end - ended.start if ended else time.time() - began,
+        sizes=ended.sizes if ended else {},
+        tmp_bytes=ended.tmp_bytes if ended else 0,
+        events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
+        names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
+        lost_packets=ended.lost_packets if ended else 0,
+        usage=usage,
+        output=RunOutput(
+            working=out / "working",
+            probe=out,
+            report=run_report.read(out / "working" / "submission.json"),
+            probe_log=_text(out / "probe.log"),
+        ),
     )
 
 
-def _said(executed: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return what an executed notebook printed, and its error where a cell failed."""
-    log, error = [], None
-    for cell in executed["cells"]:
+@dataclass(frozen=True, kw_only=True)
+class _Executed:
+    """What an executed notebook says of itself."""
+
+    log: str = ""
+    error: str | None = None
+    cells: tuple[tuple[float, float], ...] = ()
+
+
+def _executed(path: Path, start: float) -> _Executed:
+    """Read what the cells printed, the error of one that failed, and when each of them ran."""
+    log, error, cells = [], None, []
+    try:
+        notebook = json.loads(_text(path))
+    except ValueError:
+        return _Executed()  # not there, or cut off when the run was ended
+    for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
             if output["output_type"] == "stream":
                 log.append("".join(output["text"]))
             elif output["output_type"] == "error":
                 error = f"{output['ename']}: {output['evalue']}"
-    return "".join(log), error
-
-
-def _cell_times(executed: Mapping[str, Any], start: float) -> tuple[tuple[float, float], ...]:
-    times = []
-    for cell in executed["cells"]:
-        said = cell.get("metadata", {}).get("execution", {})
-        begin, end = said.get("iopub.execute_input"), said.get("shell.execute_reply")
+        stamps = cell.get("metadata", {}).get("execution", {})
+        begin, end = stamps.get("iopub.execute_input"), stamps.get("shell.execute_reply")
         if begin and end:
-            stamps = [datetime.datetime.fromisoformat(stamp).timestamp() for stamp in (begin, end)]
-            times.append((stamps[0] - start, stamps[1] - start))
-    return tuple(times)
+            cells.append((_seconds(begin) - start, _seconds(end) - start))
+    return _Executed(log="".join(log), error=error, cells=tuple(cells))
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.datetime.fromisoformat(stamp).timestamp()
+
+
+def _ended(path: Path) -> Ended | None:
+    try:
+        return Ended(**json.loads(_text(path)))
+    except (ValueError, TypeError):
+        return None  # the sandbox ended before it was written whole
+
+
+def _lines(path: Path) -> list[str]:
+    return _text(path).splitlines()
 
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_text(path))
-    except ValueError:
-        return None  # not there, or cut off when it was ended

@@ -1,7 +1,7 @@
-"""Run the commands of a rehearsal inside its room, and save what is to be kept of it.
+"""Run the commands of a rehearsal inside its sandbox, and save what is to be kept of it.
 
-`python supervise.py SPEC.json`, the standard library only. The room's folders in memory vanish
-with it, so what is worth keeping is copied to the folder `out` before.
+`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone. The
+sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
 """
 
 import json
@@ -12,64 +12,101 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str] = field(default_factory=dict)  # beside the sandbox's own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What to run, and where things are; paths are the sandbox's."""
+
+    out: str  # what is kept goes here
+    working: str
+    tmp: str
+    cpus: int
+    notebook: Step
+    probe: Step | None  # run where the notebook succeeded
+
+    @classmethod
+    def read(cls, path: str) -> "Spec":
+        """Read what `json.dumps(asdict(spec))` wrote."""
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        probe = content["probe"]
+        steps = {"notebook": Step(**content["notebook"]), "probe": probe and Step(**probe)}
+        return cls(**content | steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How the notebook ended, and what it left behind."""
+
+    returncode: int
+    start: float  # seconds since 1970
+    end: float
+    lost_packets: int  # sent to other machines, which no route leads to
+    sizes: dict[str, int]  # of the files in /kaggle/working, bytes
+    tmp_bytes: int
+
+
 def main(arguments: list[str]) -> int:
-    """Run each command; stop after the first that fails."""
-    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    out = Path(spec["out"])
+    """Run the notebook and, where it succeeds, the probe."""
+    spec = Spec.read(arguments[0])
+    out, working = Path(spec.out), Path(spec.working)
     if hasattr(os, "sched_setaffinity"):  # macOS has none
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec["cpus"]])
-    listen_for_names(spec["names"])
-    for number, step in enumerate(spec["steps"]):
-        before = sent_nowhere()
-        ended = run(step, out / f"{step['name']}.log")
-        if number == 0:
-            ended |= {"sent_nowhere": sent_nowhere() - before}
-            ended |= {"working": keep(Path(spec["working"]), out / "working")}
-            ended |= {"home": listed(Path(spec["home"])), "disk_bytes": used(Path(spec["tmp"]))}
-        (out / f"{step['name']}.json").write_text(json.dumps(ended), encoding="utf-8")
-        if ended["returncode"]:
-            return 1
-    return 0
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
+    answer_names(str(out / "names.txt"))
+    before, start = lost_packets(), time.time()
+    code = run(spec.notebook, working, out)
+    ended = Ended(
+        returncode=code,
+        start=start,
+        end=time.time(),
+        lost_packets=lost_packets() - before,
+        sizes=keep(working, out / "working"),
+        tmp_bytes=used(Path(spec.tmp)),
+    )
+    # Its appearance tells the watchdog that the notebook's time and memory no longer count.
+    (out / "notebook.json").write_text(json.dumps(asdict(ended)), encoding="utf-8")
+    if code == 0 and spec.probe:
+        code = run(spec.probe, working, out)
+    return code
 
 
-def run(step: dict[str, Any], log: Path) -> dict[str, Any]:
-    """Run one command and return how it ended and how long it took."""
-    start = time.time()
-    with log.open("wb") as sink:
-        code = subprocess.call(
-            step["command"],
-            cwd=step["cwd"],
-            env=os.environ | step["env"],
+def run(step: Step, folder: Path, out: Path) -> int:
+    """Run one command in `folder` and return its exit code; what it prints goes to a log."""
+    with (out / f"{step.name}.log").open("wb") as sink:
+        return subprocess.call(
+            step.command,
+            cwd=folder,
+            env=os.environ | step.env,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
-    return {"returncode": code, "start": start, "end": time.time()}
 
 
-def keep(folder: Path, place: Path) -> dict[str, int]:
+def keep(folder: Path, target: Path) -> dict[str, int]:
     """Copy the small files of a folder; return the size of each, in bytes."""
     sizes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))
         sizes[name] = path.stat().st_size
         if sizes[name] <= KEPT_BYTES:
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place / name)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / name)
     return sizes
-
-
-def listed(folder: Path) -> list[str]:
-    """Return the first files in a folder, by their name there."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(folder)) for path in files)[:200]
 
 
 def used(folder: Path) -> int:
@@ -77,7 +114,7 @@ def used(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def sent_nowhere() -> int:
+def lost_packets() -> int:
     """Return how many packets had no route, as this network namespace's kernel counts (RFC 4293).
 
     In a network of loopback alone, each is an attempt to reach another machine by its address.
@@ -86,9 +123,9 @@ def sent_nowhere() -> int:
         names, values = [
             line.split() for line in _lines("/proc/net/snmp") if line.startswith("Ip:")
         ]
-        counted = int(dict(zip(names, values, strict=True))["OutNoRoutes"])
+        count = int(dict(zip(names, values, strict=True))["OutNoRoutes"])
         newer = [line.split() for line in _lines("/proc/net/snmp6")]
-        return counted + sum(int(words[1]) for words in newer if words[0] == "Ip6OutNoRoutes")
+        return count + sum(int(fields[1]) for fields in newer if fields[0] == "Ip6OutNoRoutes")
     except (OSError, ValueError, KeyError):
         return 0  # a kernel that does not count
 
@@ -97,7 +134,7 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text(encoding="utf-8").splitlines() if os.path.exists(path) else []
 
 
-def listen_for_names(log: str) -> None:
+def answer_names(log: str) -> None:
     """Refuse every question for a name at once, and note it: programs other than Python ask, too.
 
     Without somebody who answers, each question would wait for seconds.
@@ -105,7 +142,7 @@ def listen_for_names(log: str) -> None:
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         server.bind(("127.0.0.1", 53))
-    except OSError:
+    except OSError:  # no right to, or, with sandbox-exec, the laptop's own name server
         server.close()
         return
     threading.Thread(target=_answer, args=(server, log), daemon=True).start()
@@ -117,11 +154,13 @@ def _answer(server: socket.socket, log: str) -> None:
         name = _name(question)
         with open(log, "a", encoding="utf-8") as sink:
             sink.write(name + "\n")
+        # RFC 1035, 4.1: the id, flags, one question, no other records, the question itself.
         flags = REFUSED.to_bytes(2, "big")
         server.sendto(question[:2] + flags + question[4:6] + bytes(6) + question[12:], sender)
 
 
 def _name(question: bytes) -> str:
+    """Return the name in a question: after the header of 12 bytes, labels led by their length."""
     labels, at = [], 12
     while at < len(question) and question[at]:
         labels.append(question[at + 1 : at + 1 + question[at]].decode(errors="replace"))

@@ -24,20 +24,20 @@ REFUSED = ("@", "&")  # in a file's name
 ENDINGS = (*sorted(TARS, key=len, reverse=True), *ZIPS, ".pth", ".pt", ".npz", ".egg", ".gz")
 
 
-def receive(folder: Path, place: Path, form: str) -> list[Path]:
-    """Make the dataset `place` of the files in `folder` as an upload would.
+def receive(folder: Path, target: Path, form: str) -> list[Path]:
+    """Make the dataset `target` of the files in `folder` as an upload would.
 
     Returns the folders that were made of archives.
     """
-    place.mkdir(parents=True)
+    target.mkdir(parents=True)
     made = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             continue
         if _is_unpacked(path, form):
-            made += _unpack(path, place, path.name, form)
+            made += _unpack(path, target, path.name, form)
         else:
-            link_or_copy(path, place / path.name)
+            link_or_copy(path, target / path.name)
     return made
 
 
@@ -47,13 +47,16 @@ def complaints(folder: Path) -> Iterator[str]:
     for path in entries:
         if path.is_dir():
             yield (
-                f"{path} is a folder: an upload drops folders without a word. Build the bundle "
-                f"again with `rsna-bundle {folder.name}`; it is flat."
+                f"{path} is a folder, and an upload drops folders without a warning. Build the "
+                f"bundle again with `rsna-bundle {folder.name}`."
             )
         if any(sign in path.name for sign in REFUSED):
-            yield f"{path}: Kaggle refuses names with @ or &; rename it."
+            yield f"{path}: Kaggle refuses names with @ or &. Rename it."
     if len(entries) > MOST_FILES:
-        yield f"{folder} has {len(entries)} files; Kaggle takes {MOST_FILES} at the top level."
+        yield (
+            f"{folder} has {len(entries)} files, and Kaggle takes {MOST_FILES} at the top level. "
+            f"Build the bundle again with `rsna-bundle {folder.name}`."
+        )
     described = {file.shipped: file for file in reader.read(folder).files}
     for path in entries:
         if path.name.lower().endswith(UNPACKED) and path.is_file():
@@ -61,8 +64,9 @@ def complaints(folder: Path) -> Iterator[str]:
             if file is None or not file.members:
                 yield (
                     f"{path.name} would be unpacked by the upload, and the manifest does not say "
-                    f"what is in it, so the notebook could not verify it. Archives travel as "
-                    f"{path.name}{SHIPPED_SUFFIX}: build the bundle again with `rsna-bundle`."
+                    "what is in it, so the notebook could not verify it. Build the bundle again "
+                    f"with `rsna-bundle {folder.name}`, which ships it as "
+                    f"{path.name}{SHIPPED_SUFFIX}."
                 )
 
 
@@ -78,26 +82,26 @@ def lost(folder: Path, scratch: Path) -> Iterator[str]:
         reader.verify(named)
     except (BundleError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         yield f"uploaded and unpacked name/: {error}"
-        return  # there is nothing to arrange otherwise
+        return  # nothing is left to arrange in another form
     for number, form in enumerate(("flat", "name/name/")):
-        place = scratch / str(number)
+        target = scratch / str(number)
         try:
-            _arrange(named, place, {str(path) for path in made}, form)
-            bundle = reader.read(place)
+            _arrange(named, target, {str(path) for path in made}, form)
+            bundle = reader.read(target)
             for file in bundle.files:
-                reader.locate(place, file)
+                reader.locate(target, file)
         except (BundleError, OSError) as error:
             yield f"uploaded and unpacked {form}: {error}"
 
 
-def _arrange(source: Path, place: Path, made: Container[str], form: str) -> None:
-    """Link what lies in `source` to `place`, the folders `made` of archives in another form."""
-    place.mkdir(parents=True, exist_ok=True)
+def _arrange(source: Path, folder: Path, made: Container[str], form: str) -> None:
+    """Link what lies in `source` to `folder`, the folders `made` of archives in another form."""
+    folder.mkdir(parents=True, exist_ok=True)
     with os.scandir(source) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            target, path = place / entry.name, Path(entry.path)
+            target, path = folder / entry.name, Path(entry.path)
             if entry.is_dir():
-                other = {"flat": place, "name/name/": target / entry.name}[form]
+                other = {"flat": folder, "name/name/": target / entry.name}[form]
                 _arrange(path, other if entry.path in made else target, made, form)
             elif not target.exists():
                 link_or_copy(path, target)
@@ -113,18 +117,18 @@ def _is_unpacked(path: Path, form: str) -> bool:
     return form != PUBLISHED and name.endswith(SHIPPED_SUFFIX) and hidden
 
 
-def _destination(place: Path, name: str, form: str) -> Path:
+def _destination(target: Path, name: str, form: str) -> Path:
     stem = name.removesuffix(SHIPPED_SUFFIX)
     for ending in ENDINGS:
         if stem.lower().endswith(ending):
             stem = stem[: -len(ending)]
             break
-    return {"flat": place, "name/name/": place / stem / stem}.get(form, place / stem)
+    return {"flat": target, "name/name/": target / stem / stem}.get(form, target / stem)
 
 
-def _unpack(path: Path, place: Path, name: str, form: str) -> list[Path]:
-    """Unpack the archive `path`, called `name` there, below `place`, and the archives in it."""
-    folder = _destination(place, name, form)
+def _unpack(path: Path, target: Path, name: str, form: str) -> list[Path]:
+    """Unpack the archive `path`, uploaded as `name`, below `target`, and the archives in it."""
+    folder = _destination(target, name, form)
     folder.mkdir(parents=True, exist_ok=True)
     made = [folder]
     for member in _extract(path, folder):
@@ -142,7 +146,7 @@ def _is_archive(path: Path) -> bool:
 
 def _extract(path: Path, folder: Path) -> list[str]:
     """Extract an archive into `folder` and return its members' names."""
-    if tarfile.is_tarfile(path):  # asked first: a tar that ends with a wheel passes for a zip
+    if tarfile.is_tarfile(path):  # first: a tar that ends with a wheel passes for a zip
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
             return tar.getnames()

@@ -1,4 +1,4 @@
-"""Watch a running rehearsal from outside: its memory and its time, and end what goes beyond."""
+"""Watch a running notebook from outside: its memory and its time, and end what goes beyond."""
 
 import contextlib
 import os
@@ -6,64 +6,74 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 EVERY = 0.1  # seconds between two looks
 PROC = Path("/proc")
 LISTED = ("ps", "-axo", "pid=,ppid=,rss=")  # where there is no /proc; kilobytes
 PAGE = os.sysconf("SC_PAGE_SIZE")
-OURS = ("supervise.py", "execute.py", "bwrap", "unshare")  # what must live to tell the end
+OURS = ("supervise.py", "execute.py", "bwrap", "unshare")  # what must live to report the end
 
 
-@dataclass(kw_only=True)
-class Watched:
-    """What was seen of a rehearsal's processes."""
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a rehearsal's processes used."""
 
     peak_bytes: int = 0
     killed: str | None = None  # `memory` or `time`, where something had to be ended
     seconds: float = 0.0
-    counted: float = 0.0  # until the notebook had ended
-    series: list[tuple[float, int]] = field(default_factory=list)  # seconds, bytes
+    series: tuple[tuple[float, int], ...] = ()  # seconds, bytes
 
 
 def watch(
     process: "subprocess.Popen[bytes]", *, memory: int, seconds: float, until: Path, grace: float
-) -> Watched:
+) -> Usage:
     """Wait for a process; end what uses more than `memory` bytes, or takes over `seconds`.
 
     As the notebook's machine would: where memory is over, the largest process dies. Memory
     counts until the file `until` appears; after it the process has `grace` seconds left.
     """
-    seen, start = Watched(), time.monotonic()
+    start, elapsed = time.monotonic(), 0.0
+    ended: float | None = None  # when the notebook had ended
+    killed: str | None = None
+    series: list[tuple[float, int]] = []
     while process.poll() is None:
-        seen.seconds = time.monotonic() - start
+        elapsed = time.monotonic() - start
         sizes = sizes_below(process.pid)
-        counting = not until.exists()
-        if counting and sum(sizes.values()) > 0:
-            total = _shared_once(sizes) if sum(sizes.values()) > memory / 2 else sum(sizes.values())
-            seen.peak_bytes = max(seen.peak_bytes, total)
-            seen.series.append((seen.seconds, total))
+        if not until.exists():
+            total = _total(sizes, memory)
+            if total:
+                series.append((elapsed, total))
             if total > memory:
-                seen.killed = "memory"
+                killed = "memory"
                 _kill(max((pid for pid in sizes if not _is_ours(pid)), key=sizes.__getitem__))
-        over = seconds if counting else seen.counted + grace
-        seen.counted = seen.seconds if counting else seen.counted
-        if seen.seconds > over and seen.killed != "time":
-            seen.killed = "time"
+        elif ended is None:
+            ended = elapsed
+        limit = seconds if ended is None else ended + grace
+        if elapsed > limit and killed != "time":
+            killed = "time"
             for pid in [pid for pid in sizes if not _is_ours(pid)]:
                 _kill(pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(EVERY)
-    return seen
+    peak = max((size for _, size in series), default=0)
+    return Usage(peak_bytes=peak, killed=killed, seconds=elapsed, series=tuple(series))
+
+
+def _total(sizes: dict[int, int], memory: int) -> int:
+    """Return the memory of some processes; near the limit, what they share is counted once."""
+    total = sum(sizes.values())
+    # Reading each process's own share walks its page tables: too slow for every look.
+    return _shared_once(sizes) if total > memory / 2 else total
 
 
 def sizes_below(root: int) -> dict[int, int]:
     """Return the resident bytes of a process's children, and theirs, as far as they live."""
     if PROC.is_dir():
         return {pid: _rss(pid) for pid in _below(root, _parents())}
-    told = subprocess.run(LISTED, capture_output=True, text=True, check=False).stdout
-    rows = [list(map(int, line.split())) for line in told.splitlines()]
+    listed = subprocess.run(LISTED, capture_output=True, text=True, check=False).stdout
+    rows = [list(map(int, line.split())) for line in listed.splitlines()]
     parents, sizes = {row[0]: row[1] for row in rows}, {row[0]: row[2] << 10 for row in rows}
     return {pid: sizes[pid] for pid in _below(root, parents)}
 
@@ -78,8 +88,9 @@ def _parents() -> dict[int, int]:
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                told = (entry / "stat").read_text().rpartition(")")[2]
-                parents[int(entry.name)] = int(told.split()[1])
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
     return parents
 
 
@@ -87,12 +98,12 @@ def _below(root: int, parents: dict[int, int]) -> list[int]:
     children = defaultdict(list)
     for pid, parent in parents.items():
         children[parent].append(pid)
-    found, open_ = [], [root]
-    while open_:
-        for child in children[open_.pop()]:
-            found.append(child)
-            open_.append(child)
-    return found
+    below, todo = [], [root]
+    while todo:
+        for child in children[todo.pop()]:
+            below.append(child)
+            todo.append(child)
+    return below
 
 
 def _rss(pid: int) -> int:
@@ -118,10 +129,10 @@ def _shared_once(sizes: dict[int, int]) -> int:
 
 def _is_ours(pid: int) -> bool:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return False
-    return any(name in words for name in OURS)
+    return any(name in command for name in OURS)
 
 
 def _kill(pid: int) -> None:

@@ -160,13 +160,13 @@ def test_capture_runs_alone_on_the_standard_library(tmp_path: Path) -> None:
 
 
 def test_capture_lists_what_is_installed(tmp_path: Path) -> None:
-    said = targets.capture("laptop", tmp_path / "x.json")
+    message = targets.capture("laptop", tmp_path / "x.json").summary()
 
     found = targets.load("x.json", tmp_path)
-    assert "x.json" in said
+    assert "x.json" in message
     assert found.packages["pytest"].version == pytest.__version__
     assert "pluggy" in {need.name for need in found.packages["pytest"].needs()}
-    again = targets.parse(json.loads(targets.capture("laptop", None)))
+    again = targets.parse(targets.capture("laptop", None).as_dict())
     assert found.core_seconds is not None
     assert found.core_seconds > 0
     assert replace(again, core_seconds=None) == replace(found, core_seconds=None)

@@ -9,8 +9,9 @@ import pytest
 
 from bundler.image import target as targets
 from bundler.image.target import Target
-from bundler.libs.build import Wheelhouse, build
+from bundler.libs.build import build
 from bundler.libs.options import LibsOptions
+from bundler.libs.result import LibsResult
 from tests.bundler.libs.packages import wheel
 from tests.bundler.libs.registry import Registry, serving
 
@@ -86,17 +87,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def libs(folder: Path) -> Callable[..., Wheelhouse]:
+def libs(folder: Path) -> Callable[..., LibsResult]:
     """Build the bundle of some requirement lines for a target."""
 
-    def run(*lines: str, target: Target | str | None = None, **options: Any) -> Wheelhouse:
+    def run(*lines: str, target: Target | str | None = None, **options: Any) -> LibsResult:
         path = folder / "wheelhouse.txt"
         if lines:
             path.write_text("\n".join(lines) + "\n")
         name = target if isinstance(target, str) else "image.json"
         if not isinstance(target, str):
             (folder / name).write_text((target or make_target()).text())
-        options = {"out": folder / "dist" / "libs", "proof": False, **options}
-        return build(LibsOptions(requirements=path, target=name, quiet=True, **options))
+        options = {"out": folder / "dist" / "libs", "install_test": False, **options}
+        return build(LibsOptions(requirements=path, target=name, **options))
 
     return run

@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         for start in range(0, len(content), piece):
             self.wfile.write(content[start : start + piece])
             self.wfile.flush()
-            time.sleep(0.05)
+            time.sleep(0.15)
 
     def _cut(self, content: bytes) -> None:
         """Promise the whole file, send half of it, and hang up."""

@@ -21,7 +21,7 @@ def test_contradiction_names_both_sides(libs: Libs, registry: Registry, resolver
         libs("needy", "pydicom>=3", resolver=resolver)
 
     said = str(caught.value)
-    assert "contradicts itself" in said
+    assert "contradict each other" in said
     assert "pydicom<3" in said
     assert "pydicom>=3" in said
     assert "needy" in said
@@ -41,7 +41,7 @@ def test_typo_with_pip_tools_shows_no_traceback(libs: Libs, registry: Registry) 
 def test_release_for_a_newer_python_is_said(libs: Libs, registry: Registry) -> None:
     registry.add(wheel("fresh", "1.0"), python=">=3.99")
 
-    with pytest.raises(InputError, match=r"runs on Python 3\.13\.5; 1\.0 needs >=3\.99"):
+    with pytest.raises(InputError, match=r"runs on Python 3\.13\.5; 1\.0 requires Python >=3\.99"):
         libs("fresh")
 
 
@@ -52,7 +52,7 @@ def test_failed_build_repeats_what_the_build_said(libs: Libs, registry: Registry
     with pytest.raises(InputError) as caught:
         libs("fastpix")
 
-    ours = str(caught.value).partition("In uv's words")[0]
+    ours = str(caught.value).partition("The output of uv")[0]
     assert "no compiler for pixels" in ours
     assert "--allow-sdist" in ours
     assert "metadata-generation-failed" not in ours
@@ -86,7 +86,9 @@ def test_release_that_is_yanked_later_is_told_of(
 def test_upgrade_of_what_is_not_there_is_refused(libs: Libs, registry: Registry) -> None:
     libs("pydicom")
 
-    with pytest.raises(UsageError, match=r"--upgrade nope: .* It has pydicom\."):
+    with pytest.raises(
+        UsageError, match=r"Cannot upgrade nope: not locked in .*, which has pydicom\."
+    ):
         libs(upgrade=("nope",))
     assert libs(upgrade=("PyDicom",)).lock.pins[0].name == "pydicom"
     assert len(libs("pydicom", "tqdm", upgrade=("tqdm",)).lock.pins) == 2
@@ -98,10 +100,12 @@ def test_without_a_network_the_way_out_is_named(
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
 
-    with pytest.raises(NetworkError, match=r"Connect, and run `rsna-bundle libs` again"):
+    with pytest.raises(
+        NetworkError, match=r"Connect to the network and run\s+`rsna-bundle libs` again"
+    ):
         libs("pydicom", resolver=resolver)
 
 
 def test_option_with_an_open_quote_is_said(libs: Libs) -> None:
-    with pytest.raises(InputError, match=r"line 1: .* cannot be read: No closing quotation"):
+    with pytest.raises(InputError, match=r"line 1: cannot parse .*: No closing quotation"):
         libs('--find-links "wheels')

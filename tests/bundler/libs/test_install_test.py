@@ -1,4 +1,4 @@
-"""The proof: the bundle is installed as the notebook does, and what it brought is imported."""
+"""The install test: the bundle is installed as the notebook does, and its packages imported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,19 +40,19 @@ def test_wheels_are_installed_and_imported(libs: Libs, registry: Registry, folde
     image = like_host({"present": "1.0", "bigone": "2.0"})
     names = ("nosy", "fine", "eager", "broken", "rude", "present")
 
-    made = libs(*names, target=image, proof=True)
+    made = libs(*names, target=image, install_test=True)
 
-    assert {"fine", "helper"} <= set(made.proof.imported)
-    failed = made.proof.failed
+    assert {"fine", "helper"} <= set(made.install_test.imported)
+    failed = made.install_test.failed
     assert "RuntimeError: no" in failed["broken"]
     assert "signal 6" in failed["rude"]
     assert "needs bigone, which the image has" in failed["eager"]
     if offline.why_not() is None:
         assert "nosy" in failed  # the index was there, the network was not
-        assert made.proof.network is None
-    assert "installed with Python" in made.summary()
-    again = libs(target=image, proof=True)
-    assert again.proof == made.proof
+        assert made.install_test.network is None
+    assert "installed on Python" in made.summary()
+    again = libs(target=image, install_test=True)
+    assert again.install_test == made.install_test
 
 
 def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> None:
@@ -61,10 +61,10 @@ def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> N
     registry.add(wheel("fine", "1.0", ["present>=2"], body="import present\n"))
     image = like_host({"present": "1.0"})
 
-    made = libs("fine", "present  # replace", target=image, proof=True)
+    made = libs("fine", "present  # replace", target=image, install_test=True)
 
-    assert made.proof.imported == ("fine", "present")
-    assert made.built.bundle.details["shadowed"] == ["present 1.0 → 2.0"]
+    assert made.install_test.imported == ("fine", "present")
+    assert made.built.bundle.libs.targets[0].shadowed == ("present 1.0 → 2.0",)
 
 
 def test_sdist_that_travels_is_built_offline(libs: Libs, registry: Registry) -> None:
@@ -77,14 +77,14 @@ def test_sdist_that_travels_is_built_offline(libs: Libs, registry: Registry) -> 
             tag="cp31-none-linux_x86_64",
             build_requires=["tinybuild"],
             needs="import os, tinybuild; TAG = 'py3-none-any' if os.environ.get('HOME', '')"
-            ".startswith('/tmp/rsna-bundle-proof') else TAG",
+            ".startswith('/tmp/rsna-bundle-install-test') else TAG",
         )
     )
 
-    made = libs("fastpix", target="host", proof=True, allow_sdist=True)
+    made = libs("fastpix", target="host", install_test=True, allow_sdist=True)
 
     assert made.lock.pins[0].file == "fastpix-1.0.tar.gz"
-    assert "pydicom" in made.proof.imported
+    assert "pydicom" in made.install_test.imported
 
 
 def test_bundle_that_does_not_install_takes_no_place(
@@ -95,14 +95,14 @@ def test_bundle_that_does_not_install_takes_no_place(
     registry.add(wheel("fastpix", "1.0", files={"fastpix-1.0.data/odd/x.py": "a = 1\n"}))
 
     with pytest.raises(CheckError, match="do not install"):
-        libs("fastpix", target="host", proof=True)
+        libs("fastpix", target="host", install_test=True)
     assert (folder / "dist" / "libs" / "bundle.json").read_bytes() == before
     assert [path.name for path in (folder / "dist").glob("*libs*")] == ["libs"]
 
 
-def test_bundle_without_proof_is_tried_when_asked(libs: Libs, registry: Registry) -> None:
-    assert libs("pydicom", target="host").proof.skipped == "--no-proof"
-    assert libs(target="host", proof=True).proof.imported == ("pydicom",)
+def test_bundle_that_was_not_tested_is_tested_when_wanted(libs: Libs, registry: Registry) -> None:
+    assert libs("pydicom", target="host").install_test.skipped == "--no-install-test"
+    assert libs(target="host", install_test=True).install_test.imported == ("pydicom",)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 def command(folder: Path, *more: str) -> list[str]:
     libs = ["libs", "--requirements", str(folder / "wheelhouse.txt"), "--target", "image.json"]
-    out = ["--out", str(folder / "dist" / "libs"), "--no-proof"]
+    out = ["--out", str(folder / "dist" / "libs"), "--no-install-test"]
     return [sys.executable, "-m", "bundler.cli", *libs, *out, *more]
 
 

@@ -50,18 +50,21 @@ def test_order_and_comments_do_not_change_the_lines(tmp_path: Path) -> None:
     assert read(tmp_path, "a\nb # x\n").lines() == read(tmp_path, "# y\nB\n\na\n").lines()
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_a_list_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text).wanted == ()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "asks for nothing"),
-        ("# nothing\n", "asks for nothing"),
-        ("numpy\n\n\nnum py\n", "line 4: `num py` is no requirement"),
-        ("./folder/x.whl\n", "paths cannot be pinned"),
-        ("-e .\n", "is no option"),
-        ("--pre\n", "is no option"),
-        ("x @ https://one.example/x.whl\n", "asked for by a URL"),
-        ("-r missing.txt\n", "missing.txt cannot be read"),
-        ("-r wheelhouse.txt\n", "break the circle"),
+        ("numpy\n\n\nnum py\n", "line 4: invalid requirement `num py`"),
+        ("./folder/x.whl\n", "a path cannot be pinned"),
+        ("-e .\n", "line 1: unsupported option `-e .`"),
+        ("--pre\n", "unsupported option `--pre`"),
+        ("x @ https://one.example/x.whl\n", "is required by a URL"),
+        ("-r missing.txt\n", "missing.txt: No such file"),
+        ("-r wheelhouse.txt\n", "includes itself"),
     ],
 )
 def test_what_cannot_be_used_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:

@@ -103,5 +103,5 @@ def test_unchanged_bundle_is_audited_all_the_same(
 def test_file_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
 
-    with pytest.raises(InputError, match="is no list of advisories"):
+    with pytest.raises(InputError, match="is not a file of advisories"):
         advisories.read(tmp_path / "a.json")

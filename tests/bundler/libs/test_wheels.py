@@ -60,10 +60,9 @@ def test_record_tells_what_hashing_every_member_would(tmp_path: Path) -> None:
     partly = written(tmp_path, wheel("partly", "1.0", record_lacks="partly/__init__.py"))
 
     for path in (plain, partly):
-        said = bundle.describe(path.name, path)
-        assert wheels.content(path, said["sha256"]) == {
-            key: said[key] for key in ("sha256", "members")
-        }
+        file = bundle.describe(path.name, path)
+        known = bundle.Content(sha256=file.sha256, members=file.members)
+        assert wheels.content(path, file.sha256) == known
 
 
 def test_wheels_that_disagree_with_themselves_are_refused(tmp_path: Path) -> None:

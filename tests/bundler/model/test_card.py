@@ -1,8 +1,8 @@
 """What a model says of itself, on the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 import onnx
@@ -13,6 +13,7 @@ from bundler.cli import cli
 from bundler.errors import InputError
 from bundler.model import card, export
 from inference.boot import bundle as reader
+from inference.boot.fields import plain
 from inference.errors import BundleError
 from tests.bundler.model.checkpoints import options, save
 from tests.bundler.model.test_thresholds import drawn, write
@@ -52,29 +53,30 @@ def test_an_unnatural_prevalence_is_a_warning_in_red(place: Path) -> None:
     (red,) = [line for line in card.render(only).splitlines() if card.RED in line]
     assert "validated at a prevalence of 50.00%; naturally it is 2 %" in red
     assert card.RED not in show(place)  # no colours where nobody sees them
-    natural: dict[str, Any] = {**only["checkpoints"][0], "prevalence": 0.0206}
-    assert not any(card.RED in line for line in card.warnings({**only, "checkpoints": [natural]}))
+    natural = replace(only, checkpoints=(replace(only.checkpoints[0], prevalence=0.0206),))
+    assert not any(card.RED in line for line in card.warnings(natural))
 
 
 def test_unknown_measures_are_said_to_be_unknown(place: Path) -> None:
     (only,) = card.read(place)
-    stranger = {**only["checkpoints"][0], "metrics_per": None}
-    said = "".join(card.warnings({**only, "checkpoints": [stranger]}))
-    assert "does not say whether its metrics are per breast or per image" in said
+    stranger = replace(only, checkpoints=(replace(only.checkpoints[0], metrics_per=None),))
+    lines = "".join(card.warnings(stranger))
+    assert "does not say whether its metrics are per breast or per image" in lines
 
 
 def test_the_threshold_is_the_best_out_of_fold(place: Path) -> None:
     bundle = reader.verify(place)
-    (said,) = bundle.details["models"]
-    (mean, highest) = said["out_of_fold"]["curves"]
-    assert said["threshold"] == mean["threshold"]
-    assert said["out_of_fold"]["pf1_at_threshold"] == pytest.approx(mean["pf1"], abs=1e-3)
-    assert highest["aggregation"] == "max"
+    (only,) = bundle.model.models
+    assert only.out_of_fold is not None
+    (mean, highest) = only.out_of_fold.curves
+    assert only.threshold == mean.threshold
+    assert only.out_of_fold.pf1_at_threshold == pytest.approx(mean.pf1, abs=1e-3)
+    assert highest.aggregation == "max"
     assert "threshold.png" in {file.name for file in bundle.files}
 
 
 def test_json_is_the_card(place: Path) -> None:
-    assert json.loads(show(place / "model.onnx", "--json"))["models"] == card.read(place)
+    assert json.loads(show(place / "model.onnx", "--json"))["models"] == plain(card.read(place))
 
 
 def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from click.testing import CliRunner, Result
 
 from bundler.cli import cli
 from bundler.errors import CheckError, InputError, UsageError
-from bundler.model import export, golden, graph, parity
+from bundler.model import card, export, golden, graph, parity
 from inference import predict
 from inference.boot import bundle as reader
+from inference.boot.card import OnnxModel, Parity
 from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net, options, save
 
 TRACES = (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"Folds", b"class_hier")
@@ -51,9 +52,15 @@ def build(*checkpoints: Path, out: Path, **changes: Any) -> Path:
     return reader.verify(built.bundle.folder).folder
 
 
-def entry(place: Path) -> dict[str, Any]:
-    (only,) = reader.read(place).details["models"]
-    return dict(only)
+def entry(place: Path) -> OnnxModel:
+    (only,) = reader.read(place).model.models
+    return only
+
+
+def parity_of(place: Path) -> Parity:
+    parity = entry(place).parity
+    assert parity is not None
+    return parity
 
 
 def words(path: Path) -> bytes:
@@ -76,16 +83,16 @@ def expected(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def test_bundle_says_where_the_model_came_from(place: Path) -> None:
-    said = entry(place)
-    (fold,) = said["checkpoints"]
-    assert fold["name"] == "fold0_epoch02_vpfbeta0.504.pt"
-    assert (fold["fold"], fold["epoch"], fold["metrics"]) == (0, 2, {"pfbeta": 0.504})
-    assert (fold["commit"], fold["dirty"]) == ("0123456789abcdef", False)
-    assert said["preprocess"]["size"] == list(SIZE)
-    assert (said["threshold"], said["aggregation"], said["output"]) == (0.5, "mean", "binary")
-    assert said["parity"]["probability_max"] <= 1e-4
-    card = graph.read_card(place / "model.onnx")
-    assert {"file": "model.onnx", **card} == said  # the ONNX says the same of itself
+    recorded = entry(place)
+    (fold,) = recorded.checkpoints
+    assert fold.name == "fold0_epoch02_vpfbeta0.504.pt"
+    assert (fold.fold, fold.epoch, fold.metrics) == (0, 2, {"pfbeta": 0.504})
+    assert (fold.commit, fold.dirty) == ("0123456789abcdef", False)
+    assert recorded.preprocess.size == SIZE
+    assert (recorded.threshold, recorded.aggregation, recorded.output) == (0.5, "mean", "binary")
+    assert parity_of(place).probability_max <= 1e-4
+    own = graph.read_card(place / "model.onnx")
+    assert card.of_file("model.onnx", own) == recorded  # the ONNX says the same of itself
 
 
 def test_onnx_answers_as_the_network_does(place: Path) -> None:
@@ -124,7 +131,7 @@ def test_folds_are_merged_into_their_mean(folds: list[Path], merged: Path) -> No
     mean, by_fold = model.session.run(["probability", "folds"], {"image": images[:, None]})
     np.testing.assert_allclose(by_fold, each, atol=1e-4)
     np.testing.assert_allclose(mean, each.mean(axis=1), atol=1e-4)
-    assert [one["fold"] for one in entry(merged)["checkpoints"]] == [0, 1]
+    assert [one.fold for one in entry(merged).checkpoints] == [0, 1]
 
 
 def test_folds_may_stay_apart(folds: list[Path], tmp_path: Path) -> None:
@@ -160,12 +167,12 @@ def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path
         (tmp_path / "images").mkdir(exist_ok=True)
         (tmp_path / "images" / name).write_bytes(golden.draw_dicom(7, syntax, photometric))
     half = build(checkpoint, out=tmp_path / "bundle", precision="fp16", images=tmp_path / "images")
-    assert entry(half)["parity"]["real"] == 2
+    assert parity_of(half).real == 2
     sizes = [(folder / "model.onnx").stat().st_size for folder in (half, place)]
     assert sizes[0] < 0.6 * sizes[1]  # of a tiny network the graph itself weighs
     ((model,),) = predict.load(reader.read(half), "cpu")
     np.testing.assert_allclose(model.predict(some_images()), expected(some_images()), atol=5e-3)
-    assert reader.read(half).details["golden"]["predictions"][0]["tolerance"]["cpu"] == 5e-3
+    assert reader.read(half).model.golden.predictions[0].tolerance.cpu == 5e-3
 
 
 def test_int8_is_an_option_where_its_parity_holds(
@@ -175,7 +182,7 @@ def test_int8_is_an_option_where_its_parity_holds(
     state["fc.weight"] *= 0.1  # a calm network: its answers move little
     path = save(tmp_path / "calm.pt", model=state)
     place = build(path, out=tmp_path / "bundle", precision="int8")
-    assert 1e-6 < entry(place)["parity"]["probability_max"] <= 5e-3
+    assert 1e-6 < parity_of(place).probability_max <= 5e-3
     assert (place / "model.onnx").stat().st_size < 1e6  # 1.5 MB in float32
     # The quantiser's advice is not for who exports.
     assert [record for record in caplog.records if record.name == "root"] == []

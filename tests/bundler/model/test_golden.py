@@ -1,6 +1,5 @@
 """Golden cases catch another decoder, another preprocessing and another runtime."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from bundler.model import export, golden
 from inference import predict
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
+from inference.boot.card import Golden
 from inference.errors import BundleError
 from inference.golden import fingerprint, replay
 from inference.pixels.loading import load
@@ -48,19 +48,18 @@ def perturb(models: Sequence[Model], off: float) -> list[Model]:
     return list(made)
 
 
-def changed(bundle: Bundle, change: Callable[[dict[str, Any]], object]) -> Bundle:
+def changed(bundle: Bundle, change: Callable[[Golden], Golden]) -> Bundle:
     """Return the bundle with golden cases that were recorded otherwise."""
-    details = json.loads(json.dumps(bundle.details))
-    change(details["golden"])
-    return replace(bundle, details=details)
+    model = replace(bundle.model, golden=change(bundle.model.golden))
+    return replace(bundle, manifest=replace(bundle.manifest, part=model))
 
 
 def test_the_same_numbers_pass(bundle: Bundle, models: list[Model]) -> None:
-    cases = bundle.details["golden"]
-    assert [case["file"] for case in cases["dicoms"]] == [name for name, _, _ in golden.DICOMS]
-    (case,) = cases["predictions"]
-    assert len(case["probabilities"]) == golden.MOST_IMAGES
-    assert np.ptp(case["probabilities"]) > 1e-4  # not one number sixteen times
+    cases = bundle.model.golden
+    assert [case.file for case in cases.dicoms] == [name for name, _, _ in golden.DICOMS]
+    (case,) = cases.predictions
+    assert len(case.probabilities) == golden.MOST_IMAGES
+    assert np.ptp(case.probabilities) > 1e-4  # not one number sixteen times
     replay(bundle, models)
 
 
@@ -101,11 +100,12 @@ def test_another_decoder_is_caught(bundle: Bundle, models: list[Model]) -> None:
     """One that had one value of one image off by one, when the bundle was made."""
     path = bundle.folder / "golden-jpeg-lossless.dcm"
     pixels = load(path, [models[0].preprocess]).inputs[0].copy()
-    own = bundle.details["golden"]["dicoms"][1]["prepared"]["model.onnx"]
+    own = bundle.model.golden.dicoms[1].prepared["model.onnx"]
     assert fingerprint(pixels) == own
     pixels[40, 20] ^= 1
-    prepared = {"model.onnx": fingerprint(pixels)}
-    other = changed(bundle, lambda cases: cases["dicoms"][1].update(prepared=prepared))
+    first, second = bundle.model.golden.dicoms
+    damaged = replace(second, prepared={"model.onnx": fingerprint(pixels)})
+    other = changed(bundle, lambda cases: replace(cases, dicoms=(first, damaged)))
     with pytest.raises(BundleError, match=r"golden-jpeg-lossless\.dcm.*decoded by "):
         replay(other, models)
 
@@ -123,7 +123,7 @@ def test_an_unreadable_phantom_is_a_missing_decoder(
 
 def test_a_bundle_without_cases_is_refused(bundle: Bundle, models: list[Model]) -> None:
     with pytest.raises(BundleError, match="carries no golden cases"):
-        replay(replace(bundle, details={"models": []}), models)
+        replay(changed(bundle, lambda cases: Golden(dicoms=(), predictions=())), models)
 
 
 def test_large_networks_get_fewer_images() -> None:

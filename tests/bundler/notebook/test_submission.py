@@ -12,16 +12,15 @@ import pytest
 from bundler import bundle, snapshot
 from bundler.errors import InputError
 from bundler.notebook import submission
-
-HERE = {"name": "host", "python": "3"}
+from tests.parts import NO_MODELS, libs
 
 
 @pytest.fixture
 def dist(tmp_path: Path, repository: Path) -> Path:
     """A dist folder with three bundles."""
     snapshot.build(repository, tmp_path / "dist" / "code")
-    bundle.write(tmp_path / "dist" / "libs", "libs", {}, {"lock": [], "target": HERE})
-    bundle.write(tmp_path / "dist" / "model", "model", {}, {"models": []})
+    bundle.write(tmp_path / "dist" / "libs", {}, libs())
+    bundle.write(tmp_path / "dist" / "model", {}, NO_MODELS)
     return tmp_path / "dist"
 
 

@@ -35,7 +35,7 @@ def prepared(tmp_path: Path) -> Path:
         lines += [f"{number}{row},shard-{number}.npy,{row}" for row in range(3)]
     (folder / "index.csv").write_text("\n".join(lines) + "\n")
     (folder / "failures.csv").write_text("image_id,kind,message\n99,blank,all black\n")
-    about = {"format": 1, "preprocess": {"size": [16, 8]}, "images": 21}
+    about = {"format": 1, "preprocess": {"version": 1, "size": [16, 8]}, "images": 21}
     (folder / "cache.json").write_text(json.dumps(about))
     return folder
 
@@ -54,7 +54,7 @@ def test_published_and_read_in_place(
     assert (done.kind, done.ref) == ("cache", REF)
     first = cache.build(prepared, tmp_path / "again")
     assert first.bundle.id == done.id  # same cache, same bytes
-    assert first.bundle.details["shards"] == 4
+    assert first.bundle.cache.shards == 4
     kept, there = open_cache(prepared), mount(kaggle, tmp_path / "mounted")
     opened = open_cache(there)
     assert len(opened.rows) == 21

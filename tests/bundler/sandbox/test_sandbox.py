@@ -1,4 +1,4 @@
-"""A room: an empty root, folders read-only, writable and limited, whichever way it is made."""
+"""A sandbox: an empty root, folders read-only, writable and limited, whichever way it is made."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.sandbox import sandbox
-from bundler.sandbox.sandbox import Room
+from bundler.sandbox import backends, system
+from bundler.sandbox.sandbox import Sandbox
 
 SEEN = """
 import json, os, socket
@@ -36,24 +36,24 @@ print(json.dumps({
 }))
 """
 
-backends = pytest.mark.parametrize("backend", ["bubblewrap", "namespaces"])
+each_backend = pytest.mark.parametrize("backend", ["bubblewrap", "namespaces"])
 
 
 def need(backend: str) -> None:
     """Skip where a backend does not work, but never in CI."""
-    reason = sandbox.backends()[backend]
+    reason = backends.reasons()[backend]
     if reason and "CI" not in os.environ:
         pytest.skip(reason)
 
 
-@backends
+@each_backend
 def test_shows_what_was_given_and_nothing_else(backend: str, tmp_path: Path) -> None:
     need(backend)
     for name in ("input", "out", "scratch"):
         (tmp_path / name).mkdir()
-    given = Room(
+    sandbox = Sandbox(
         read_only={
-            **sandbox.python_folders([Path(sys.executable)]),
+            **system.python_folders([Path(sys.executable)]),
             "/input": tmp_path / "input",
             "/limited/inside": tmp_path / "input",
         },
@@ -61,15 +61,15 @@ def test_shows_what_was_given_and_nothing_else(backend: str, tmp_path: Path) -> 
         limited={"/limited": 1 << 20},
     )
     code = SEEN.replace("HERE", repr(str(tmp_path)))
-    started = sandbox.start(
+    process = backends.start(
         [sys.executable, "-I", "-c", code],
-        given,
+        sandbox,
         backend=backend,
         env={"PATH": os.defpath},
         log=tmp_path / "log",
         scratch=tmp_path / "scratch",
     )
-    assert started.wait() == 0, (tmp_path / "log").read_text()
+    assert process.wait() == 0, (tmp_path / "log").read_text()
     seen = json.loads((tmp_path / "log").read_text())
     assert seen["input"] == seen["elsewhere"] == "Read-only file system"
     assert seen["out"] == "done"
@@ -78,31 +78,32 @@ def test_shows_what_was_given_and_nothing_else(backend: str, tmp_path: Path) -> 
     assert not seen["laptop"]
     assert seen["processes"] <= 3
     # Python's own folders may lie below one of them.
-    above = {Path(target).parts[1] for target in given.read_only}
+    above = {Path(path).parts[1] for path in sandbox.read_only}
     assert not ({"home", "tmp", "mnt", "srv", "var"} - above) & set(seen["root"])
     assert (tmp_path / "out" / "new").exists()
     assert list((tmp_path / "input").iterdir()) == []
 
 
-@backends
+@each_backend
 def test_ends_with_the_process_that_started_it(backend: str, tmp_path: Path) -> None:
     need(backend)
     (tmp_path / "scratch").mkdir()
     mark = f"3{os.getpid()}"
     code = (
-        "import os, sys; from pathlib import Path; from bundler.sandbox import sandbox\n"
+        "import os, sys; from pathlib import Path; from bundler.sandbox import backends\n"
+        "from bundler.sandbox.sandbox import Sandbox\n"
         f"folder = Path({str(tmp_path)!r})\n"
-        f"started = sandbox.start(['/bin/sleep', {mark!r}], sandbox.Room(), backend={backend!r},\n"
+        f"backends.start(['/bin/sleep', {mark!r}], Sandbox(), backend={backend!r},\n"
         "    env={'PATH': os.defpath}, log=folder / 'log', scratch=folder / 'scratch')\n"
         "import time\n"
         "from bundler.rehearse.run.watchdog import descendants\n"
         "end = time.monotonic() + 60\n"
-        "def there():\n"
+        "def started():\n"
         "    texts = [Path(f'/proc/{pid}/cmdline') for pid in descendants(os.getpid())]\n"
         f"    return any(b'{mark}' in text.read_bytes().split(b'\\0')[1:2] for text in texts\n"
         "        if text.exists())\n"
-        "while not there() and time.monotonic() < end: time.sleep(0.05)\n"
-        "print('started', there(), flush=True)\n"
+        "while not started() and time.monotonic() < end: time.sleep(0.05)\n"
+        "print('started', started(), flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -115,11 +116,11 @@ def test_ends_with_the_process_that_started_it(backend: str, tmp_path: Path) -> 
 
 def _named(mark: str) -> list[int]:
     """Return the processes one of whose words is the mark."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if mark.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
+                pids.append(int(path.parent.name))
         except OSError:
             continue
-    return found
+    return pids

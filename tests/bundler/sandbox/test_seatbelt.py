@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.rehearse.run import watchdog
-from bundler.sandbox import offline, sandbox, seatbelt
+from bundler.sandbox import backends, offline, seatbelt
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_folder_is_named_as_it_really_lies(tmp_path: Path) -> None:
 
 
 def test_it_is_chosen_on_macos_alone(on_macos: Path) -> None:
-    assert sandbox.choose_backend() == "sandbox-exec"
+    assert backends.choose() == "sandbox-exec"
     assert offline.why_not() is None
     assert offline.run(["echo", "here"], read_only=[on_macos.parent]).stdout == "here\n"
     assert on_macos.read_text() == seatbelt.profile([on_macos.parent])
@@ -58,13 +58,13 @@ def test_it_is_chosen_on_macos_alone(on_macos: Path) -> None:
 
 def test_elsewhere_it_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    assert sandbox.backends()["sandbox-exec"] == "this is not macOS"
+    assert backends.reasons()["sandbox-exec"] == "this is not macOS"
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert "sandbox-exec, a part of macOS, is missing" in str(sandbox.backends()["sandbox-exec"])
+    assert "sandbox-exec, a part of macOS, is missing" in str(backends.reasons()["sandbox-exec"])
 
 
-def test_a_room_becomes_links_below_a_root(tmp_path: Path) -> None:
+def test_a_sandbox_becomes_links_below_a_root(tmp_path: Path) -> None:
     for name in ("own/out", "out", "data"):
         (tmp_path / name).mkdir(parents=True)
     links = {"/rehearsal/out": tmp_path / "out", "/rehearsal": tmp_path / "own"}

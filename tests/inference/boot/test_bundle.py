@@ -11,9 +11,9 @@ import pytest
 
 from bundler import bundle as writer
 from inference.boot import bundle
+from inference.boot.manifest import content_id
 from inference.errors import BundleError
-
-DETAILS = {"commit": "c" * 40, "dirty": False, "branch": None, "runner": "0.1.0"}
+from tests.parts import CODE
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def built(tmp_path: Path, make_wheel: Callable[..., Path]) -> Path:
         tar.add(make_wheel("beta"), "beta-1.0-py3-none-any.whl")
     alpha = make_wheel("alpha")
     files = {"notes.txt": plain, "wheels.tar": archive, alpha.name: alpha}
-    writer.write(tmp_path / "dist" / "code", "code", files, DETAILS)
+    writer.write(tmp_path / "dist" / "code", files, CODE)
     return tmp_path / "dist" / "code"
 
 
@@ -56,9 +56,9 @@ def test_restores_true_names_and_bytes(built: Path, tmp_path: Path) -> None:
 def test_same_input_gives_same_id_whatever_the_tool(built: Path) -> None:
     manifest = json.loads((built / "bundle.json").read_text())
     manifest["tool"] = "another version"
-    assert bundle.content_id(manifest) == bundle.read(built).id
+    assert content_id(manifest) == bundle.read(built).id
     manifest["commit"] = "d" * 40
-    assert bundle.content_id(manifest) != bundle.read(built).id
+    assert content_id(manifest) != bundle.read(built).id
 
 
 @pytest.mark.parametrize("layout", ["flat", "{stem}", "{name}", "{shipped}", "{stem}/{stem}"])
@@ -133,12 +133,11 @@ def test_names_a_missing_file(built: Path) -> None:
         (b"[" * 100_000, "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
         (b"[]", "names no format"),
-        (b'{"format": 2}', "has format 2; this runner reads format 1 only"),
+        (b'{"format": 1}', "has format 1; this version of rsna-bundle reads format 2 only"),
         (b'{"format": true}', "has format True"),
-        (b'{"format": 1}', "malformed"),
-        (b'{"format": 1, "files": 3, "kind": "code", "id": "", "tool": ""}', "malformed"),
-        (b'{"format": 1, "files": [], "kind": "cod", "id": "", "tool": ""}', "kind 'cod' is none"),
-        (b'{"format": 1, "files": [], "kind": "code", "id": "", "tool": ""}', "was altered"),
+        (b'{"format": 2}', "the field files is missing"),
+        (b'{"format": 2, "files": 3, "kind": "code", "id": "", "tool": ""}', "files is 3, not a"),
+        (b'{"format": 2, "files": [], "kind": "cod", "id": "", "tool": ""}', "kind is 'cod', none"),
     ],
 )
 def test_refuses_a_broken_manifest(tmp_path: Path, content: bytes, said: str) -> None:
@@ -155,8 +154,8 @@ def test_refuses_names_that_leave_the_folder(tmp_path: Path, name: str) -> None:
         [entry | {"name": "x", "shipped": name}],
         [entry | {"name": "x.zip", "members": [{"name": name, "sha256": "0" * 64}]}],
     ):
-        manifest = {"format": 1, "kind": "code", "files": entries}
-        manifest |= {"id": bundle.content_id(manifest), "tool": "x"}
+        manifest = {"format": 2, "kind": "code", "files": entries}
+        manifest |= {"id": content_id(manifest), "tool": "x"}
         (tmp_path / "bundle.json").write_text(json.dumps(manifest))
         with pytest.raises(BundleError, match="unsafe"):
             bundle.read(tmp_path)
@@ -191,7 +190,7 @@ def test_takes_the_same_bundle_mounted_twice_for_one(built: Path, tmp_path: Path
 def test_refuses_to_choose_between_two_ids(built: Path, tmp_path: Path) -> None:
     root = tmp_path / "input"
     shutil.copytree(built, root / "one")
-    writer.write(root / "two", "code", {"notes.txt": built / "notes.txt"}, DETAILS)
+    writer.write(root / "two", {"notes.txt": built / "notes.txt"}, CODE)
     found = bundle.find(root)
     with pytest.raises(BundleError, match="Several code bundles are mounted"):
         bundle.choose(found, "code")
@@ -203,7 +202,7 @@ def test_refuses_to_choose_between_two_ids(built: Path, tmp_path: Path) -> None:
 
 def test_says_why_a_mounted_manifest_was_passed_over(built: Path, tmp_path: Path) -> None:
     manifest = built / "bundle.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 7'))
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 7'))
     found = bundle.find(built.parent)
     with pytest.raises(BundleError, match=r"No code bundle is mounted(.|\n)*has format 7"):
         bundle.choose(found, "code")

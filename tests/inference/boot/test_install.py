@@ -13,18 +13,17 @@ from bundler import bundle as writer
 from bundler.rehearse.run import upload
 from inference.boot import bundle, install
 from inference.errors import BundleError, InstallError
+from tests.parts import libs
 
-HERE = ".".join(map(str, sys.version_info[:3]))
 
-
-def write_libs(place: Path, wheels: list[Path], **details: Any) -> bundle.Bundle:
+def write_libs(place: Path, wheels: list[Path], **changes: Any) -> bundle.Bundle:
     """Write a libs bundle of these wheels."""
-    lock = [
-        f"{path.name.split('-')[0]}==1.0 --hash=sha256:{writer.describe(path.name, path)['sha256']}"
+    lock = tuple(
+        f"{path.name.split('-')[0]}==1.0 --hash=sha256:{writer.describe(path.name, path).sha256}"
         for path in wheels
-    ]
-    said = {"lock": lock, "target": {"name": "host", "python": HERE}, "excluded": []} | details
-    writer.write(place, "libs", {path.name: path for path in wheels}, said)
+    )
+    part = libs(**{"lock": lock} | changes)
+    writer.write(place, {path.name: path for path in wheels}, part)
     return bundle.read(place)
 
 
@@ -34,8 +33,8 @@ def test_installs_into_a_folder_of_its_own(
     # A machine's pip configuration and variables must not decide what is installed.
     monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg"), make_wheel("betapkg")])
-    site = install.install(libs, tmp_path)
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg"), make_wheel("betapkg")])
+    site = install.install(built, tmp_path)
     code = "import alphapkg, betapkg; print(alphapkg.VERSION, alphapkg.__file__)"
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -50,21 +49,21 @@ def test_installs_into_a_folder_of_its_own(
 
 
 def test_uses_a_completed_site_again(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
-    site = install.install(libs, tmp_path)
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    site = install.install(built, tmp_path)
     (site / "mark").touch()
-    assert (install.install(libs, tmp_path) / "mark").exists()
+    assert (install.install(built, tmp_path) / "mark").exists()
 
 
 def test_installs_a_wheel_that_an_upload_unpacked(
     tmp_path: Path, make_wheel: Callable[..., Path]
 ) -> None:
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
-    (wheel,) = libs.folder.glob("*.tmp")
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    (wheel,) = built.folder.glob("*.tmp")
     subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, tmp_path / "x"], check=True)
     wheel.unlink()
     (tmp_path / "x").rename(wheel)
-    site = install.install(libs, tmp_path)
+    site = install.install(built, tmp_path)
     assert (site / "alphapkg" / "__init__.py").read_text() == "VERSION = '1.0'\n"
 
 
@@ -73,12 +72,12 @@ def test_installs_many_wheels_however_an_upload_unpacked_them(
     tmp_path: Path, make_wheel: Callable[..., Path], form: str
 ) -> None:
     wheels = [make_wheel("alphapkg"), make_wheel("betapkg")]
-    libs = write_libs(tmp_path / "alone", wheels)
+    alone = write_libs(tmp_path / "alone", wheels)
     with tarfile.open(tmp_path / "wheels.tar", "w") as archive:
         for path in wheels:
             archive.add(path, path.name)
     files = {"wheels.tar": tmp_path / "wheels.tar"}
-    writer.write(tmp_path / "libs", "libs", files, libs.details)
+    writer.write(tmp_path / "libs", files, alone.libs)
     upload.receive(tmp_path / "libs", tmp_path / "mounted", form)
     site = install.install(bundle.verify(tmp_path / "mounted"), tmp_path)
     for name in ("alphapkg", "betapkg"):
@@ -86,38 +85,37 @@ def test_installs_many_wheels_however_an_upload_unpacked_them(
 
 
 def test_refuses_a_tampered_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
-    (wheel,) = libs.folder.glob("*.tmp")
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg")])
+    (wheel,) = built.folder.glob("*.tmp")
     wheel.write_bytes(make_wheel("alphapkg", requires=("evil",)).read_bytes())
     with pytest.raises(BundleError, match="was altered"):
-        install.install(libs, tmp_path)
+        install.install(built, tmp_path)
     assert not list(tmp_path.glob("site-*"))
 
 
 def test_names_a_missing_transitive_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("gammapkg>=2",))])
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("gammapkg>=2",))])
     with pytest.raises(InstallError, match=r"do not fit this machine(.|\n)*gammapkg"):
-        install.install(libs, tmp_path)
+        install.install(built, tmp_path)
     assert not list(tmp_path.glob("site-*"))
 
 
 def test_counts_what_the_image_has(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("pytest>=1",))])
-    assert (install.install(libs, tmp_path) / "alphapkg").is_dir()
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg", requires=("pytest>=1",))])
+    assert (install.install(built, tmp_path) / "alphapkg").is_dir()
 
 
 def test_refuses_another_python(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    target = {"name": "old", "python": "3.9.1"}
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], target=target)
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], python="3.9.1")
     with pytest.raises(InstallError, match=r"made for Python 3\.9\.1, and this notebook runs"):
-        install.install(libs, tmp_path)
+        install.install(built, tmp_path)
 
 
 def test_refuses_a_lock_without_its_wheel(tmp_path: Path, make_wheel: Callable[..., Path]) -> None:
-    lock = [f"alphapkg==1.0 --hash=sha256:{'0' * 64}"]
-    libs = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], lock=lock)
+    lock = (f"alphapkg==1.0 --hash=sha256:{'0' * 64}",)
+    built = write_libs(tmp_path / "libs", [make_wheel("alphapkg")], lock=lock)
     with pytest.raises(InstallError, match="holds no wheel with its hash"):
-        install.install(libs, tmp_path)
+        install.install(built, tmp_path)
 
 
 def test_installs_nothing_from_an_empty_lock(tmp_path: Path) -> None:

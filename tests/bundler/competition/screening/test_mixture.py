@@ -53,15 +53,15 @@ def test_what_the_sample_lacks_is_left_out_of_the_weights_and_named() -> None:
 
 
 def test_shares_are_read_from_the_files(tmp_path: Path) -> None:
-    found = write_competition(tmp_path, patients=6, prevalence=0.3, size=(96, 80)).folder
-    images = found / "train_images"
-    told = rows_of(found)
-    (images / told[0]["patient_id"] / f"{told[0]['image_id']}.dcm").write_bytes(b"no DICOM")
-    (images / told[1]["patient_id"] / f"{told[1]['image_id']}.dcm").unlink()
-    syntaxes = mixture.syntaxes(images, told)
-    assert set(syntaxes) == {row["image_id"] for row in told[2:]}
+    competition = write_competition(tmp_path, patients=6, prevalence=0.3, size=(96, 80)).folder
+    images = competition / "train_images"
+    rows = rows_of(competition)
+    (images / rows[0]["patient_id"] / f"{rows[0]['image_id']}.dcm").write_bytes(b"no DICOM")
+    (images / rows[1]["patient_id"] / f"{rows[1]['image_id']}.dcm").unlink()
+    syntaxes = mixture.syntaxes(images, rows)
+    assert set(syntaxes) == {row["image_id"] for row in rows[2:]}
     assert set(syntaxes.values()) == {J2K, SV1}
-    shares = mixture.survey(images, told)
+    shares = mixture.survey(images, rows)
     assert shares == {
         name: count / len(syntaxes) for name, count in Counter(syntaxes.values()).items()
     }

@@ -12,6 +12,7 @@ from bundler import bundle
 from bundler.rehearse.run import upload
 from inference.boot import bundle as reader
 from inference.errors import BundleError
+from tests import parts
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def libs(tmp_path: Path, make_wheel: Callable[..., Path]) -> Path:
     """A libs bundle of two wheels and a plain file."""
     (tmp_path / "note.txt").write_text("hello\n")
     files = {path.name: path for path in (make_wheel("one"), make_wheel("two"))}
-    bundle.write(tmp_path / "libs", "libs", {**files, "note.txt": tmp_path / "note.txt"}, {})
+    bundle.write(tmp_path / "libs", {**files, "note.txt": tmp_path / "note.txt"}, parts.libs())
     return tmp_path / "libs"
 
 
@@ -61,7 +62,7 @@ def test_the_wheels_in_an_archive_are_unpacked_with_it(
     with tarfile.open(tmp_path / "wheels.tar", "w") as archive:
         for shipped, name in names.items():
             archive.add(libs / shipped, name)
-    bundle.write(tmp_path / "many", "libs", {"wheels.tar": tmp_path / "wheels.tar"}, {})
+    bundle.write(tmp_path / "many", {"wheels.tar": tmp_path / "wheels.tar"}, parts.libs())
     assert list(upload.lost(tmp_path / "many", tmp_path / "scratch")) == []
     upload.receive(tmp_path / "many", tmp_path / "dataset", form)
     assert (tmp_path / "dataset" / member).is_file()
@@ -80,17 +81,17 @@ def test_folders_are_dropped(libs: Path, tmp_path: Path) -> None:
     (libs / "more" / "file").touch()
     upload.receive(libs, tmp_path / "dataset", upload.PUBLISHED)
     assert not (tmp_path / "dataset" / "more").exists()
-    (said,) = upload.complaints(libs)
-    assert "drops folders without a word" in said
+    (message,) = upload.complaints(libs)
+    assert "drops folders without a warning" in message
 
 
 def test_names_and_numbers_that_kaggle_refuses(libs: Path) -> None:
     (libs / "a&b.bin").touch()
     for number in range(50):
         (libs / f"{number}.bin").touch()
-    said = list(upload.complaints(libs))
-    assert any("a&b.bin: Kaggle refuses" in line for line in said)
-    assert any("55 files; Kaggle takes 50" in line for line in said)
+    messages = list(upload.complaints(libs))
+    assert any("a&b.bin: Kaggle refuses" in line for line in messages)
+    assert any("55 files, and Kaggle takes 50" in line for line in messages)
 
 
 def test_wheels_that_overwrite_one_another_when_flat(tmp_path: Path) -> None:
@@ -98,10 +99,10 @@ def test_wheels_that_overwrite_one_another_when_flat(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
             archive.writestr("same.py", f"NAME = {name!r}\n")
     files = {f"{name}.zip": tmp_path / f"{name}.zip" for name in ("one", "two")}
-    bundle.write(tmp_path / "code", "code", files, {})
-    (said,) = upload.lost(tmp_path / "code", tmp_path / "scratch")
-    assert said.startswith("uploaded and unpacked flat:")
-    assert "same.py is in several archives" in said
+    bundle.write(tmp_path / "code", files, parts.CODE)
+    (message,) = upload.lost(tmp_path / "code", tmp_path / "scratch")
+    assert message.startswith("uploaded and unpacked flat:")
+    assert "same.py is in several archives" in message
 
 
 def test_a_plain_archive_is_unpacked_whatever_its_name_says(libs: Path, tmp_path: Path) -> None:

@@ -21,24 +21,24 @@ def start(size: int) -> "subprocess.Popen[bytes]":
 
 def test_ends_the_largest_process_where_memory_is_over() -> None:
     with start(150_000_000) as process:
-        seen = watchdog.watch(process, memory=120_000_000, seconds=60, until=NEVER, grace=1)
-    assert seen.killed == "memory"
-    assert seen.peak_bytes > 120_000_000
+        usage = watchdog.watch(process, memory=120_000_000, seconds=60, until=NEVER, grace=1)
+    assert usage.killed == "memory"
+    assert usage.peak_bytes > 120_000_000
     assert process.returncode != 0
 
 
 def test_ends_what_takes_too_long() -> None:
     with start(1000) as process:
-        seen = watchdog.watch(process, memory=10**10, seconds=1.0, until=NEVER, grace=1)
-    assert seen.killed == "time"
-    assert 1.0 <= seen.seconds < 30
+        usage = watchdog.watch(process, memory=10**10, seconds=1.0, until=NEVER, grace=1)
+    assert usage.killed == "time"
+    assert 1.0 <= usage.seconds < 30
 
 
 def test_measures_what_keeps_within_bounds(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", "import time; held = b'x' * 80_000_000; time.sleep(1)"]
     with subprocess.Popen(["/bin/sh", "-c", '"$@"; exit 7', "sh", *command]) as process:
-        seen = watchdog.watch(process, memory=10**10, seconds=60, until=NEVER, grace=1)
-    assert seen.killed is None
+        usage = watchdog.watch(process, memory=10**10, seconds=60, until=NEVER, grace=1)
+    assert usage.killed is None
     assert process.returncode == 7
-    assert seen.peak_bytes == pytest.approx(95_000_000, rel=0.3)
-    assert seen.series
+    assert usage.peak_bytes == pytest.approx(95_000_000, rel=0.3)
+    assert usage.series

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bundler.rehearse.run import probe
+from bundler.competition.screening import probe
 
 
 def test_the_rate_is_of_steady_work_in_parts() -> None:

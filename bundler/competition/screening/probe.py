@@ -1,7 +1,8 @@
-"""Measure, after the notebook, in its room: where modules come from, numbers, seconds an image.
+"""Measure in the sandbox, after the notebook: origins of modules, predictions, seconds an image.
 
 `python probe.py MEASURE.json` with the notebook's Python; the runner is the one that the notebook
-unpacked, the packages are those that it installed.
+unpacked, the packages are those that it installed. `bundler.competition.screening.measurement`
+writes the input and reads the results; in the sandbox this file is alone.
 """
 
 import glob
@@ -13,6 +14,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +25,74 @@ SETTLING = 60  # times that a worker loads each small image before it
 WARMING = 12  # images before it, through the whole pipeline
 TIMED = 24  # images whose stages are timed one by one
 PARTS = 4  # of the steady work, whose differences tell how sure the rate is
+RESULT, INPUTS = "probed.json", "inputs.npz"  # what is written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What to measure; folders by the paths at which the sandbox has them."""
+
+    libs: str
+    model: str
+    competition: str
+    out: str  # where the results go
+    compared: list[str]  # ids of the images to predict one by one
+    work: list[str]  # ids of the steady work, in its order
+    small: list[str]  # ids of images that bring the workers to their pace
+    seconds: float  # of steady work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """The pace of the very pipeline, and what it took beside."""
+
+    parts: list[float]  # seconds per image in each part of the steady work, all cores at work
+    predict_seconds: float  # per image
+    worker_bytes: int  # peak memory of a worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What was measured."""
+
+    origins: list[str]  # modules that come from elsewhere than the bundle, as whole sentences
+    predictions: dict[str, float]  # image id → probability
+    stages: dict[str, list[dict[str, float]]]  # transfer syntax → for each image: stage → seconds
+    rate: Rate
+    providers: list[str]  # of ONNX Runtime
 
 
 def main(arguments: list[str]) -> None:
-    """Write probed.json and inputs.npz into the folder that the file names."""
-    spec = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    """Measure as the file of a `Spec` says, and write the results."""
+    spec = Spec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+    # The notebook's first cell unpacked the runner there, under a random name.
     (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code")
     sys.path.insert(0, code)
     os.environ["PYTHONPATH"] = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
     from inference.boot import bundle as bundles
     from inference.boot import install
 
-    libs = bundles.read(spec["libs"])
+    libs = bundles.read(Path(spec.libs))
     site = Path(code).parent / f"site-{libs.id[:16]}"
     install.activate(site)
-    probed: dict[str, Any] = {"origins": origins(libs.details["lock"], site)}
-    probed |= measure(spec)
-    (Path(spec["out"]) / "probed.json").write_text(json.dumps(probed), encoding="utf-8")
+    probed = measure(spec, origins(install.fitting(libs.libs).lock, site))
+    (Path(spec.out) / RESULT).write_text(json.dumps(asdict(probed)), encoding="utf-8")
 
 
-def origins(lock: list[str], site: Path) -> list[str]:
+def origins(lock: Iterable[str], site: Path) -> list[str]:
     """Return which modules of the locked wheels come from elsewhere than the bundle."""
     wrong = []
     for line in lock:
         name, _, version = line.split()[0].partition("==")
         if Path(name).suffix:
             continue
-        found = importlib.metadata.version(name)
-        if found != version:
-            wrong.append(f"{name} {version} is locked, {found} is what Python sees")
+        seen = importlib.metadata.version(name)
+        if seen != version:
+            wrong.append(f"{name} {version} is locked, but Python sees {seen}.")
         for module in _modules(name):
             file = getattr(sys.modules.get(module), "__file__", None) or _find(module)
             if file and not Path(file).is_relative_to(site):
-                wrong.append(f"the module {module} of {name} {version} is taken from {file}")
+                wrong.append(f"The module {module} of {name} {version} is taken from {file}.")
     return wrong
 
 
@@ -73,43 +111,43 @@ def _find(module: str) -> str | None:
     return spec.origin if spec else None
 
 
-def measure(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of some images, their stages' seconds, and the rate of steady work."""
+def measure(spec: Spec, wrong_origins: list[str]) -> Probed:
+    """Return the predictions of some images, their stages' seconds, and the pace of steady work."""
     import numpy as np
 
-    from inference import predict, submission, workers
+    from inference import predict, submission
     from inference.boot import bundle as bundles
 
-    replicas = predict.load(bundles.read(spec["model"]), "auto")
-    images = {image.image_id: image for image in submission.read_test(Path(spec["competition"]))}
-    numbers, inputs = answer([images[name] for name in spec["images"]], replicas[0])
+    replicas = predict.load(bundles.read(Path(spec.model)), "auto")
+    images = {image.image_id: image for image in submission.read_test(Path(spec.competition))}
+    predictions, inputs = predict_each([images[name] for name in spec.compared], replicas[0])
     if inputs:
-        np.savez_compressed(Path(spec["out"]) / "inputs.npz", *inputs)
-    work = [images[name] for name in spec["work"]]
-    return {
-        "numbers": numbers,
-        "stages": time_stages(work, replicas[0]),
-        **steady(work, [images[name] for name in spec["small"]], replicas, spec["seconds"]),
-        "main_bytes": workers.peak_rss(),
-        "providers": list(replicas[0][0].providers),
-    }
+        np.savez_compressed(Path(spec.out) / INPUTS, *inputs)
+    work = [images[name] for name in spec.work]
+    return Probed(
+        origins=wrong_origins,
+        predictions=predictions,
+        stages=time_stages(work, replicas[0]),
+        rate=steady(work, [images[name] for name in spec.small], replicas, spec.seconds),
+        providers=list(replicas[0][0].providers),
+    )
 
 
-def answer(images: list[Any], models: list[Any]) -> tuple[dict[str, float], list[Any]]:
+def predict_each(images: list[Any], models: list[Any]) -> tuple[dict[str, float], list[Any]]:
     """Return each image's probability, and what the first model was shown, uint8 [H, W]."""
     from inference import metadata
     from inference.pixels.loading import load
 
-    numbers, inputs = {}, []
+    predictions, inputs = {}, []
     for image in images:
         loaded = load(image.path, [model.preprocess for model in models])
-        answers = []
+        by_model = []
         for model, pixels in zip(models, loaded.inputs, strict=True):
-            told = metadata.encode(image.columns, model.metadata_columns)
-            answers.append(float(model.predict(pixels[None], told[None])[0]))
-        numbers[image.image_id] = sum(answers) / len(answers)
+            columns = metadata.encode(image.columns, model.metadata_columns)
+            by_model.append(float(model.predict(pixels[None], columns[None])[0]))
+        predictions[image.image_id] = sum(by_model) / len(by_model)
         inputs.append(loaded.inputs[0])
-    return numbers, inputs
+    return predictions, inputs
 
 
 def time_stages(work: list[Any], models: list[Any]) -> dict[str, list[dict[str, float]]]:
@@ -120,11 +158,11 @@ def time_stages(work: list[Any], models: list[Any]) -> dict[str, list[dict[str, 
     for image in list({image.image_id: image for image in work}.values())[:TIMED]:
         loaded = load(image.path, [model.preprocess for model in models])
         stages[loaded.transfer_syntax].append(loaded.seconds)
-    return stages
+    return dict(stages)  # dataclasses.asdict cannot copy a defaultdict
 
 
-def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> dict[str, Any]:
-    """Return the rate of the very pipeline over so many seconds, and what it took beside.
+def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> Rate:
+    """Return the pace of the very pipeline over so many seconds, and what it took beside.
 
     A decoder may start late in a long run (`inference.pixels.decoders`): `small` images, many
     times, bring the workers to where they will be for nearly all of it.
@@ -156,13 +194,11 @@ def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> 
         run(work[:WARMING], MOST_SECONDS)
         outcome = run(work, seconds)
     count = max(len(outcome.probabilities), 1)
-    return {
-        "rates": rates(seen[:-1] or seen),  # nothing decodes beside the last batch
-        "predict_seconds_per_image": outcome.seconds["predict"] / count,
-        "workers": outcome.workers,
-        "worker_bytes": outcome.peak_rss_bytes,
-        "images": count,
-    }
+    return Rate(
+        parts=rates(seen[:-1] or seen),  # nothing decodes beside the last batch
+        predict_seconds=outcome.seconds["predict"] / count,
+        worker_bytes=outcome.peak_rss_bytes,
+    )
 
 
 def _until(seconds: float) -> Any:
@@ -181,12 +217,12 @@ def rates(seen: list[tuple[float, int]]) -> list[float]:
     """Return the seconds per image in each part of the steady work."""
     steady = [point for point in seen if point[1] > 0] or seen
     edges = [round(number * (len(steady) - 1) / PARTS) for number in range(PARTS + 1)]
-    found = []
+    seconds = []
     for one, other in itertools.pairwise(edges):
         images = steady[other][1] - steady[one][1]
         if images > 0:
-            found.append((steady[other][0] - steady[one][0]) / images)
-    return found
+            seconds.append((steady[other][0] - steady[one][0]) / images)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -1,0 +1,211 @@
+"""What else of a competition's folder the notebook may see: nothing that answers hidden rows."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bundler.competition import copies, templates
+from bundler.competition import table as tables
+from bundler.competition.profile import Profile
+from bundler.competition.row_ids import UNIT, WithUnit
+from bundler.competition.table import SUFFIXES, Cell, Table, open_table, text
+
+MOST_FILES = 20_000  # training files that are linked; more would take longer than the rehearsal
+LARGEST_TABLE = 2 << 30  # bytes of a training table that is copied without the hidden rows
+MOST_SCANNED = 64 << 20  # bytes of a file that is searched for ids of hidden rows
+DISTINCTIVE = 5  # characters of an id that would not stand in a file by chance
+TOKEN = re.compile(r"[^A-Za-z0-9.]+")
+SHARE = 0.9  # of the hidden ids that a column must hold to be a column of ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """The rows that became the hidden test, by the values that name them."""
+
+    values: Mapping[str, frozenset[str]]  # column → values
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Return the values of all columns."""
+        return frozenset(value for own in self.values.values() for value in own)
+
+    @property
+    def distinctive(self) -> frozenset[str]:
+        """Return the values that are long enough to be recognised anywhere."""
+        return frozenset(v for v in self.all if len(v) >= DISTINCTIVE and not v.isalpha())
+
+    def names(self, text: str) -> bool:
+        """Say whether a file's name has one of the values in it."""
+        parts = TOKEN.split(text)
+        stems = [part.partition(".")[0] for part in parts]
+        return not self.distinctive.isdisjoint([text, Path(text).stem, *parts, *stems]) or any(
+            value in text for value in self.distinctive if "_" in value or "-" in value
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandOver:
+    """Puts what is public beside the hidden test; `written` are names that it has already."""
+
+    profile: Profile
+    secret: Secret
+    folder: Path
+    written: frozenset[str]
+    left_out: list[str] = field(default_factory=list)
+
+    def write(self) -> tuple[str, ...]:
+        """Write tables without the hidden rows, link other files; return what was left out."""
+        files = [0]
+        for entry in sorted(os.scandir(self.profile.folder), key=lambda e: e.name):
+            if entry.name in self.written or entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                self._folder(entry.name, files)
+            elif entry.name.endswith(SUFFIXES):
+                self._table(entry.name)
+            else:
+                self._file(entry.name)
+        return tuple(self.left_out)
+
+    # --- tables ---
+
+    def _table(self, name: str) -> None:
+        """Copy a table without the rows that name a hidden unit, in whichever column."""
+        source = open_table(self.profile.folder / name)
+        hidden = self.profile.hidden
+        if hidden.unit == UNIT and hidden.id[0] in source.columns and not source.is_parquet:
+            source = WithUnit(path=source.path, id=hidden.id[0], row_id=hidden.row_id)
+        if source.path.is_file() and source.path.stat().st_size > LARGEST_TABLE:
+            self.left_out.append(f"{name}: more than {LARGEST_TABLE >> 30} GB")
+            return
+        columns = key_columns(source, self.secret)
+        if not columns:
+            self._link(name)
+            return
+        if source.is_parquet:
+            copies.without(source, self.folder / name, columns, self._hides)
+            return
+        rows = (row for row in source.rows() if not any(self._hides(row[n]) for n in columns))
+        tables.write(self.folder / name, rows, Table(path=source.path))
+
+    def _hides(self, cell: Cell) -> bool:
+        """Say whether a cell names a hidden row."""
+        return not self.secret.all.isdisjoint(parts(cell))
+
+    # --- files and folders ---
+
+    def _file(self, name: str) -> None:
+        path = self.profile.folder / name
+        if self.secret.names(name):
+            self.left_out.append(f"{name}: its name is a hidden row's")
+        elif path.stat().st_size > MOST_SCANNED:
+            self.left_out.append(f"{name}: too large to be searched for hidden rows")
+        elif _holds(path, self.secret.distinctive):
+            self.left_out.append(f"{name}: it names hidden rows")
+        else:
+            self._link(name)
+
+    def _folder(self, name: str, files: list[int]) -> None:
+        """Link the files of a folder that belong to no hidden row, unless they are too many."""
+        ruled = [t for t in self._templates() if t.partition("/")[0] == name]
+        taken: list[str] = []
+        for path in _walk(self.profile.folder, name):
+            if files[0] + len(taken) >= MOST_FILES:
+                self.left_out.append(f"{name}/: more than {MOST_FILES:,} files")
+                return
+            if ruled and self._belongs(path, ruled):
+                continue
+            if not ruled and (self.secret.names(path) or self._named_inside(path)):
+                self.left_out.append(f"{path}: it names a hidden row")
+                continue
+            taken.append(path)
+        files[0] += len(taken)
+        for path in taken:
+            self._link(path)
+
+    def _templates(self) -> Iterator[str]:
+        hidden = self.profile.hidden
+        yield from (train for _, train in hidden.files if train)
+        yield from hidden.label_files
+
+    def _belongs(self, path: str, ruled: Sequence[str]) -> bool:
+        """Say whether a path is a hidden row's by a template, or has its id in it."""
+        for template in ruled:
+            fitting = template.replace("*", "{*}") + ("{/}" if template.endswith("/") else "")
+            values = templates.parse(fitting, path) or {}
+            if any(value in self.secret.values.get(n, ()) for n, value in values.items()):
+                return True
+        return self.secret.names(path)
+
+    def _named_inside(self, path: str) -> bool:
+        full = self.profile.folder / path
+        return full.stat().st_size <= MOST_SCANNED and _holds(full, self.secret.distinctive)
+
+    def _link(self, name: str) -> None:
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = (self.profile.folder / name).resolve()
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return  # never written to: it may be a link to the user's own file
+        except OSError:
+            if source.stat().st_size > MOST_SCANNED:
+                self.left_out.append(f"{name}: on another disk, and too large to copy")
+            else:
+                target.write_bytes(source.read_bytes())
+
+
+def parts(cell: Cell) -> set[str]:
+    """Return what of a cell may be an id: the whole, its words, a file's name without suffix."""
+    value = text(cell)
+    words = {value, value.rpartition("/")[2], *value.replace("\\", "/").split("/")}
+    words |= {word.partition(".")[0] for word in words}
+    return words | set(re.split(r"[_\s,;|]+", value)) if len(value) < 1000 else words
+
+
+def key_columns(table: Table, secret: Secret) -> list[str]:
+    """Return the columns of a table that name hidden rows, whatever they are called.
+
+    A column of the right name is one; so is any that holds nearly all hidden ids of a kind, or an
+    id that cannot stand there by chance.
+    """
+    found = [name for name in table.columns if name in secret.values]
+    others = [name for name in table.columns if name not in found]
+    seen: dict[str, set[str]] = {name: set() for name in others}
+    for name, cell in copies.cells(table, others) if secret.all else ():
+        seen[name] |= parts(cell) & secret.all
+    for name, values in seen.items():
+        recurring = any(
+            len(own) > 2 and len(values & own) >= SHARE * len(own) for own in secret.values.values()
+        )
+        if recurring or values & secret.distinctive:
+            found.append(name)
+    return found
+
+
+def _holds(path: Path, values: Iterable[str]) -> bool:
+    """Say whether a file has one of the values in it, as a word."""
+    known = {value.encode("utf-8", "surrogateescape") for value in values}
+    if not known:
+        return False
+    content = path.read_bytes()
+    # With dots for UIDs, without for 0012ab.png; a value with other signs is looked for as it is.
+    for word in (rb"[A-Za-z0-9]+", rb"[A-Za-z0-9.]+"):
+        if not known.isdisjoint(re.findall(word, content)):
+            return True
+    return any(value in content for value in known if re.search(rb"[^A-Za-z0-9.]", value))
+
+
+def _walk(root: Path, folder: str) -> Iterator[str]:
+    """Yield the paths of the files below a folder, relative to the root."""
+    with os.scandir(root / folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    for entry in entries:
+        path = f"{folder}/{entry.name}"
+        if entry.is_dir():
+            yield from _walk(root, path)
+        elif entry.is_file():
+            yield path

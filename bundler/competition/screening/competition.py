@@ -1,0 +1,137 @@
+"""RSNA screening mammography, as a rehearsal sees it: the Protocol, implemented."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.competition.check import Check, verdict
+from bundler.competition.protocol import (
+    ComparisonResult,
+    Planted,
+    Probe,
+    RunOutput,
+    SubmissionResult,
+)
+from bundler.competition.screening import (
+    hidden_test,
+    measurement,
+    parity,
+    pictures,
+    report_checks,
+    submission_csv,
+)
+from bundler.competition.screening.hidden_test import COLUMNS, HiddenSet
+from bundler.errors import UsageError
+from inference.boot.bundle import Bundle
+
+PHANTOM_SIZE = (2048, 1664)
+MOST_PATIENTS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreeningTest:
+    """A hidden test of mammograms, and how its predictions are judged."""
+
+    data: HiddenSet
+    submission: str = submission_csv.NAME
+    columns: tuple[str, ...] = COLUMNS
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder to mount."""
+        return self.data.folder
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the breasts in the order of sample_submission.csv."""
+        return self.data.breasts
+
+    @property
+    def source(self) -> str:
+        """Return what it was made from, for people."""
+        return self.data.source
+
+    @property
+    def units(self) -> int:
+        """Return how many patients were dealt, without the planted ones."""
+        return len({row["patient_id"] for row in self.data.sample})
+
+    @property
+    def planted(self) -> list[Planted]:
+        """Return the awkward images."""
+        return [Planted(name=one.row["image_id"], case=one.case) for one in self.data.planted]
+
+    @property
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Return which breasts have a cancer, where that is known."""
+        return {breast: {"cancer": str(label)} for breast, label in self.data.labels.items()}
+
+    def reduced(self, folder: Path) -> "ScreeningTest":
+        """Write the awkward images alone into the new folder `folder`."""
+        return ScreeningTest(data=hidden_test.reduce(self.data, folder))
+
+    def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
+        """Return the script that predicts some images one by one, and all at the runner's pace."""
+        return measurement.ask(self.data, places, out, seconds)
+
+    def check(self, output: RunOutput) -> SubmissionResult:
+        """Check submission.csv and, where the runner in the box ran, its own report."""
+        problems = list(submission_csv.problems(output.working / self.submission, self.ids))
+        fine = f"{len(self.ids)} breasts, as sample_submission.csv has them"
+        written = verdict(self.submission, problems, fine)
+        if output.report is None:
+            return SubmissionResult(checks=(written,))
+        return SubmissionResult(
+            checks=(written, *report_checks.check(output.report, self.data)),
+            distribution=report_checks.distribution(output.report.predictions),
+        )
+
+    def compare(self, output: RunOutput, model: Bundle) -> ComparisonResult:
+        """Compare predictions with the laptop's; nothing where another runner made them."""
+        if output.report is None:
+            return ComparisonResult(checks=())
+        probed = measurement.read(output.probe)
+        if probed is None:
+            tail = "\n".join(output.probe_log.strip().splitlines()[-6:])
+            message = f"The predictions could not be measured after the run:\n{tail}"
+            return ComparisonResult(
+                checks=(Check(name="parity", status="failed", message=message),)
+            )
+        notebook = parity.Notebook(
+            probed=probed,
+            inputs=measurement.read_inputs(output.probe),
+            submission=submission_csv.read(output.working / self.submission),
+        )
+        return ComparisonResult(
+            checks=tuple(parity.compare(notebook, self.data, model)),
+            pictures=pictures.draw(notebook.inputs, probed, self.data),
+            measurement=measurement.summarize(probed, self.data),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screening:
+    """RSNA screening mammography: phantoms, or the user's own training images."""
+
+    folder: Path | None = None  # with train.csv and train_images; None: phantoms
+    phantom_size: tuple[int, int] = PHANTOM_SIZE  # height, width of the largest
+    unit: str = "patient"
+
+    def validate(self, units: int) -> None:
+        """Raise UsageError where the number or the folder cannot be used."""
+        if not 0 <= units <= MOST_PATIENTS:
+            raise UsageError(
+                f"--patients is {units}. Choose from 0 (awkward images alone) to {MOST_PATIENTS}."
+            )
+        if self.folder is not None and not (self.folder / "train.csv").is_file():
+            raise UsageError(
+                f"{self.folder / 'train.csv'} does not exist. --competition-dir names the folder "
+                "with train.csv and train_images; leave it out to rehearse on phantoms."
+            )
+
+    def write(self, folder: Path, units: int) -> ScreeningTest:
+        """Write a hidden test of so many patients, and the awkward images. Raises InputError."""
+        data = hidden_test.write(
+            folder, patients=units, competition=self.folder, phantom_size=self.phantom_size
+        )
+        return ScreeningTest(data=data)

@@ -1,0 +1,69 @@
+"""The fourth step, check: the wheels agree with themselves, with each other and with the image."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.image.target import Target
+from bundler.libs import closure, effects, wheels
+from bundler.libs.closure import Closure
+from bundler.libs.inputs import Inputs
+from bundler.libs.locks import Lock
+from bundler.libs.resolve import sdists
+from bundler.libs.resolve.resolution import Pin
+from bundler.libs.wheels import Wheel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What goes into the bundle: the finished lock, its files by name, and the wheels as read."""
+
+    lock: Lock
+    files: Mapping[str, Path]
+    wheels: tuple[Wheel, ...]
+
+
+def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
+    """Check that bundle and image meet every requirement, and finish the lock.
+
+    The finished lock says how large each file is, who asked for it, and what a user must know.
+    Raises InputError for a wheel that contradicts itself, BundlerError where something is missing.
+    """
+    inputs.options.progress.step("Checking the wheels")
+    read = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    for_builds = {pin.file for pin in lock.build}  # what builds an sdist is not imported there
+    installed = [wheel for wheel in read if wheel.path.name not in for_builds]
+    from_sdists = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not pin.is_wheel]
+    wanted = inputs.requirements
+    hidden = wanted.replaced if inputs.options.delta else inputs.target.packages
+    reached = closure.follow(
+        inputs.target.without(hidden), wanted.wanted, [*installed, *from_sdists], wanted.path.name
+    )
+    closure.check(reached)
+    remarks = _remarks(lock, inputs.target, installed, reached)
+    finished = replace(
+        lock,
+        pins=tuple(
+            replace(_sized(pin, files), via=reached.via.get(pin.name, ())) for pin in lock.pins
+        ),
+        build=tuple(_sized(pin, files) for pin in lock.build),
+        provided=reached.provided,
+        notes=tuple(dict.fromkeys([*lock.notes, *remarks])),
+    )
+    return Checked(lock=finished, files=files, wheels=tuple(read))
+
+
+def _sized(pin: Pin, files: Mapping[str, Path]) -> Pin:
+    """Return a pin as the lock holds it: with its file's size, without its URL."""
+    return replace(pin, bytes=files[pin.file].stat().st_size, url=None)
+
+
+def _remarks(lock: Lock, target: Target, installed: list[Wheel], reached: Closure) -> Iterator[str]:
+    """Yield what the bundle would do to the image, and what is odd."""
+    for line in effects.shadowed(target, lock.pins):
+        yield f"Hides the image's own version from the runner: {line}."
+    for line in effects.broken(target, lock.pins):
+        yield f"May break: {line}."
+    yield from closure.overwritten(installed)
+    for line in reached.image_gaps:
+        yield f"The image itself lacks something: {line}."

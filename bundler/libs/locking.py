@@ -1,0 +1,103 @@
+"""The second step, resolve: the lock that is there where it is current, else a new one."""
+
+from packaging.utils import canonicalize_name
+
+from bundler.errors import CheckError, NetworkError, UsageError
+from bundler.libs.inputs import Inputs
+from bundler.libs.locks import Lock
+from bundler.libs.resolve import solution
+from bundler.libs.resolve.resolution import Pin, UnresolvedError
+from bundler.libs.resolve.solution import Problem, Solution
+
+
+def lock(inputs: Inputs) -> Lock:
+    """Return the lock that the inputs ask for. Raises CheckError, InputError, NetworkError."""
+    if inputs.options.check:
+        return _current(inputs)
+    if inputs.lock is not None and inputs.are_locked and inputs.options.upgrade is None:
+        return inputs.lock
+    return _resolve(inputs)
+
+
+def _current(inputs: Inputs) -> Lock:
+    """Return the lock that is there, for `--check`. Raises CheckError where it is not current."""
+    if inputs.lock is not None and inputs.are_locked:
+        return inputs.lock
+    if inputs.lock is None:
+        state = "does not exist"
+    elif inputs.lock.target_digest != inputs.target.digest:
+        state = f"is stale: the target {inputs.target.name} has changed since it was written"
+    else:
+        state = "is stale: the requirements or the options have changed since it was written"
+    raise CheckError(f"{inputs.options.lock} {state}. Run `rsna-bundle libs` and commit the lock.")
+
+
+def _resolve(inputs: Inputs) -> Lock:
+    """Resolve anew; what the old lock pinned for the same target is kept unless it is upgraded."""
+    options, wanted, target = inputs.options, inputs.requirements, inputs.target
+    options.progress.step(f"Resolving {wanted.path.name} for {target.name}")
+    if not wanted.wanted:  # a resolver refuses an empty list, and would ask the network
+        return _lock(inputs, Solution(pins=(), provided=()))
+    problem = Problem(
+        requirements=wanted,
+        target=target.without(wanted.replaced),
+        sources=inputs.sources,
+        resolver=options.resolver,
+        delta=options.delta,
+        allow_sdist=options.allow_sdist,
+        upgrade=options.upgrade is not None,
+        keep=_kept_pins(inputs),
+        progress=options.progress,
+    )
+    try:
+        solved = _solve(problem)
+    except NetworkError as error:
+        raise NetworkError(
+            f"Cannot resolve {wanted.path.name}: {error}\nConnect to the network and run "
+            "`rsna-bundle libs` again. Once the lock is current and the wheels are cached, it "
+            "needs no network."
+        ) from error
+    return _lock(inputs, solved)
+
+
+def _lock(inputs: Inputs, solved: Solution) -> Lock:
+    target = inputs.target
+    return Lock(
+        target=target.name,
+        target_digest=target.digest,
+        python=target.python,
+        inputs=inputs.digest,
+        resolver=inputs.options.resolver,
+        pins=solved.pins,
+        build=solved.build,
+        notes=solved.notes,
+    )
+
+
+def _solve(problem: Problem) -> Solution:
+    """Return the solution of a problem, or explain why there is none. Raises InputError."""
+    try:
+        return solution.solve(problem)
+    except UnresolvedError as error:
+        from bundler.libs.resolve import explanations
+
+        raise explanations.explained(problem, error) from error
+
+
+def _kept_pins(inputs: Inputs) -> tuple[Pin, ...]:
+    """Return what a new resolution should leave as it was. Raises UsageError."""
+    options, old = inputs.options, inputs.lock
+    if old is None:
+        return ()
+    upgraded = {canonicalize_name(name) for name in options.upgrade or ()}
+    locked = {pin.name for pin in old.pins}
+    wanted = {canonicalize_name(need.name) for need in inputs.requirements.wanted}
+    if unknown := sorted(upgraded - locked - wanted):
+        raise UsageError(
+            f"Cannot upgrade {', '.join(unknown)}: not locked in {options.lock}, which has "
+            f"{', '.join(sorted(locked)) or 'no package'}."
+        )
+    # Wheels for another image would not fit, and the newest that do are what one wants there.
+    if options.upgrade == () or old.target_digest != inputs.target.digest:
+        return ()
+    return tuple(pin for pin in old.pins if pin.name not in upgraded)

@@ -1,0 +1,15 @@
+"""Tables for people, as `model` prints them."""
+
+from collections.abc import Sequence
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table as lines, its columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = ([cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(row).rstrip() for row in cells]
+
+
+def text(value: float | None) -> str:
+    """Return a number for a table; nothing for what is not known."""
+    return "" if value is None else f"{value:.4g}"

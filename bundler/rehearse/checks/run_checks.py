@@ -1,0 +1,109 @@
+"""What a rehearsal checks of any run, whatever the competition: its end, what it tried, its ids."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bundler.competition.check import Check, verdict
+from bundler.competition.protocol import Distribution
+from bundler.rehearse.checks import causes, network
+from bundler.rehearse.run.notebook_run import NotebookRun
+from bundler.rehearse.run.setup import RunSetup
+from inference.boot import bundle as reader
+
+LAST = 12  # lines of the log that a message repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedRuns:
+    """What the checks of all runs say."""
+
+    checks: tuple[Check, ...]
+    distribution: Distribution | None  # of the first run's predictions
+
+
+def check(
+    runs: Sequence[NotebookRun], setups: Sequence[RunSetup], ids: Mapping[str, str]
+) -> CheckedRuns:
+    """Check each run; `ids` are those of the bundles that each should have used.
+
+    Of later runs, only what fails is reported, and that the notebook ran and wrote a submission.
+    """
+    checks: list[Check] = []
+    distribution = None
+    for run, setup in zip(runs, setups, strict=False):
+        own = _general(run, setup)
+        # A notebook that failed before it wrote anything: more checks would only repeat it.
+        if own[0].status != "failed" or _wrote(run, setup):
+            submitted = setup.hidden.check(run.output)
+            own += [*submitted.checks, provenance(run, ids)]
+            distribution = distribution or submitted.distribution
+        checks += own if run is runs[0] else _worth_repeating(own, setup)
+    return CheckedRuns(checks=tuple(checks), distribution=distribution)
+
+
+def _wrote(run: NotebookRun, setup: RunSetup) -> bool:
+    return bool(run.output.report) or (run.output.working / setup.hidden.submission).is_file()
+
+
+def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
+    """Return the checks of a run in another layout that say more than the first run's."""
+    always = ("notebook ran", setup.hidden.submission)
+    return [
+        replace(check, name=f"{check.name} ({setup.layout.name})")
+        for check in checks
+        if check.status == "failed" or check.name in always
+    ]
+
+
+def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
+    """Return whether the notebook came to its end, and tried nothing that fails on Kaggle."""
+    end = list(_end(run, setup))
+    tried, written = list(network.tried(run)), list(network.written(run))
+    return [
+        verdict("notebook ran", end, f"to its end in {run.seconds:.1f} s"),
+        verdict("network", tried, "nothing tried it"),
+        verdict("writes", written, "only in /kaggle/working and the temporary folder"),
+    ]
+
+
+def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
+    """Return whether the run says that it used the expected bundles."""
+    if run.output.report is None:
+        message = "No submission.json was written: what ran, and from what, is not known."
+        return Check(name="provenance", status="failed", message=message)
+    used = run.output.report.ids
+    problems = [
+        f"The run used the {kind} bundle {used.get(kind, 'none')[:12]}, expected is {ours[:12]}."
+        for kind, ours in expected.items()
+        if used.get(kind) != ours
+    ]
+    return verdict("provenance", problems, "the ids are the expected ones")
+
+
+def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
+    limits, usage = setup.limits, run.usage
+    if usage.killed == "time":
+        yield (
+            f"Out of time: it ran for more than {limits.seconds:.0f} s and was ended (Notebook "
+            "Timeout on Kaggle). Use a smaller preset or model, or find what it waits for."
+        )
+    if usage.killed == "memory":
+        yield (
+            f"Out of memory: it used {usage.peak_bytes / 1e9:.2f} GB of "
+            f"{limits.memory_bytes / 1e9:.2f} GB, and its largest process was killed (Notebook "
+            "Exceeded Allowed Compute on Kaggle). Use fewer --workers or smaller batches."
+        )
+    if run.returncode == 0 or (run.returncode is None and usage.killed):
+        return
+    tail = "\n".join(f"  {line}" for line in run.log.strip().splitlines()[-LAST:])
+    output = f"{run.log}\n{run.error or ''}"
+    cause = causes.explain(output, f"{limits.working_bytes / 1e9:.2f} GB", _files(setup))
+    last = (run.error or "it printed nothing").strip().splitlines()[-1]
+    yield (f"{cause}\n" if cause else "") + f"A cell failed: {last[:500]}\n{tail}"
+
+
+def _files(setup: RunSetup) -> Iterator[str]:
+    """Yield the names of files that the notebook does find: of the code and the competition."""
+    for file in reader.read(setup.datasets["code"]).files:
+        yield from (member.name for member in file.members)
+    yield from (path.name for path in setup.hidden.folder.iterdir())

@@ -1,0 +1,86 @@
+"""Do the bundle's wheels install on the target, and do they bring what its GPU needs?"""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from bundler.image.target import Target
+from inference.boot import bundle as reader
+from inference.boot.bundle import Bundle
+from inference.boot.install import WHEELS_ARCHIVE
+
+CUDA_13 = Version("1.27")  # of onnxruntime-gpu: from here on it wants CUDA 13
+
+
+def unfit(libs: Bundle, target: Target) -> Iterator[str]:
+    """Yield which wheels of the bundle cannot be installed on the target."""
+    if libs.libs.fitting(target.python) is None:
+        pythons = " and ".join(one.python for one in libs.libs.targets)
+        yield (
+            f"The libs bundle was made for Python {pythons}, the target {target.name} runs "
+            f"{target.python}. Run `rsna-bundle libs --target {target.name}`."
+        )
+    names = [file.name for file in libs.files if file.name != WHEELS_ARCHIVE]
+    names += [m.name for file in libs.files if file.name == WHEELS_ARCHIVE for m in file.members]
+    for name in names:
+        if name.endswith(".whl") and not _fits(name, target):
+            yield (
+                f"{name} does not install on {target.name} (Python {target.python}, "
+                f"{target.system} {target.machine} {target.release}): it was built for another "
+                "Python or platform. Run `rsna-bundle libs` for this target."
+            )
+        elif name.endswith((".tar.gz", ".zip")):
+            yield from _sdist(libs, name, names)
+
+
+def _fits(wheel: str, target: Target) -> bool:
+    try:
+        return not parse_wheel_filename(wheel)[3].isdisjoint(target.tags)
+    except InvalidWheelFilename:
+        return False
+
+
+def _sdist(libs: Bundle, name: str, names: Sequence[str]) -> Iterator[str]:
+    """Say which build requirements of a source distribution the bundle does not hold."""
+    from bundler.libs.resolve import sdists
+
+    file = next((file for file in libs.files if file.name == name), None)
+    if file is None:
+        return
+    present = {canonicalize_name(other.split("-")[0]) for other in names if other.endswith(".whl")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.symlink_to(reader.locate(libs.folder, file).resolve())
+        wanted = sdists.build_requirements(path)
+    missing = [
+        need for need in wanted if canonicalize_name(re.split(r"[^\w.-]", need)[0]) not in present
+    ]
+    if missing:
+        yield (
+            f"{name} is a source distribution. Building it needs {', '.join(missing)}, which the "
+            "bundle does not hold and the network cannot bring. Ship a wheel: `rsna-bundle libs` "
+            "builds one beforehand."
+        )
+
+
+def without_gpu(libs: Bundle, target: Target, accelerator: str) -> Iterator[str]:
+    """Yield why the GPU that the notebook asks for would stay idle."""
+    made = libs.libs.fitting(target.python)
+    pins = dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
+    version = pins.get("onnxruntime-gpu")
+    if version is None:
+        yield (
+            f"The notebook asks for {accelerator}, but the libs bundle has no onnxruntime-gpu: "
+            "the CPU would predict. Put onnxruntime-gpu into wheelhouse.txt in place of "
+            "onnxruntime."
+        )
+    elif (target.cuda or "").startswith("12.") and Version(version) >= CUDA_13:
+        yield (
+            f"The notebook asks for {accelerator} with CUDA {target.cuda}, but onnxruntime-gpu "
+            f"{version} needs CUDA 13 and would silently use the CPU. Write onnxruntime-gpu<1.27 "
+            "into wheelhouse.txt."
+        )

@@ -1,0 +1,70 @@
+"""The Python that stands for the notebook's, and the bundles that can be installed in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.competition.check import Check
+from bundler.image import emulation, interpreters
+from bundler.image import target as targets
+from bundler.image.emulation import EmulatedImage
+from bundler.image.interpreters import NoInterpreterError
+from bundler.rehearse.inputs import Inputs
+from bundler.rehearse.run import substitute
+from inference.boot import bundle as reader
+
+OPTIONAL = ("numba",)  # what the runner makes use of where the image has it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An emulated image, and the dist folder whose notebook runs in it."""
+
+    image: EmulatedImage
+    dist: Path  # the user's own, or one with a substitute for the libs bundle
+    ids: Mapping[str, str]  # kind → id of the bundle in it
+    checks: tuple[Check, ...] = ()
+
+
+def prepare(inputs: Inputs, folder: Path) -> Prepared:
+    """Emulate the target's image; bundle libs for another Python where the target's is not here.
+
+    A substitute bundle is built in the new folder `folder`. Raises BundlerError.
+    """
+    image, target = _emulate(inputs), inputs.target
+    ids = {kind: bundle.id for kind, bundle in inputs.bundles.items()}
+    if image.version.split(".")[:2] == target.python.split(".")[:2]:
+        return Prepared(image=image, dist=inputs.options.dist, ids=ids)
+    inputs.options.progress.step(f"Bundling the same packages for Python {image.version}")
+    dist = substitute.build(inputs.options, folder)
+    message = (
+        f"The target runs Python {target.python}, which is not on this machine. Python "
+        f"{image.version} ran the notebook, with wheels of the same requirements for that version, "
+        "so the wheels of the libs bundle were not installed. To try them, run "
+        f"`uv python install {target.short_python}` and rehearse again."
+    )
+    return Prepared(
+        image=image,
+        dist=dist,
+        ids=ids | {"libs": reader.read(dist / "libs").id},
+        checks=(Check(name="python", status="unproven", message=message),),
+    )
+
+
+def _emulate(inputs: Inputs) -> EmulatedImage:
+    target, python = inputs.target, inputs.options.python
+    if python is not None:
+        return emulation.from_python(python, target)
+    try:
+        interpreter = interpreters.find(target)
+    except NoInterpreterError as error:
+        image = emulation.emulate(targets.host(), interpreters.this(), kernel=True)
+        return replace(image, differences=(str(error),))
+    made = inputs.bundles["libs"].libs.fitting(target.python)
+    return emulation.emulate(
+        target,
+        interpreter,
+        requirements=made.excluded if made else (),
+        optional=OPTIONAL,
+        kernel=True,
+    )

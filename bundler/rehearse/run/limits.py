@@ -1,0 +1,50 @@
+"""What the notebook may use: the target's limits, as far as this machine has that much."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.image.target import Target
+from bundler.rehearse.options import RehearseOptions
+
+SHARE = 0.9  # of this machine's free memory that a rehearsal may use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the notebook may use."""
+
+    cpus: int
+    memory_bytes: int
+    working_bytes: int
+    seconds: float
+    scaled: tuple[str, ...] = ()  # what this machine has less of than the target, for people
+
+
+def read(options: RehearseOptions, target: Target) -> Limits:
+    """Return the target's limits, scaled to what this machine has."""
+    scaled = []
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if target.cpus and target.cpus > cpus:
+        scaled.append(f"{cpus} CPUs here, {target.cpus} on the target")
+    free = int(_free_memory() * SHARE)
+    memory = options.memory_bytes or target.memory_bytes or free
+    if memory > free:
+        scaled.append(
+            f"{free / 1e9:.1f} GB of memory free here, {memory / 1e9:.1f} GB on the target"
+        )
+    return Limits(
+        cpus=min(cpus, target.cpus or cpus),
+        memory_bytes=min(memory, free),
+        working_bytes=options.working_bytes,
+        seconds=options.settings.time_limit_hours * 3600,
+        scaled=tuple(scaled),
+    )
+
+
+def _free_memory() -> int:
+    path = Path("/proc/meminfo")
+    if not path.exists():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    lines = dict(line.split(":") for line in path.read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) << 10

@@ -1,0 +1,185 @@
+"""One run of the notebook, before it starts: its parts, and what lies where in its sandbox.
+
+The sandbox shows the notebook Kaggle's folders, and under /rehearsal what the rehearsal itself
+needs: scripts, their input, and a folder `out` that outlives the sandbox.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bundler.competition.protocol import HiddenTest
+from bundler.image.emulation import EmulatedImage
+from bundler.notebook import execute
+from bundler.notebook.submission import NAME
+from bundler.rehearse.inputs import Inputs
+from bundler.rehearse.run import audit_hook, supervise, upload
+from bundler.rehearse.run.image import Prepared
+from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
+from bundler.rehearse.run.limits import Limits
+from bundler.rehearse.run.supervise import Spec, Step
+from bundler.sandbox import seatbelt, system
+from bundler.sandbox.sandbox import Sandbox
+from bundler.settings import Settings
+
+OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
+HOME_BYTES = 2 << 30
+# Questions for names go to `supervise`, which refuses them at once.
+RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSetup:
+    """All that one run of the notebook is made of."""
+
+    folder: Path  # of this run alone
+    notebook: Path
+    datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
+    hidden: HiddenTest
+    image: EmulatedImage
+    pythons: Mapping[str, Path]  # folders of the notebook's Python and of the one that drives it
+    settings: Settings
+    limits: Limits
+    layout: Layout
+    backend: str
+    measure_seconds: float | None  # None: nothing is measured after the notebook
+
+    @property
+    def out(self) -> Path:
+        """Return the folder that outlives the sandbox, by its path on this machine."""
+        return self.folder / "out"
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Return where the notebook finds each dataset and the competition."""
+        return self.layout.mounts(self.settings, self.datasets)
+
+    @property
+    def home(self) -> str:
+        """Return the home folder: Kaggle's, unless a Python of this machine lies in it."""
+        hidden = any(name.startswith("/root/") for name in self.pythons)
+        return "/kaggle/home" if hidden else "/root"
+
+    def at(self, path: str) -> str:
+        """Return a path of the sandbox as the notebook sees it: the same, or below another root."""
+        # macOS mounts nothing: the same folders are links below a root.
+        return f"{self.folder / 'root'}{path}" if self.backend == seatbelt.PROGRAM else path
+
+    def sandbox(self) -> Sandbox:
+        """Return what the notebook sees of this machine."""
+        mounts = self.mounts
+        read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
+        read_only[mounts["competition"]] = self.hidden.folder
+        read_only[OWN] = self.folder / "own"
+        resolver = Path("/etc/resolv.conf")
+        # Nothing can be mounted over a link; it leads nowhere inside, which is as good.
+        if resolver.exists() and not resolver.is_symlink():
+            read_only[str(resolver)] = self.folder / "own" / "resolv.conf"
+        return Sandbox(
+            read_only={**self.pythons, **read_only},
+            writable={TMP: self.folder / "tmp", OUT: self.out},
+            limited={WORKING: self.limits.working_bytes, self.home: HOME_BYTES},
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
+        below_a_root = {"RSNA_BUNDLE_INPUT": self.at(INPUT)} if self.at("") else {}
+        programs = [str(self.image.python.parent), "/usr/local/bin", os.defpath]
+        return {
+            "PATH": os.pathsep.join(programs),
+            "HOME": self.at(self.home),
+            "LANG": "C.UTF-8",
+            "TMPDIR": self.at(TMP),
+            "PYTHONPATH": self.at(f"{OWN}/hook"),
+            **below_a_root,
+            "KAGGLE_KERNEL_RUN_TYPE": "Batch",
+            "KAGGLE_IS_COMPETITION_RERUN": "1",
+            "KAGGLE_CONTAINER_NAME": "rehearsal",
+        }
+
+
+def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -> list[RunSetup]:
+    """Prepare a run in each layout, in folders below `folder`; the first one is measured.
+
+    The others take a reduced hidden test.
+    """
+    options, setups = inputs.options, []
+    pythons = system.python_folders([prepared.image.python, Path(sys.executable)])
+    for number, name in enumerate(options.layouts):
+        layout, own = LAYOUTS[name], folder / name
+        setup = RunSetup(
+            folder=own,
+            notebook=prepared.dist / "notebook" / NAME,
+            datasets=_upload(prepared.dist, own / "datasets", layout),
+            hidden=hidden if number == 0 else hidden.reduced(own / "hidden"),
+            image=prepared.image,
+            pythons=pythons,
+            settings=options.settings,
+            limits=inputs.limits,
+            layout=layout,
+            backend=inputs.backend,
+            measure_seconds=options.measure_seconds if number == 0 else None,
+        )
+        _write(setup)
+        setups.append(setup)
+    return setups
+
+
+def _upload(dist: Path, folder: Path, layout: Layout) -> dict[str, Path]:
+    """Upload each bundle in the layout's form; return the datasets by kind."""
+    for kind, form in layout.forms.items():
+        upload.receive(dist / kind, folder / kind, form)
+    return {kind: folder / kind for kind in layout.forms}
+
+
+def _write(setup: RunSetup) -> None:
+    """Write what the sandbox shows under /rehearsal."""
+    own, tmp = setup.folder / "own", setup.folder / "tmp"
+    for folder in (own / "hook", own / "out", setup.out, tmp):
+        folder.mkdir(parents=True)
+    tmp.chmod(0o1777)
+    shutil.copyfile(str(execute.__file__), own / "execute.py")
+    shutil.copyfile(str(supervise.__file__), own / "supervise.py")
+    # Every Python imports a module of this name when it starts.
+    shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
+    shutil.copyfile(setup.notebook, own / "notebook.ipynb")
+    (own / "resolv.conf").write_text(RESOLVER)
+    spec = Spec(
+        out=setup.at(OUT),
+        working=setup.at(WORKING),
+        tmp=setup.at(TMP),
+        cpus=setup.limits.cpus,
+        notebook=_notebook(setup),
+        probe=_probe(setup, own),
+    )
+    (own / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
+
+
+def _notebook(setup: RunSetup) -> Step:
+    own, out = setup.at(OWN), setup.at(OUT)
+    notebooks = [f"{own}/notebook.ipynb", f"{out}/executed.ipynb"]
+    python = str(setup.image.python)
+    return Step(
+        name="notebook",
+        command=[sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python],
+        env={"REHEARSAL_EVENTS": f"{out}/events.jsonl", "REHEARSAL_ROOT": setup.at("")},
+    )
+
+
+def _probe(setup: RunSetup, own: Path) -> Step | None:
+    """Write the competition's probe, if it has one, and return how to run it."""
+    if setup.measure_seconds is None:
+        return None
+    places = {kind: setup.at(path) for kind, path in setup.mounts.items()}
+    probe = setup.hidden.probe(places, setup.at(OUT), setup.measure_seconds)
+    if probe is None:
+        return None
+    shutil.copyfile(probe.script, own / "probe.py")
+    (own / "probe.json").write_text(probe.input, encoding="utf-8")
+    folder, python = setup.at(OWN), str(setup.image.python)
+    # -P: nothing that the notebook left in the working folder is imported.
+    return Step(name="probe", command=[python, "-P", f"{folder}/probe.py", f"{folder}/probe.json"])

@@ -1,0 +1,110 @@
+"""The ways to make a sandbox: which of them work on this machine, and how one is started."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bundler.errors import BundlerError
+from bundler.sandbox import bubblewrap, namespaces, seatbelt
+from bundler.sandbox.sandbox import Sandbox
+
+
+class SandboxError(BundlerError):
+    """This machine cannot cut a command off from the network."""
+
+    exit_code = 1
+
+
+class Backend(Protocol):
+    """A module that knows one way to make a sandbox."""
+
+    def why_not(self) -> str | None:
+        """Return what is missing for it on this machine, or None."""
+
+    def command(self, sandbox: Sandbox, scratch: Path) -> list[str]:
+        """Return the words before a command that put it into the sandbox."""
+
+
+# The first that works is taken: bubblewrap was made for the purpose, and many have tried it.
+BACKENDS: Mapping[str, Backend] = {
+    "bubblewrap": bubblewrap,
+    "namespaces": namespaces,
+    seatbelt.PROGRAM: seatbelt,
+}
+
+
+def reasons() -> dict[str, str | None]:
+    """Return for each way to make a sandbox why it does not work here, or None."""
+    return {name: _why_not(name) for name in BACKENDS}
+
+
+def choose() -> str | None:
+    """Return the first way to make a sandbox that works here; None where none does."""
+    return next((name for name in BACKENDS if _why_not(name) is None), None)
+
+
+def start(
+    command: Sequence[str | Path],
+    sandbox: Sandbox,
+    *,
+    backend: str,
+    env: Mapping[str, str],
+    log: Path,
+    scratch: Path,
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a sandbox, without a network; its output is appended to `log`.
+
+    `backend` is one of `BACKENDS`, `scratch` a folder for what it needs to build. The sandbox ends
+    with the command, and both end with this process, however it ends; with `sandbox-exec` they
+    end when `end` is called.
+    """
+    before = BACKENDS[backend].command(sandbox, scratch)
+    program = shutil.which(before[0]) or before[0]  # by our PATH, not by the sandbox's
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [program, *before[1:], *map(str, command)],
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a command that was started in a sandbox, and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies: for use before an exec."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, <sys/prctl.h>
+
+
+def _why_not(name: str) -> str | None:
+    reason = BACKENDS[name].why_not()
+    if reason or name == seatbelt.PROGRAM:
+        return reason
+    # Only a trial tells whether the kernel, a container or its security profile allows it.
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        (scratch / "limited").mkdir()
+        sandbox = Sandbox(writable={"/trial": scratch}, limited={"/limited": 1 << 20})
+        env = {"PATH": os.environ.get("PATH", os.defpath)}
+        log = scratch / "log"
+        process = start(["/bin/true"], sandbox, backend=name, env=env, log=log, scratch=scratch)
+        if process.wait() == 0:
+            return None
+        return log.read_text(errors="replace").strip() or "it fails and prints nothing"

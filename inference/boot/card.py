@@ -1,0 +1,181 @@
+"""What a model says of itself: in its ONNX file, and in the manifest of its bundle.
+
+The notebook's first cell carries this source: the standard library only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from inference.boot.fields import Plain, load_json, parse_as
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """How an image becomes an input; `inference.pixels.preprocess` says what each value means."""
+
+    version: int
+    size: tuple[int, int]  # height, width
+    window: Literal["dicom", "min-max", "percentile"] = "dicom"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    crop: Literal["breast", "none"] = "breast"
+    crop_margin: float = 0.02
+    flip: Literal["chest-left", "none"] = "chest-left"
+    fit: Literal["pad", "stretch"] = "pad"
+    decode_margin: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalize:
+    """(x * scale - mean) / std for uint8 x; one number, or one for each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where the weights of one fold come from; None where their file does not say."""
+
+    name: str
+    sha256: str
+    weights: str  # the key in the file that they were found under
+    fold: int | None
+    epoch: int | None
+    metrics: Mapping[str, float]
+    metrics_per: Literal["breast", "image"] | None
+    prevalence: float  # of the validation set
+    run_id: str | None
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Differences between torch in float32 and the ONNX file, over `images` images."""
+
+    images: int
+    real: int
+    probability_max: float
+    probability_mean: float
+    logit_max: float
+    logit_mean: float
+    rank_agreement: float
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Agreement with probabilities that the user recorded, over `predictions` of them."""
+
+    predictions: int
+    largest: float
+    mean: float
+    correlation: float | None
+    rank_agreement: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """pF1 against the threshold for one aggregation, with a bootstrap band over patients.
+
+    `plateau` is the range of thresholds around the best one that reach 98 % of its pF1; `points`
+    are (threshold, pF1, low, high).
+    """
+
+    aggregation: str
+    threshold: float
+    pf1: float
+    low: float
+    high: float
+    plateau: tuple[float, float]
+    probabilistic: float
+    breasts: int
+    positives: int
+    points: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """What the threshold was chosen by: the curves of out-of-fold predictions, and their digest."""
+
+    sha256: str | None
+    pf1_at_threshold: float | None
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What an ONNX file says of itself, in its own metadata and in the manifest.
+
+    `factory` (`module:function`) built the network where timm did not, from `model_kwargs`;
+    `prevalence` is what a breast without a readable image gets where `output` is a probability.
+    """
+
+    checkpoints: tuple[Checkpoint, ...]
+    arch: str
+    model_kwargs: Mapping[str, Plain]
+    precision: str
+    preprocess: Preprocess
+    normalize: Normalize
+    head: str
+    metadata_columns: tuple[str, ...]
+    output: Literal["binary", "probability"]
+    aggregation: Literal["mean", "max"]
+    threshold: float | None
+    prevalence: float
+    out_of_fold: OutOfFold | None = None
+    operations: int | None = None  # floating-point operations that an image costs
+    golden_images: int = 0
+    parity: Parity | None = None
+    weight: float = 1.0  # in the mean over the bundle's models
+    factory: str | None = None
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxModel(Card):
+    """A card, and the file of the bundle that it is of."""
+
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenDicom:
+    """A DICOM file, and the fingerprint of the pixels that each model gets from it."""
+
+    file: str
+    prepared: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How far a replayed probability may be off: on the CPU, and on anything else."""
+
+    cpu: float
+    other: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenPrediction:
+    """Prepared images (a .npy file), their metadata, and what the model answered on the laptop."""
+
+    model: str
+    images: str
+    metadata: tuple[tuple[float, ...], ...] | None
+    probabilities: tuple[float, ...]
+    tolerance: Tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """What the notebook replays before the first image of the test set."""
+
+    dicoms: tuple[GoldenDicom, ...]
+    predictions: tuple[GoldenPrediction, ...]
+
+
+def parse_card(text: str) -> Card:
+    """Parse the card that an ONNX file carries. Raises ValueError that names the field."""
+    return parse_as(Card, load_json(text))

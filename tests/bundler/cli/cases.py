@@ -1,0 +1,416 @@
+"""Each option of each command: how it is given, where it must arrive, and what arrives without."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.bundler.cli.harness import JSON, ROOT, TEXT, Run
+
+Pick = Callable[[Run], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An option: the words that give it, what then arrives, and what arrives without it."""
+
+    words: Sequence[str]
+    pick: Pick
+    value: Any
+    default: Any
+    alone: bool = False  # cannot be given beside what the command always needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command: the functions that it calls, what it always needs, its options."""
+
+    functions: Sequence[str]
+    options: Mapping[str, Case]
+    base: Sequence[str] = ()
+    progress: bool = True  # whether its call takes the progress
+
+
+def case(words: str, pick: Pick, value: Any, default: Any = None) -> Case:
+    """Return a case; the words are divided at blanks."""
+    return Case(words=words.split(), pick=pick, value=value, default=default)
+
+
+def option(name: str) -> Pick:
+    """Return what picks a field of the options that the first argument is."""
+    return lambda run: getattr(run.call[0], name)
+
+
+def setting(name: str, position: int = 0) -> Pick:
+    """Return what picks a key of the settings."""
+    return lambda run: getattr(run.call[position], name)
+
+
+def at(key: int | str) -> Pick:
+    """Return what picks an argument of the call."""
+    return lambda run: run.call[key]
+
+
+def name_of_call(run: Run) -> str:
+    """Return which function was called."""
+    return run.call.name
+
+
+def published(run: Run) -> Path | None:
+    """Return the folder that was published."""
+    call = run.called("publish_folder")
+    return call[1] if call else None
+
+
+def is_quiet(run: Run) -> bool | None:
+    """Return what the progress was asked for; options with a `quiet` of their own must agree."""
+    own = getattr(run.call.arguments[0], "quiet", None) if run.call.arguments else None
+    return run.quiet if own is None else own and bool(run.quiet)
+
+
+def reporting() -> dict[str, Case]:
+    """Return the cases of --json and --quiet."""
+    return {
+        "--json": case("--json", lambda run: run.printed, JSON, TEXT),
+        "--quiet": case(
+            "--quiet", lambda run: (run.printed, is_quiet(run)), ("", True), (TEXT, False)
+        ),
+    }
+
+
+def publishing(kind: str) -> dict[str, Case]:
+    """Return the cases of --out and --publish of a command that builds a bundle."""
+    return {"--publish": case("--publish", published, ROOT / "dist" / kind)}
+
+
+def dist(pick: Pick, default: Path) -> dict[str, Case]:
+    """Return the cases of --dist and of its other name, --out."""
+    given = Path("other") / default.relative_to(ROOT / "dist")
+    return {name: case(f"{name} other", pick, given, default) for name in ("--dist", "--out")}
+
+
+PUBLISH_FOLDER = "bundler.publish.bundles:publish_folder"
+LIBS = Command(
+    functions=("bundler.libs.build:build", PUBLISH_FOLDER),
+    options={
+        "--requirements": case(
+            "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
+        ),
+        "--target": case("--target host", option("target"), "host", "settings-target"),
+        "--resolver": case("--resolver pip-tools", option("resolver"), "pip-tools", "uv"),
+        "--no-delta": case("--no-delta", option("delta"), False, True),
+        "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
+        "--audit": case("--audit osv.json", option("audit"), Path("osv.json")),
+        "--no-install-test": case("--no-install-test", option("install_test"), False, True),
+        "--no-proof": case("--no-proof", option("install_test"), False, True),
+        "--check": case("--check", option("check"), True, False),
+        "--upgrade": case("--upgrade a --upgrade b,c", option("upgrade"), ("a", "b", "c"), None),
+        "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "libs"),
+        **publishing("libs"),
+        **reporting(),
+    },
+)
+MODEL = Command(
+    functions=(
+        "bundler.model.export:build",
+        "bundler.model.export:choose",
+        PUBLISH_FOLDER,
+        "bundler.model.files:build",
+    ),
+    base=("--run", "base"),  # something to export
+    options={
+        "--files": Case(
+            words=("--files", "a.pt", "b", "--files", "c"),
+            pick=lambda run: getattr(run.call[0], "paths", ()),
+            value=(Path("a.pt"), Path("b"), Path("c")),
+            default=(),
+            alone=True,
+        ),
+        "--ckpt": case("--ckpt a.pt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()),
+        "--run": case("--run r1", option("run"), "r1", "base"),
+        "--best": case("--best pfbeta", option("best"), "pfbeta"),
+        "--store": case(
+            "--store sqlite:///x.db",
+            option("store"),
+            "sqlite:///x.db",
+            f"sqlite:///{ROOT}/runs/mlflow.db",
+        ),
+        "--by": case("--by last", option("by"), "last"),
+        "--fold": case("--fold 0 --fold 2", option("folds"), (0, 2), ()),
+        "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
+        "--arch": case("--arch resnet18", option("arch"), "resnet18"),
+        "--preset": case("--preset roi", option("preset"), "roi"),
+        "--mean": case("--mean 0.1,0.2,0.3", option("mean"), (0.1, 0.2, 0.3)),
+        "--std": case("--std 0.5", option("std"), (0.5,)),
+        "--scale": case("--scale 1/255", option("scale"), 1 / 255),
+        "--in-chans": case("--in-chans 3", option("in_chans"), 3),
+        "--head": case("--head softmax", option("head"), "softmax"),
+        "--prevalence": case("--prevalence 0.02", option("prevalence"), 0.02),
+        "--oof": case("--oof a.csv --oof b.csv", option("oof"), (Path("a.csv"), Path("b.csv")), ()),
+        "--images": case("--images .", option("images"), Path(".")),
+        "--threshold": case("--threshold 0.3", option("threshold"), 0.3),
+        "--aggregation": case("--aggregation max", option("aggregation"), "max", "mean"),
+        "--output": case("--output binary", option("output"), "binary", "probability"),
+        "--precision": case("--precision fp16", option("precision"), "fp16", "fp32"),
+        "--ensemble": case("--ensemble separate", option("ensemble"), "separate", "merge"),
+        "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
+        **publishing("model"),
+        **reporting(),
+    },
+)
+CODE = Command(
+    functions=("bundler.snapshot:build", PUBLISH_FOLDER),
+    progress=False,
+    options={
+        "--rev": case("--rev v1", at("rev"), "v1", "HEAD"),
+        "--allow-dirty": case("--allow-dirty", at("allow_dirty"), True, False),
+        "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "code"),
+        **publishing("code"),
+        **reporting(),
+    },
+)
+
+
+def word_after(word: str) -> Pick:
+    """Return what picks a word for the notebook's command, of the options of `write`."""
+    return lambda run: run.call[2][run.call[2].index(word) + 1]
+
+
+NOTEBOOK_SUBMISSION = Command(
+    functions=("bundler.notebook.submission:write",),
+    progress=False,
+    options={
+        "--competition": case(
+            "--competition x", word_after("--competition"), "x", "settings-competition"
+        ),
+        "--time-limit-hours": case(
+            "--time-limit-hours 2", word_after("--time-limit"), "7200", "10800"
+        ),
+        "--on-failures": case(
+            "--on-failures stop",
+            lambda run: "--on-failures" in run.call[2],
+            False,  # the runner's own default
+            True,
+        ),
+        **dist(at(1), ROOT / "dist" / "notebook"),
+        **reporting(),
+    },
+)
+NOTEBOOK_TRAIN = Command(
+    functions=("bundler.notebook.other:write_training",),
+    progress=False,
+    options={
+        "--repository": case("--repository u", at("repository"), "u"),
+        "--branch": case("--branch b", at("branch"), "b", "main"),
+        "--set": case("--set a=1 --set b=2", at("overrides"), ("a=1", "b=2"), ()),
+        "--bucket": case("--bucket gs://b", at("bucket"), "gs://b"),
+        **dist(at(1), ROOT / "dist"),
+        **reporting(),
+    },
+)
+NOTEBOOK_LIBS = Command(
+    functions=("bundler.notebook.other:write_libs",),
+    progress=False,
+    options={
+        "--build": case("--build a --build b", at("packages"), ("a", "b"), ()),
+        **dist(at(0), ROOT / "dist"),
+        **reporting(),
+    },
+)
+COMPETITION = Command(
+    functions=("bundler.competition.profile:read", "bundler.competition.confirm:keep"),
+    base=("--competition-dir", "."),
+    progress=False,
+    options={
+        "--competition-dir": case("--competition-dir ..", at(0), Path(".."), Path(".")),
+        "--set": case("--set id=image_id", lambda run: run.call[1].id, ("image_id",), ()),
+        "--again": case("--again", lambda run: run.call[1].train, "", "settings.csv"),
+        "--write": case(
+            "--write",
+            lambda run: [call[1] for call in run.calls if call.name == "keep"],
+            [ROOT / "pyproject.toml"],
+            [],
+        ),
+        **reporting(),
+    },
+)
+REHEARSE = Command(
+    functions=("bundler.rehearse:run",),
+    options={
+        "--units": case("--units 9", option("units"), 9, 6),
+        "--patients": case("--patients 9", option("units"), 9, 6),
+        "--competition-dir": case("--competition-dir .", option("competition_dir"), Path(".")),
+        "--target": case(
+            "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
+        ),
+        "--competition": case(
+            "--competition x",
+            lambda run: run.call[0].settings.competition,
+            "x",
+            "settings-competition",
+        ),
+        "--hidden-units": case(
+            "--hidden-units 5", lambda run: run.call[0].settings.hidden_units, 5, 77
+        ),
+        "--hidden-images": case(
+            "--hidden-images 5", lambda run: run.call[0].settings.hidden_units, 5, 77
+        ),
+        "--time-limit-hours": case(
+            "--time-limit-hours 2", lambda run: run.call[0].settings.time_limit_hours, 2.0, 3.0
+        ),
+        "--layout": case("--layout legacy", option("layouts"), ("legacy",), ("new", "legacy")),
+        "--python": case("--python pyproject.toml", option("python"), Path("pyproject.toml")),
+        "--dist": case("--dist other", option("dist"), Path("other"), ROOT / "dist"),
+        "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "rehearsal"),
+        **reporting(),
+    },
+)
+PUBLISH = Command(
+    functions=("bundler.publish.bundles:publish",),
+    options={
+        "kinds": case(
+            "model code",
+            lambda run: run.call[2].kinds,
+            ("model", "code"),
+            ("libs", "model", "code"),
+        ),
+        "--from-kernel": case(
+            "cache --from-kernel a/b", lambda run: run.call[2].from_kernel, "a/b"
+        ),
+        **dist(at(1), ROOT / "dist"),
+        **reporting(),
+    },
+)
+
+
+def pushing(function: str) -> Command:
+    """Return a mode of `push`."""
+    return Command(
+        functions=(function,),
+        options={
+            "--no-wait": case("--no-wait", at("follow"), False, True),
+            **dist(at(1), ROOT / "dist"),
+            **reporting(),
+        },
+    )
+
+
+def submit_option(name: str) -> Pick:
+    """Return what picks a field of a submission's options."""
+    return lambda run: getattr(run.call[1], name)
+
+
+SUBMIT = Command(
+    functions=("bundler.publish.submit:submit", "bundler.publish.submit:plan"),
+    options={
+        "-m": case("-m text", submit_option("message"), "text", ""),
+        "--message": case("--message text", submit_option("message"), "text", ""),
+        "--dry-run": case("--dry-run", name_of_call, "plan", "submit"),
+        "--no-rehearse": case("--no-rehearse", submit_option("rehearse"), False, True),
+        "--no-wait": case("--no-wait", submit_option("wait"), False, True),
+        "--python": case(
+            "--python pyproject.toml", submit_option("python"), Path("pyproject.toml")
+        ),
+        "--allow-dirty": case("--allow-dirty", submit_option("allow_dirty"), True, False),
+        **reporting(),
+    },
+)
+HISTORY = Command(
+    functions=("bundler.publish.submit:update", "bundler.publish.history:load"),
+    progress=False,
+    options={"--update": case("--update", name_of_call, "update", "load"), **reporting()},
+)
+INIT = Command(
+    functions=("bundler.init:init",),
+    progress=False,
+    options={
+        "--owner": case("--owner me", lambda run: run.call[1].owner, "me"),
+        "--competition": case("--competition x", lambda run: run.call[1].competition, "x"),
+        "--competition-dir": case(
+            "--competition-dir x", lambda run: run.call[1].competition_dir, Path("x")
+        ),
+        "--target": case("--target host", lambda run: run.call[1].target, "host"),
+        "--prefix": case("--prefix p", lambda run: run.call[1].prefix, "p"),
+        **reporting(),
+    },
+)
+CAPTURE = Command(
+    functions=(
+        "bundler.image.target:capture",
+        "bundler.image.target:capture_script",
+        "bundler.publish.notebooks:capture",
+    ),
+    progress=False,
+    options={
+        "--out": case("--out o.json", at(1), Path("o.json")),
+        "--name": case("--name n", at(0), "n", "captured"),
+        "--script": case("--script", name_of_call, "capture_script", "capture"),
+        "--push": case("--push", lambda run: len(run.call.arguments), 4, 2),
+        **reporting(),
+    },
+)
+
+
+def training(module: str) -> Command:
+    """Return a subcommand of `train`, which passes everything on."""
+    command = case("--help a=1 -x --json", lambda run: run.call[0][3:], None, ["-m", module])
+    value = ["-m", module, "--help", "a=1", "-x", "--json"]
+    return Command(
+        functions=("bundler.process:become",),
+        progress=False,
+        options={"arguments": replace(command, value=value)},
+    )
+
+
+COMMANDS: Mapping[str, Command] = {
+    "init": INIT,
+    "libs": LIBS,
+    "model": MODEL,
+    "model show": Command(
+        functions=("bundler.model.show:show",),
+        progress=False,
+        base=("a.onnx",),
+        options={"file": case("b.onnx", at(0), Path("b.onnx"), Path("a.onnx")), **reporting()},
+    ),
+    "code": CODE,
+    "notebook": Command(functions=NOTEBOOK_SUBMISSION.functions, options={}, progress=False),
+    "notebook submission": NOTEBOOK_SUBMISSION,
+    "notebook train": NOTEBOOK_TRAIN,
+    "notebook libs": NOTEBOOK_LIBS,
+    "competition": COMPETITION,
+    "rehearse": REHEARSE,
+    "publish": PUBLISH,
+    "push": Command(functions=("bundler.publish.push:push",), options={}),
+    "push submission": pushing("bundler.publish.push:push"),
+    "push train": pushing("bundler.publish.notebooks:push_training"),
+    "push libs": pushing("bundler.publish.notebooks:push_libs"),
+    "submit": SUBMIT,
+    "status": Command(functions=("bundler.publish.status:look",), options=reporting()),
+    "history": HISTORY,
+    "doctor": Command(functions=("bundler.doctor:examine",), progress=False, options=reporting()),
+    "target": Command(functions=(), options={}, progress=False),
+    "target capture": CAPTURE,
+    "target show": Command(
+        functions=("bundler.image.target:load",),
+        progress=False,
+        options={
+            "name": case("host", at(0), "host", "settings-target"),
+            **reporting(),
+        },
+    ),
+    "train": Command(functions=(), options={}, progress=False),
+    "train phantom": training("train.phantom"),
+    "train prepare": training("train.prepare"),
+    "train run": training("train.run"),
+    "train sync": training("train.sync"),
+    "target diff": Command(
+        functions=("bundler.image.target:load", "bundler.image.difference:between"),
+        progress=False,
+        base=("a", "b"),
+        options={
+            "old": case("c b", lambda run: run.calls[0][0], "c", "a"),
+            "new": case("a c", lambda run: run.calls[1][0], "c", "b"),
+            **reporting(),
+        },
+    ),
+}
