@@ -59,15 +59,15 @@ def main(argv: Sequence[str]) -> int:
 
 def delta_against_complete(path: Path) -> None:
     """Resolve the typical list with and without the image and compare what would travel."""
-    wanted = requirements.read(path)
+    target = targets.load(TARGET)
+    wanted = requirements.read(path).on(target.environment)
     counts = {}
     for delta in (True, False):
         problem = Problem(
             requirements=wanted,
-            target=targets.load(TARGET),
+            target=target if delta else target.without(target.packages),
             sources=sources.configured(wanted.sources),
             resolver="uv",
-            delta=delta,
         )
         pins = solution.solve(problem).pins
         counts[delta] = (len(pins), sum(pin.bytes or 0 for pin in pins))
@@ -133,18 +133,18 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
     pinned = folder / "pinned.txt"
     pinned.write_text("".join(f"{pin.line}\n" for pin in lock.pins), encoding="utf-8")
     turns: dict[str, Callable[[Path], list[str]]] = {
-        "pip": lambda place: pip_download(pinned, place),
-        "build": lambda place: command(copied(path, place), place / "libs", "--no-install-test"),
-        "default": lambda place: command(copied(path, place), place / "libs"),
+        "pip": lambda own: pip_download(pinned, own),
+        "build": lambda own: command(copied(path, own), own / "libs", "--no-install-test"),
+        "default": lambda own: command(copied(path, own), own / "libs"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for turn in range(rounds):
         for name in sorted(turns, reverse=turn % 2 == 0):  # A B C C B A …: a drift hits all alike
-            with tempfile.TemporaryDirectory(dir=folder) as place:
+            with tempfile.TemporaryDirectory(dir=folder) as own:
                 caches = ("RSNA_BUNDLE_CACHE", "UV_CACHE_DIR", "PIP_CACHE_DIR")
-                empty = {cache: f"{place}/{cache}" for cache in caches}
-                words = turns[name](Path(place))
-                seconds[name].append(timed(words, env=empty))
+                empty = {cache: f"{own}/{cache}" for cache in caches}
+                arguments = turns[name](Path(own))
+                seconds[name].append(timed(arguments, env=empty))
     pip, build, default = (statistics.median(seconds[name]) for name in turns)
     size = sum(pin.bytes or 0 for pin in lock.pins)
     print(f"cold, {len(lock.pins)} wheels of {size / 1e6:.0f} MB, medians of {rounds} rounds:")
@@ -156,19 +156,19 @@ def cold(folder: Path, path: Path, rounds: int) -> None:
         print(f"  {name}: {', '.join(f'{value:.2f}' for value in seconds[name])} s")
 
 
-def pip_download(pinned: Path, place: Path) -> list[str]:
+def pip_download(pinned: Path, folder: Path) -> list[str]:
     """Return pip's own command to fetch pinned wheels for the target."""
     target = targets.load(TARGET)
-    platforms = [word for name in target.platforms for word in ("--platform", name)]
+    platforms = [text for name in target.platforms for text in ("--platform", name)]
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     download += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
     download += ["--python-version", target.python, *platforms]
-    return [*download, "--dest", str(place / "pip"), "--requirement", str(pinned)]
+    return [*download, "--dest", str(folder / "pip"), "--requirement", str(pinned)]
 
 
-def copied(path: Path, place: Path) -> Path:
+def copied(path: Path, folder: Path) -> Path:
     """Copy the requirements to where no lock lies beside them."""
-    return Path(shutil.copy(path, place))
+    return Path(shutil.copy(path, folder))
 
 
 def command(path: Path, out: Path, *more: str) -> list[str]:
@@ -177,13 +177,13 @@ def command(path: Path, out: Path, *more: str) -> list[str]:
     return [*libs, "--requirements", str(path), "--out", str(out), *more]
 
 
-def call(words: list[str], env: dict[str, str] | None = None) -> None:
+def call(arguments: list[str], env: dict[str, str] | None = None) -> None:
     """Run a command to its end."""
-    subprocess.run(words, check=True, cwd=ROOT, env={**os.environ, **(env or {})})
+    subprocess.run(arguments, check=True, cwd=ROOT, env={**os.environ, **(env or {})})
 
 
 def timed(
-    words: list[str],
+    arguments: list[str],
     env: dict[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> float:
@@ -191,7 +191,7 @@ def timed(
     if before:
         before()
     start = time.perf_counter()
-    call(words, env)
+    call(arguments, env)
     return time.perf_counter() - start
 
 

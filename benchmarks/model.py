@@ -20,12 +20,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from inference.boot.fields import Plain
 
 ARCHITECTURES = (
     *("tf_efficientnetv2_s", "efficientnet_b0", "efficientnet_b4", "convnext_tiny"),
@@ -54,9 +56,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for _ in range(options.rounds):
             for subject in subjects:
                 subject.take_turns()
-    said = summarise([subject.as_dict() for subject in subjects])
-    print(json.dumps(said, indent=2) if options.as_json else text(said))
-    return 0 if said["onnxruntime_geometric_mean"] >= TARGET and said["slowest"] >= FLOOR else 1
+    summary = summarise([subject.row() for subject in subjects])
+    print(json.dumps(summary.as_dict(), indent=2) if options.as_json else text(summary))
+    return 0 if summary.means["onnxruntime"] >= TARGET and summary.slowest >= FLOOR else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What an architecture's export took and came to; `parity` by precision."""
+
+    export_seconds: float
+    fp16_size: float  # of float32's
+    parity: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An architecture's figures; `times_torch` are the medians of the rounds' ratios."""
+
+    arch: str
+    torch_ms: float
+    times_torch: Mapping[str, float]
+    facts: Facts
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        values = asdict(self)
+        facts = values.pop("facts")
+        return values | facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """All rows, with the geometric means of their ratios."""
+
+    rows: Sequence[Row]
+    means: Mapping[str, float]
+
+    @property
+    def slowest(self) -> float:
+        """The smallest ratio of ONNX Runtime's speed to torch's."""
+        return min(row.times_torch["onnxruntime"] for row in self.rows)
+
+    @property
+    def largest_fp16_size(self) -> float:
+        """The largest share of float32's size that float16 takes."""
+        return max(row.facts.fp16_size for row in self.rows)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        return {
+            "rows": [row.as_dict() for row in self.rows],
+            **{f"{name}_geometric_mean": mean for name, mean in self.means.items()},
+            "slowest": self.slowest,
+            "largest_fp16_size": self.largest_fp16_size,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +120,7 @@ class Subject:
     arch: str
     runners: Mapping[str, Callable[[], object]]
     share_of_products: float
-    facts: Mapping[str, Any]
+    facts: Facts
     times: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def take_turns(self) -> None:
@@ -78,7 +132,7 @@ class Subject:
             run()
             self.times[name].append(time.perf_counter() - start)
 
-    def as_dict(self) -> dict[str, Any]:
+    def row(self) -> Row:
         """Return the medians of the rounds' ratios, and the facts."""
         ratios = {
             name: statistics.median(
@@ -89,7 +143,7 @@ class Subject:
         }
         ratios["ceiling"] = ratios["onnxruntime"] / self.share_of_products
         torch_ms = 1000 * statistics.median(self.times["torch"])
-        return {"arch": self.arch, "torch_ms": torch_ms, "times_torch": ratios, **self.facts}
+        return Row(arch=self.arch, torch_ms=torch_ms, times_torch=ratios, facts=self.facts)
 
 
 def prepare(arch: str, size: tuple[int, int], threads: int, place: Path) -> Subject:
@@ -110,7 +164,7 @@ def prepare(arch: str, size: tuple[int, int], threads: int, place: Path) -> Subj
         arch=arch,
         runners={"torch": lambda: run_torch(network, image), **_runtimes(whole, image, threads)},
         share_of_products=share_of_products(whole, image, threads, place),
-        facts={"export_seconds": seconds, "fp16_size": sizes[1] / sizes[0], "parity": parity},
+        facts=Facts(export_seconds=seconds, fp16_size=sizes[1] / sizes[0], parity=parity),
     )
 
 
@@ -123,7 +177,7 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     from train import model
 
     torch.manual_seed(0)
-    kwargs: dict[str, Any] = {"num_classes": 1, "in_chans": 3}
+    kwargs: dict[str, Plain] = {"num_classes": 1, "in_chans": 3}
     if arch.startswith(FIXED_SIZE):
         kwargs["img_size"] = size
     net = settle(model.build(arch, kwargs), size)
@@ -132,7 +186,7 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     start = time.perf_counter()
     exported = graph.export(network, size, 0, arch)
     graph.strip(exported)
-    graph.write(exported, path, {})
+    graph.write(exported, path)
     return network, path, time.perf_counter() - start
 
 
@@ -212,39 +266,34 @@ def largest_difference(network: Any, path: Path, size: tuple[int, int]) -> float
 
     images = parity.random_images(size)
     expected = parity.answer_torch(network.float(), images, None)
-    found = parity.answer_onnx(path, images, None)
-    return float(np.abs(expected[0] - found[0]).max())
+    actual = parity.answer_onnx(path, images, None)
+    return float(np.abs(expected[0] - actual[0]).max())
 
 
-def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summarise(rows: Sequence[Row]) -> Summary:
     """Return the figures with their geometric means."""
-    said: dict[str, Any] = {"rows": list(rows)}
-    for name in rows[0]["times_torch"]:
-        logs = [math.log(row["times_torch"][name]) for row in rows]
-        said[f"{name}_geometric_mean"] = math.exp(statistics.fmean(logs))
-    said["slowest"] = min(row["times_torch"]["onnxruntime"] for row in rows)
-    said["largest_fp16_size"] = max(row["fp16_size"] for row in rows)
-    return said
+    means = {
+        name: math.exp(statistics.fmean(math.log(row.times_torch[name]) for row in rows))
+        for name in rows[0].times_torch
+    }
+    return Summary(rows=rows, means=means)
 
 
-def text(said: dict[str, Any]) -> str:
+def text(summary: Summary) -> str:
     """Return a line for each architecture, and the geometric means beside their targets."""
-    means = "  ".join(
-        f"{name.removesuffix('_geometric_mean')} {value:.2f}×"
-        for name, value in said.items()
-        if name.endswith("_geometric_mean")
-    )
+    means = "  ".join(f"{name} {mean:.2f}×" for name, mean in summary.means.items())
     closing = (
-        f"geometric mean          {means} (target {TARGET}×); slowest {said['slowest']:.2f}× "
-        f"(target {FLOOR}×); fp16 at most {said['largest_fp16_size']:.3f} of fp32 (target 0.51)"
+        f"geometric mean          {means} (target {TARGET}×); slowest {summary.slowest:.2f}× "
+        f"(target {FLOOR}×); fp16 at most {summary.largest_fp16_size:.3f} of fp32 (target 0.51)"
     )
-    return "\n".join([*map(_line, said["rows"]), closing])
+    return "\n".join([*map(_line, summary.rows), closing])
 
 
-def _line(row: dict[str, Any]) -> str:
-    ratios = "  ".join(f"{name} {ratio:.2f}×" for name, ratio in row["times_torch"].items())
+def _line(row: Row) -> str:
+    ratios = "  ".join(f"{name} {ratio:.2f}×" for name, ratio in row.times_torch.items())
+    facts = row.facts
     return (
-        f"{row['arch']:24} torch {row['torch_ms']:7.1f} ms  {ratios}  "
-        f"export {row['export_seconds']:.1f} s  fp16 {row['fp16_size']:.3f} of fp32  "
-        f"off by {row['parity']['fp32']:.0e} (fp16 {row['parity']['fp16']:.0e})"
+        f"{row.arch:24} torch {row.torch_ms:7.1f} ms  {ratios}  "
+        f"export {facts.export_seconds:.1f} s  fp16 {facts.fp16_size:.3f} of fp32  "
+        f"off by {facts.parity['fp32']:.0e} (fp16 {facts.parity['fp16']:.0e})"
     )

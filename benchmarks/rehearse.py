@@ -13,9 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bundler import process, settings
 from bundler.competition.screening import hidden_test
@@ -45,12 +44,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_competition(
                 competition, patients=options.patients, size=tuple(options.size), workers=2
             )
-        said = measure(options, competition, Path(folder))
-    print(json.dumps(said, indent=2) if options.as_json else text(said))
+        figures = measure(options, competition, Path(folder))
+    print(json.dumps(asdict(figures), indent=2) if options.as_json else figures.summary())
     return 0
 
 
-def measure(options: argparse.Namespace, competition: Path, scratch: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What was measured; seconds."""
+
+    images: int
+    rehearsed_patients: int
+    bare: float
+    one_layout: float
+    both_layouts: float
+    projected_before: float
+    projected_after: float
+    projected_low: float
+    projected_high: float
+    truth: float
+    load: float  # of the last five minutes
+    passed: tuple[bool, ...]
+
+    def summary(self) -> str:
+        """Return the figures for people."""
+        projected = (self.projected_before + self.projected_after) / 2
+        return (
+            f"{self.rehearsed_patients} patients rehearsed: bare run {self.bare:.1f} s, overhead "
+            f"{self.one_layout - self.bare:.1f} s with one layout, "
+            f"{self.both_layouts - self.bare:.1f} s with both\n"
+            f"{self.images} images: projected {self.projected_before:.1f} s before and "
+            f"{self.projected_after:.1f} s after (90 %: {self.projected_low:.1f} to "
+            f"{self.projected_high:.1f}), took {self.truth:.1f} s: {projected / self.truth:.2f} ×\n"
+            f"passed: {list(self.passed)}; load of the last five minutes {self.load:.1f}"
+        )
+
+
+def measure(options: argparse.Namespace, competition: Path, scratch: Path) -> Figures:
     """Rehearse a share, run it bare, and run the whole."""
     few = max(round(options.patients * options.share), 1)
     images = sum(1 for _ in (competition / "train.csv").open()) - 1
@@ -61,26 +91,20 @@ def measure(options: argparse.Namespace, competition: Path, scratch: Path) -> di
     again = rehearse(options, competition, few, images, ("new",))
     assert one.projection is not None
     assert again.projection is not None
-    truth = whole.timeline[-1].end
-    projected = (one.projection.seconds + again.projection.seconds) / 2
-    return {
-        "images": images,
-        "rehearsed_patients": few,
-        "bare_seconds": bare,
-        "one_layout_seconds": one.seconds,
-        "both_layouts_seconds": both.seconds,
-        "overhead_one_layout": one.seconds - bare,
-        "overhead_both_layouts": both.seconds - bare,
-        "projected_before": one.projection.seconds,
-        "projected_after": again.projection.seconds,
-        "projected_low": min(one.projection.seconds_low, again.projection.seconds_low),
-        "projected_high": max(one.projection.seconds_high, again.projection.seconds_high),
-        "projected_seconds": projected,
-        "true_seconds": truth,
-        "projected_to_true": projected / truth,
-        "load": os.getloadavg()[1],
-        "passed": [one.passed, both.passed, whole.passed],
-    }
+    return Figures(
+        images=images,
+        rehearsed_patients=few,
+        bare=bare,
+        one_layout=one.seconds,
+        both_layouts=both.seconds,
+        projected_before=one.projection.seconds,
+        projected_after=again.projection.seconds,
+        projected_low=min(one.projection.seconds_low, again.projection.seconds_low),
+        projected_high=max(one.projection.seconds_high, again.projection.seconds_high),
+        truth=whole.timeline[-1].end,
+        load=os.getloadavg()[1],
+        passed=(one.passed, both.passed, whole.passed),
+    )
 
 
 def rehearse(
@@ -115,38 +139,24 @@ def bare_run(options: argparse.Namespace, competition: Path, patients: int, scra
         competition=competition,
         phantom_size=tuple(options.size),
     )
+    datasets = mounted / "datasets" / "owner"
+    datasets.mkdir(parents=True)
     for kind in ("libs", "model", "code"):
-        place = mounted / "datasets" / "owner" / kind
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.symlink_to((options.dist / kind).resolve())
+        (datasets / kind).symlink_to((options.dist / kind).resolve())
     working = scratch / "working"
     working.mkdir()
     (scratch / "tmp").mkdir()
     notebooks = [options.dist.resolve() / "notebook" / NAME, working / "executed.ipynb"]
     python = options.python or Path(sys.executable)
-    words = [sys.executable, execute.__file__, *notebooks, "--python", python]
+    command = [sys.executable, execute.__file__, *notebooks, "--python", python]
     environment = os.environ | {
         "RSNA_BUNDLE_INPUT": str(mounted),
         "TMPDIR": str(scratch / "tmp"),
         "KAGGLE_IS_COMPETITION_RERUN": "1",
     }
     start = time.perf_counter()
-    process.run(words, cwd=working, env=environment)
+    process.run(command, cwd=working, env=environment)
     return time.perf_counter() - start
-
-
-def text(said: dict[str, Any]) -> str:
-    """Return the figures for people."""
-    return (
-        f"{said['rehearsed_patients']} patients rehearsed: bare run {said['bare_seconds']:.1f} s, "
-        f"overhead {said['overhead_one_layout']:.1f} s with one layout, "
-        f"{said['overhead_both_layouts']:.1f} s with both\n"
-        f"{said['images']} images: projected {said['projected_before']:.1f} s before and "
-        f"{said['projected_after']:.1f} s after (90 %: {said['projected_low']:.1f} to "
-        f"{said['projected_high']:.1f}), took "
-        f"{said['true_seconds']:.1f} s: {said['projected_to_true']:.2f} ×\n"
-        f"passed: {said['passed']}; load of the last five minutes {said['load']:.1f}"
-    )
 
 
 if __name__ == "__main__":

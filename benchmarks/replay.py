@@ -10,9 +10,10 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from inference.pixels.preprocess import PRESETS
 
 ARCHITECTURES = ("efficientnet_b0", "tf_efficientnetv2_s", "seresnext50_32x4d", "convnext_small")
 LIMIT = 5.0  # seconds
+Made = TypeVar("Made")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,25 +34,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
-    rows = []
+    rows: list[Row] = []
     for arch in options.architectures:
         with tempfile.TemporaryDirectory() as folder:
-            model = alone(export, arch, options.preset, Path(folder), options.folds)
-            rows.append({"arch": arch, **alone(replay, model.parent)})
+            model = in_own_process(export, arch, options.preset, Path(folder), options.folds)
+            rows.append(in_own_process(replay, arch, model.parent))
         if not options.as_json:
             print(text(rows[-1]), flush=True)
     if options.as_json:
-        print(json.dumps(rows, indent=2))
-    return int(any(row["seconds"] > LIMIT for row in rows))
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    return int(any(row.seconds > LIMIT for row in rows))
 
 
-def alone(run: Any, *arguments: Any) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An architecture's replay: how long it takes, of how many images, and one image alone."""
+
+    arch: str
+    seconds: float
+    images: int
+    seconds_per_image: float
+
+
+def in_own_process(run: Callable[..., Made], *arguments: object) -> Made:
     """Return what a function returns in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(run, arguments)
 
 
-def replay(folder: Path) -> dict[str, Any]:
+def replay(arch: str, folder: Path) -> Row:
     """Return the seconds of a bundle's replay, and of one image by all its models after it."""
     from inference import golden, predict
     from inference.boot import bundle
@@ -62,16 +74,17 @@ def replay(folder: Path) -> dict[str, Any]:
     replayed = time.perf_counter()
     for model in models:
         model.predict(np.zeros((1, *model.preprocess.size), dtype=np.uint8))
-    return {
-        "seconds": replayed - start,
-        "images": sum(one.golden_images for one in opened.model.models),
-        "seconds_per_image": time.perf_counter() - replayed,
-    }
+    return Row(
+        arch=arch,
+        seconds=replayed - start,
+        images=sum(one.golden_images for one in opened.model.models),
+        seconds_per_image=time.perf_counter() - replayed,
+    )
 
 
-def text(row: dict[str, Any]) -> str:
+def text(row: Row) -> str:
     """Return an architecture's figures as a line."""
     return (
-        f"{row['arch']:24} replay {row['seconds']:.1f} s (two DICOM files and {row['images']} "
-        f"prepared; at most {LIMIT:g} s); one image {row['seconds_per_image']:.2f} s"
+        f"{row.arch:24} replay {row.seconds:.1f} s (two DICOM files and {row.images} "
+        f"prepared; at most {LIMIT:g} s); one image {row.seconds_per_image:.2f} s"
     )

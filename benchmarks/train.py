@@ -155,7 +155,7 @@ def prepare(folder: Path) -> dict[str, object]:
             load(path, [config])
         alone.append(len(paths) / (time.process_time() - begun))
         begun = time.process_time()
-        fill(str(competition), str(folder / f"cache{number}"), config, say=False)
+        fill(str(competition), str(folder / f"cache{number}"), config, quiet=True)
         prepared.append(len(paths) / (time.process_time() - begun))
     ratios = [ours / bare for ours, bare in zip(prepared, alone, strict=True)]
     return {

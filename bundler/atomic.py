@@ -1,4 +1,4 @@
-"""Put files and folders in their place whole: a kill leaves the old one or the new one."""
+"""Write files and folders whole or not at all: a kill leaves the old one or the new one."""
 
 import ctypes
 import os
@@ -17,31 +17,31 @@ RENAME_SWAP = 2  # <sys/stdio.h> on macOS
 
 
 @contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `place`; where the block ends well it takes that place.
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; where the block ends well it is moved there.
 
     The folder that was there before is exchanged in one step where the system can (Linux,
-    macOS), so that at each moment one whole folder lies at `place`. What a run that was killed
+    macOS), so that at each moment one whole folder lies at `path`. What a run that was killed
     left half-written beside it is removed. Raises OSError.
     """
-    with folders.unfinished(place.parent, f".{place.name}-new-") as building:
+    with folders.unfinished(path.parent, f".{path.name}-new-") as building:
         building.chmod(0o755)  # mkdtemp's 0700 would keep a notebook server's user out
         yield building
-        replace_folder(building, place)
+        replace_folder(building, path)
 
 
-def replace_folder(new: Path, place: Path) -> None:
-    """Move the folder `new` to `place`; the old folder, if any, ends at `new`."""
+def replace_folder(new: Path, path: Path) -> None:
+    """Move the folder `new` to `path`; the old folder, if any, ends at `new`."""
     try:  # without asking first: another process may put its folder there at this moment
-        new.rename(place)
+        new.rename(path)
         return
     except OSError:
-        if not place.exists():
+        if not path.exists():
             raise
-    if not _exchange(new, place):
-        old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-        place.rename(old)  # between these two lines `place` is absent: never half
-        new.rename(place)
+    if not _exchange(new, path):
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+        path.rename(old)  # between these two lines `path` is absent: never half
+        new.rename(path)
         old.rename(new)
 
 
@@ -87,7 +87,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Let a file lie at another place, too, without copying where that is possible."""
+    """Put a file at a second path, without copying it where that is possible."""
     try:
         os.link(source.resolve(), target)
     except OSError:  # another file system, or one without links

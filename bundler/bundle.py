@@ -3,10 +3,12 @@
 The other half, reading, is `inference.boot.bundle`; the schema of both, `inference.boot.manifest`.
 """
 
+import contextlib
 import hashlib
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import IO, Any
 
 import inference
 from bundler import atomic
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, InputError
 from inference.boot import bundle as reader
 from inference.boot.bundle import CHUNK, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
 from inference.boot.manifest import MANIFEST, File, Member, Part, compose, kind_of
@@ -121,6 +123,25 @@ def check_place(place: Path) -> None:
         )
 
 
+def read(folder: Path, kind: str) -> Bundle:
+    """Read the manifest of the bundle of this kind in a folder.
+
+    Raises InputError where there is none, or one of another kind, and BundleError for a manifest
+    that is damaged or of another format.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"There is no {kind} bundle in {folder}. Build it with `rsna-bundle {kind}` first."
+        )
+    held = reader.read(folder)
+    if held.kind != kind:
+        raise InputError(
+            f"{folder} holds a {held.kind} bundle, not a {kind} bundle. Build it with "
+            f"`rsna-bundle {kind}`, or name another folder."
+        )
+    return held
+
+
 def is_whole(place: Path, bundle_id: str) -> bool:
     """Say whether the bundle of this id lies at `place`, every file as it should be."""
     try:
@@ -157,7 +178,10 @@ def content(name: str, stream: IO[bytes]) -> Content:
     members: tuple[Member, ...] = ()
     if name.endswith((*ZIPS, *TARS)):
         stream.seek(0)
-        members = tuple(sorted(_members(name, stream), key=lambda member: member.name))
+        # A name alone makes no archive: timm's checkpoints end in .pth.tar, torch's are zips. What
+        # is none is not unpacked by an upload either, so it travels and is verified whole.
+        with contextlib.suppress(tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error):
+            members = tuple(sorted(_members(name, stream), key=lambda member: member.name))
     return Content(sha256=digest.hexdigest(), members=members)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def folder(part: str = "") -> Path:
-    """Return (and make) a part of the cache; `RSNA_BUNDLE_CACHE` names another place."""
-    place = root() / part
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    """Return (and make) a part of the cache; `RSNA_BUNDLE_CACHE` names another folder."""
+    path = root() / part
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def root() -> Path:

@@ -76,9 +76,9 @@ def write_competition(folder: Path) -> Path:
                 image = f"{patient}{laterality == 'R':d}{number}"
                 view = ("CC", "MLO")[number]
                 writer.writerow([1, patient, image, laterality, view, "", 0, 49, breast])
-                place = folder / "test_images" / patient / f"{image}.dcm"
-                place.parent.mkdir(exist_ok=True)
-                shutil.copy(radiograph(name), place)
+                path = folder / "test_images" / patient / f"{image}.dcm"
+                path.parent.mkdir(exist_ok=True)
+                shutil.copy(radiograph(name), path)
     with (folder / "sample_submission.csv").open("a", newline="") as stream:
         stream.writelines(f"{breast},0.25\n" for breast in RADIOGRAPHS)
     return folder
@@ -119,9 +119,9 @@ def build_bundles(out: Path, checkpoint: Path) -> None:
     run_command("notebook", "--out", str(out))
 
 
-def run_command(*words: str) -> None:
+def run_command(*arguments: str) -> None:
     """Run `rsna-bundle` as one would type it."""
-    process.run([Path(sys.executable).with_name("rsna-bundle"), *words], echo=True)
+    process.run([Path(sys.executable).with_name("rsna-bundle"), *arguments], echo=True)
 
 
 def mount(out: Path, competition: Path) -> Path:
@@ -164,7 +164,7 @@ def show(out: Path, submission: Path, seconds: float) -> None:
         "code": "bundle: the commit",
         f"notebook/{NOTEBOOK}": "what one submits",
         "working/submission.csv": "the submission",
-        "working/submission.json": "what the run says of itself",
+        "working/submission.json": "figures of the run: seconds, failures, warnings",
         "working/executed.ipynb": "the executed notebook",
     }.items():
         print(f"  {os.path.relpath(out / name):40} {what}")

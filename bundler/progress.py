@@ -1,12 +1,11 @@
 """Progress: what a command is doing, and since when. Always on standard error.
 
-A terminal gets a clock and bars (`bundler.terminal`), a pipe gets plain lines, `--quiet` gets
-nothing. Standard output is left to the result, so that `--json` can be piped into a parser.
+A terminal gets a clock and bars (`bundler.cli.terminal`), a pipe gets plain lines, `--quiet` gets
+nothing; the command line chooses. Standard output is left to the result, so that `--json` can be
+piped into a parser.
 """
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,18 +39,6 @@ class Progress:
 
 
 SILENT = Progress()
-
-
-def to_stderr(*, quiet: bool = False) -> Progress:
-    """Return the progress that fits standard error: a terminal's, a pipe's, or none."""
-    if quiet:
-        return SILENT
-    # A dumb terminal (an editor's shell, a CI log) cannot move its cursor: lines, then.
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from bundler.terminal import TerminalProgress
-
-        return TerminalProgress(sys.stderr)
-    return LineProgress(sys.stderr)
 
 
 def amount(count: int, unit: str) -> str:

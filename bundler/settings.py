@@ -69,6 +69,7 @@ def override(
     hidden_units: int | None = None,
     time_limit_hours: float | None = None,
     on_failures: str | None = None,
+    run: str | None = None,
 ) -> Settings:
     """Return the settings with a command's options in place of the keys; None keeps a key."""
     return replace(
@@ -78,6 +79,7 @@ def override(
         hidden_units=hidden_units or settings.hidden_units,
         time_limit_hours=time_limit_hours or settings.time_limit_hours,
         on_failures=on_failures or settings.on_failures,
+        run=run or settings.run,
     )
 
 

@@ -1,31 +1,38 @@
-"""A git commit → the code bundle: its files, and the runner where it has none of its own."""
+"""A git commit → the code bundle: its files and, in an archive beside them, the runner."""
 
 import io
 import os
-import re
 import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
 import inference
-from bundler import bundle, process, secrets
+from bundler import bundle, committed_weights, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
+from bundler.progress import SILENT, Progress
 from inference.boot.manifest import Code
 
 TREE = "tree.zip"
 RUNNER = "inference"
-RUNNER_SIGN = "inference/boot/bundle.py"  # a folder `inference` that has this is the runner
-VERSION = re.compile(rb"""^__version__ = ["'](.+)["']""", re.MULTILINE)
+RUNNER_ARCHIVE = "runner.zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: same tree, same bytes
 
 
-def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = False) -> Built:
+def build(
+    root: Path,
+    place: Path,
+    *,
+    rev: str = "HEAD",
+    allow_dirty: bool = False,
+    run: str | None = None,
+    progress: Progress = SILENT,
+) -> Built:
     """Write the code bundle of a commit of the repository at `root` to `place`.
 
     A dirty working tree is refused, or bundled as it is (untracked files too, ignored ones not)
-    where `allow_dirty` says so; the manifest then says so, too.
+    where `allow_dirty` says so; the manifest then says so, too. `run` is the settings' command.
     """
     root = _repository(root)
     commit = _git(root, "rev-parse", "--verify", f"{rev}^{{commit}}")
@@ -38,13 +45,26 @@ def build(root: Path, place: Path, *, rev: str = "HEAD", allow_dirty: bool = Fal
             "Commit or stash the changes, or bundle them as they are with --allow-dirty."
         )
     files = _tree(root, _dirty_tree(root) if changed else commit)
+    if not files:
+        raise InputError(
+            f"The commit {commit[:12]} of {root} has no files. Commit your code first."
+        )
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
-    runner = _add_runner(files)
-    part = Code(commit=commit, dirty=bool(changed), branch=_branch(root), runner=runner)
+    if hint := committed_weights.hint(files):
+        progress.note(hint)
+    part = Code(
+        commit=commit,
+        dirty=bool(changed),
+        branch=_branch(root),
+        runner=inference.__version__,
+        run=run,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / TREE
-        archive.write_bytes(_zip(files))
-        return bundle.write(place, {TREE: archive}, part)
+        # Two archives, never one: the tree may have an `inference` of its own.
+        archives = {TREE: Path(folder) / TREE, RUNNER_ARCHIVE: Path(folder) / RUNNER_ARCHIVE}
+        archives[TREE].write_bytes(_zip(files, "tree"))
+        archives[RUNNER_ARCHIVE].write_bytes(_zip(_runner(), "runner"))
+        return bundle.write(place, archives, part)
 
 
 def _changed(root: Path) -> list[str]:
@@ -92,6 +112,8 @@ def _dirty_tree(root: Path) -> str:
 
 def _tree(root: Path, tree: str) -> dict[str, bytes]:
     """Return the files of a commit or tree by their path, as `git archive` gives them."""
+    if not _git(root, "ls-tree", "--name-only", tree):
+        return {}  # git writes a tar of it that Python cannot read
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "tree.tar"
         _git(root, "archive", "--format=tar", f"--output={path}", tree)
@@ -123,31 +145,21 @@ def _content(
     return stream.read()
 
 
-def _add_runner(files: dict[str, bytes]) -> str:
-    """Add this package's `inference` unless the tree has its own; return the runner's version."""
-    if RUNNER_SIGN in files:
-        return _own_version(files)
-    if own := next((name for name in files if name.startswith(f"{RUNNER}/")), None):
-        raise InputError(
-            f"The repository has a folder {RUNNER} that is not rsna-bundle's ({own}), and the "
-            f"notebook runs `python -m {RUNNER}.run` from there. Rename the folder."
-        )
+def _runner() -> dict[str, bytes]:
+    """Return this package's `inference`, which the notebook runs."""
     package = Path(inference.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        files[f"{RUNNER}/{path.relative_to(package).as_posix()}"] = path.read_bytes()
-    return inference.__version__
+    return {
+        f"{RUNNER}/{path.relative_to(package).as_posix()}": path.read_bytes()
+        for path in package.rglob("*.py")
+    }
 
 
-def _own_version(files: dict[str, bytes]) -> str:
-    said = VERSION.search(files.get(f"{RUNNER}/__init__.py", b""))
-    return said[1].decode() if said else "unknown"
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
+def _zip(files: dict[str, bytes], folder: str) -> bytes:
+    """Return a zip of files in a folder; equal files, equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files.items()):
-            info = zipfile.ZipInfo(name, EPOCH)
+            info = zipfile.ZipInfo(f"{folder}/{name}", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             archive.writestr(info, content)

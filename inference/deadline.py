@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Pace = Literal["full", "coarse", "over"]
 RESERVE = 0.02  # of the limit, kept for what follows the last image
@@ -22,9 +22,8 @@ class Deadline:
     at: Literal["stop", "coarse"] = "stop"
     start: float = field(default_factory=time.monotonic)
     begun: float | None = None
-    coarse_images: int = 0
-    skipped_images: int = 0
     _full_rate: float | None = None
+    _hurried: bool = False  # a coarse image was asked for: rates are a mixture's from then on
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
@@ -54,18 +53,9 @@ class Deadline:
             return "over"
         if self.at == "stop":
             return "full"
-        if self.coarse_images == 0:  # later the rate is a mixture's: keep the last pure one
+        if not self._hurried:  # the last rate of full images alone says what these cost
             self._full_rate = self.rate(done) or self._full_rate
-        late = self._full_rate and self.elapsed() + (total - done) / self._full_rate > usable
-        return "coarse" if late else "full"
-
-    def as_dict(self) -> dict[str, Any] | None:
-        """Return what submission.json says of it."""
-        if self.limit is None:
-            return None
-        return {
-            "limit_seconds": self.limit,
-            "at_deadline": self.at,
-            "coarse_images": self.coarse_images,
-            "skipped_images": self.skipped_images,
-        }
+        if self._full_rate and self.elapsed() + (total - done) / self._full_rate > usable:
+            self._hurried = True
+            return "coarse"
+        return "full"

@@ -39,7 +39,11 @@ class Batch:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What became of the images: a probability by index, or a failure by image id and kind."""
+    """What became of the images: a probability by index, or a failure by image id and kind.
+
+    It grows while the run goes on, and is the only count of images there is: progress, deadline
+    and report all ask it.
+    """
 
     total: int
     probabilities: dict[int, float] = field(default_factory=dict)
@@ -108,11 +112,9 @@ def _tasks(
         pace = deadline.pace(outcome.done, outcome.total)
         if pace == "over":
             outcome.skipped += [later.image_id for later in images[key:]]
-            deadline.skipped_images = len(outcome.skipped)
             return
         if pace == "coarse":
             outcome.coarse.add(key)
-            deadline.coarse_images += 1
         yield Task(key=key, path=image.path, configs=coarse if pace == "coarse" else full)
 
 
@@ -171,19 +173,20 @@ class Predictor:
         replica = self._free.get()
         start = time.perf_counter()
         try:
-            values = self._answer(batch, replica)
+            values = self._average(batch, replica)
         finally:
             self._free.put(replica)
         return batch, values, time.perf_counter() - start
 
-    def _answer(self, batch: Batch, replica: Replica) -> npt.NDArray[np.float32]:
+    def _average(self, batch: Batch, replica: Replica) -> npt.NDArray[np.float32]:
+        """Return the mean over the models; where time is short, the first one's answer."""
         answers = []
         for index, model in enumerate(replica[:1] if batch.coarse else replica):
             pixels = np.stack([loaded.inputs[index] for loaded in batch.loaded])
             rows = [self._images[key].columns for key in batch.keys]
-            told = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
-            answers.append(model.predict(pixels, told))
+            columns = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
+            answers.append(model.predict(pixels, columns))
             if self._flip and not batch.coarse:
-                answers.append(model.predict(pixels[:, :, ::-1], told))
+                answers.append(model.predict(pixels[:, :, ::-1], columns))
         mean: npt.NDArray[np.float32] = np.mean(answers, axis=0)
         return mean

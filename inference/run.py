@@ -1,7 +1,8 @@
-"""The submission: find → verify → install → predict → write.
+"""The mammography submission: find → verify → install → predict → write.
 
-`python -m inference.run` needs no option in the notebook. Until the wheels are installed only
-the standard library is imported; everything else is imported after that, inside functions.
+`inference.launch` runs it where no other command is set; alone, it does the same steps. Until the
+wheels are installed only the standard library is imported; everything else after that, inside
+functions.
 """
 
 import argparse
@@ -15,10 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inference.boot import bundle as bundles
-from inference.boot import install
-from inference.boot.bundle import Bundle
-from inference.boot.manifest import KINDS
-from inference.errors import RunError, UsageError
+from inference.boot import competition, install, prepare
+from inference.boot.prepare import Request
+from inference.errors import RunError
 
 FAULT_OF_OURS = 70
 RERUN = "KAGGLE_IS_COMPETITION_RERUN"
@@ -43,6 +43,16 @@ class Options:
     expected_ids: dict[str, str]
 
     @property
+    def request(self) -> Request:
+        """Return which bundles are wanted, and from where."""
+        return Request(
+            input=self.input,
+            scratch=self.scratch,
+            expected_ids=self.expected_ids,
+            needs_model=True,
+        )
+
+    @property
     def most_failures(self) -> float:
         """Return the share of images that may fail."""
         return FINISH_ANYWAY if self.on_failures == "finish" else self.max_failures
@@ -63,24 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: Options) -> None:
     """Find the bundles, install the wheels, predict the test set, write the submission."""
-    start = time.monotonic()
-    chosen = find_bundles(options)
-    install.activate(install.install(chosen["libs"], options.scratch))
+    start = prepare.started()
+    prepared = prepare.prepare(options.request)
+    install.activate(prepared.site)
     installed = time.monotonic() - start
     # From here on what was installed may be imported.
-    from inference import golden, pipeline, predict, report, submission, workers
+    from inference import console, golden, pipeline, predict, report, submission, workers
     from inference.deadline import Deadline
 
-    competition = submission.find_competition(options.input, options.competition)
-    images = submission.read_test(competition)
+    images = submission.read_test(competition.find(options.input, options.competition))
     deadline = Deadline(limit=options.time_limit, at=options.at_deadline, start=start)
     with workers.Workers(options.workers or workers.default_count()) as decoding:
-        replicas = predict.load(chosen["model"], options.device)
+        replicas = predict.load(prepared.require_model(), options.device)
         models = replicas[0]
         opened = time.monotonic()
-        golden.replay(chosen["model"], models)
+        golden.replay(prepared.require_model(), models)
         replayed = time.monotonic() - opened
-        print(report.banner(chosen, replicas, images), flush=True)
+        print(console.banner(prepared, replicas, images), flush=True)
         outcome = pipeline.run(
             images,
             replicas,
@@ -88,7 +97,7 @@ def run(options: Options) -> None:
             batch_size=models[0].batch_size,
             flip=options.flip,
             deadline=deadline,
-            progress=report.Progress(deadline),
+            progress=console.Progress(deadline),
         )
     outcome.seconds |= {"install": installed, "replay": replayed}
     report.check_failures(outcome, options.most_failures)
@@ -99,22 +108,10 @@ def run(options: Options) -> None:
         breasts, output=card.output, threshold=card.threshold, prevalence=card.prevalence
     )
     outcome.seconds["total"] = time.monotonic() - start
-    said = report.build(chosen, replicas, images, outcome, predictions, fallbacks, deadline)
-    submission.write_json(options.output.with_suffix(".json"), said)
+    summary = report.build(prepared, replicas, images, outcome, predictions, fallbacks, deadline)
+    submission.write_json(options.output.with_suffix(".json"), summary)
     submission.write_csv(options.output, predictions)
-    print(report.closing(said, options.output), flush=True)
-
-
-def find_bundles(options: Options) -> dict[str, Bundle]:
-    """Choose the three bundles and verify what will not be verified when it is restored."""
-    found = bundles.find(options.input)
-    chosen = {
-        kind: bundles.choose(found, kind, options.expected_ids.get(kind))
-        for kind in ("libs", "model", "code")
-    }
-    for kind in ("model", "code"):
-        bundles.verify(chosen[kind].folder)
-    return chosen
+    print(report.closing(summary, options.output), flush=True)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -123,15 +120,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     scratch = values["scratch"] or bundles.scratch_folder()
     scratch.mkdir(parents=True, exist_ok=True)
     values["scratch"] = scratch.resolve()
-    values["expected_ids"] = dict(_expected(text) for text in values.pop("expect_id"))
+    values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     return Options(**values)
-
-
-def _expected(text: str) -> tuple[str, str]:
-    kind, _, identity = text.partition("=")
-    if kind not in KINDS or not identity:
-        raise UsageError(f"--expect-id {text} is not KIND=ID; kinds are {', '.join(KINDS)}.")
-    return kind, identity
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from inference.boot.fields import plain
 from inference.errors import InputError, RunError, UsageError
 
 COLUMNS = ("patient_id", "image_id", "prediction_id")
@@ -28,23 +28,6 @@ class TestImage:
     prediction_id: str
     path: Path
     columns: Mapping[str, str]
-
-
-def find_competition(root: Path, slug: str | None = None) -> Path:
-    """Return the folder below `root` that holds the competition's test.csv."""
-    depths = ("*/test.csv", "competitions/*/test.csv", "test.csv")
-    folders = sorted({path.parent for depth in depths for path in root.glob(depth)})
-    chosen = [folder for folder in folders if slug in (None, folder.name)]
-    if len(chosen) == 1:
-        return chosen[0]
-    listed = ", ".join(str(folder) for folder in folders) or "none"
-    if not chosen:
-        which = f"of the competition {slug} " if slug else ""
-        raise InputError(
-            f"No test.csv {which}lies below {root} (found: {listed}). Add the competition to the "
-            "notebook's input, or name it with --competition."
-        )
-    raise UsageError(f"Several folders hold a test.csv: {listed}. Choose one with --competition.")
 
 
 def read_test(competition: Path) -> list[TestImage]:
@@ -133,9 +116,9 @@ def _number(value: float) -> str:
     return str(int(value)) if value in (0.0, 1.0) else repr(float(value))
 
 
-def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    """Write submission.json, whole or not at all; NaN is refused."""
-    write_text(path, json.dumps(report, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, report: object) -> None:
+    """Write submission.json from its dataclass, whole or not at all; NaN is refused."""
+    write_text(path, json.dumps(plain(report), indent=2, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ class Recorder(Progress):
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.bars: dict[str, int] = {}
+        self.closed = False
 
     def step(self, text: str) -> None:
         self.texts.append(text)
@@ -31,3 +32,6 @@ class Recorder(Progress):
             self.bars[text] += count
 
         yield advance
+
+    def close(self) -> None:
+        self.closed = True

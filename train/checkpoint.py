@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from inference.boot import card
+from inference.boot.fields import Plain
 from inference.errors import RunError
 from inference.pixels.preprocess import PreprocessConfig
 from train import fields
 from train.errors import DataError
-from train.fields import FieldError, Plain
+from train.fields import FieldError
 from train.storage import write_atomically
 
 FORMAT = 1

@@ -32,7 +32,7 @@ def history(rows: Sequence[Mapping[str, float]]) -> bytes:
 
 
 def of_predictions(oof: Path) -> bytes:
-    """Return the curves of an oof.csv by breast, the mean over its images."""
+    """Return a PNG of the curves of an oof.csv by breast, the mean over its images."""
     import pandas as pd
 
     rows = pd.read_csv(oof)

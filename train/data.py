@@ -50,32 +50,34 @@ def auxiliary_classes(columns: Sequence[str]) -> list[int]:
     unknown = [column for column in columns if column not in AUXILIARY]
     if unknown:
         raise ConfigError(
-            f"model.auxiliary: there is no target {unknown[0]!r}. Known: {', '.join(AUXILIARY)}."
+            f"Unknown target {unknown[0]!r} in model.auxiliary. Choose among "
+            f"{', '.join(AUXILIARY)}."
         )
     return [len(AUXILIARY[column]) for column in columns]
 
 
 def check_metadata(columns: Sequence[str]) -> None:
-    """Raise ConfigError for a column that a submission could not tell the model."""
+    """Raise ConfigError for a column that the hidden test's table does not have."""
     unknown = [column for column in columns if column not in metadata.WIDTHS]
     if unknown:
         raise ConfigError(
-            f"model.metadata: {unknown[0]!r} is none of {', '.join(metadata.WIDTHS)}. A model may "
-            "ask only for what the hidden test's table holds."
+            f"Unknown column {unknown[0]!r} in model.metadata. Choose among "
+            f"{', '.join(metadata.WIDTHS)}: a model can only use what the hidden test's table "
+            "holds."
         )
 
 
 def auxiliary_targets(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
     """Return the classes of the rows' auxiliary targets, int64 [N, A]."""
-    found = np.full((len(rows), len(columns)), UNKNOWN, np.int64)
+    targets = np.full((len(rows), len(columns)), UNKNOWN, np.int64)
     for number, column in enumerate(columns):
         if column not in rows:
             continue
         classes = {name: index for index, name in enumerate(AUXILIARY[column])}
         for row, cell in enumerate(rows[column].tolist()):
             name = str(int(cell)) if isinstance(cell, float) and cell == cell else str(cell)
-            found[row, number] = classes.get(name, UNKNOWN)
-    return found
+            targets[row, number] = classes.get(name, UNKNOWN)
+    return targets
 
 
 class Images(Dataset[Item]):
@@ -95,8 +97,8 @@ class Images(Dataset[Item]):
         self.ids = rows.image_id.tolist()
         self.targets = torch.tensor(rows.cancer.to_numpy(np.float32))
         cells = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        told = [metadata.encode(row, metadata_columns) for row in cells]
-        self.table = torch.from_numpy(np.stack(told))
+        encoded = [metadata.encode(row, metadata_columns) for row in cells]
+        self.table = torch.from_numpy(np.stack(encoded))
         self.auxiliary = torch.from_numpy(auxiliary_targets(rows, auxiliary))
 
     def __len__(self) -> int:
@@ -108,6 +110,8 @@ class Images(Dataset[Item]):
         row, seed = index if isinstance(index, tuple) else (index, None)
         image = torch.from_numpy(self.cache.read(self.ids[row]))[None]
         if self.augment is not None and seed is not None:
+            # The seed travels with the index, and the global stream stays as it was: an image is
+            # augmented alike whichever loading process has it, and after an interruption.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 image = self.augment(image)

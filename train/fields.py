@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# What settings and timm's keyword arguments are made of: they are handed on, not looked into.
-Plain = bool | int | float | str | None | Sequence["Plain"] | Mapping[str, "Plain"]
+from inference.boot.fields import Plain
 
 
 class FieldError(Exception):
@@ -76,3 +75,18 @@ def numbers(name: str, value: object) -> tuple[float, ...]:
     """Return one number, or one for each channel, as a tuple."""
     items = value if isinstance(value, (list, tuple)) else [value]
     return tuple(number(name, item) for item in items)
+
+
+def items(name: str, value: object) -> Sequence[object]:
+    """Return a list's items."""
+    if not isinstance(value, (list, tuple)):
+        raise FieldError(name, value, "a list")
+    return value
+
+
+def whole(name: str, value: object) -> int:
+    """Return a whole number; True is none."""
+    number = whole_or_none(name, value)
+    if number is None:
+        raise FieldError(name, value, "a whole number")
+    return number

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
+from inference.boot.fields import Plain
 from train import checkpoint, data, loop, model, outcome, randomness, revision, settings
 from train.augmentation import Augmentation
 from train.checkpoint import Checkpoint, Normalize
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from omegaconf import DictConfig
 
-    from train.diary import Diary
     from train.images import CachedImages
     from train.processes import Processes
+    from train.run_logger import RunLogger
 
 
 def train_fold(
@@ -32,13 +33,14 @@ def train_fold(
     images: CachedImages,
     out: Path,
     processes: Processes,
-    diary: Diary,
+    logger: RunLogger,
 ) -> None:
     """Train a fold, or what is left of it; write its checkpoint and out-of-fold rows."""
     predictions, state = out / f"fold{fold}.oof.csv", out / f"fold{fold}.state"
     if predictions.exists():
         return
-    diary.begin()
+    logger.begin_fold()
+    # By fold, so that a fold is the same alone and among others; by process, whose shares differ.
     randomness.seed(cfg.seed + 1000 * fold + processes.rank)
     if cfg.trainer.threads:
         torch.set_num_threads(cfg.trainer.threads)
@@ -48,17 +50,17 @@ def train_fold(
     _check_parts(fold, training, validation)
     train, valid = _items(cfg, training, validation, images)
     run = _begin(cfg, fold, state, processes)
-    keeper = Keeper(cfg, images, out, diary.run_id)
+    keeper = Keeper(cfg, images, out, logger.run_id)
 
     def report(row: dict[str, float], epoch: int) -> None:
         if processes.first:
             print(_line(fold, epoch, cfg.trainer.epochs, row), file=sys.stderr, flush=True)
-            diary.epoch(fold, row, epoch)
+            logger.log_epoch(fold, row, epoch)
 
-    diary.show(fold, train)
+    logger.log_images(fold, train)
     loop.fit(run, train, valid, validation, state, keeper.keep, report)
     _predict_best(run, out, valid, validation, predictions)
-    diary.finish(fold, run.progress.history, outcome.best_checkpoint(out, fold))
+    logger.end_fold(fold, run.progress.history, outcome.best_checkpoint(out, fold))
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,12 @@ def _items(
     cfg: DictConfig, training: pd.DataFrame, validation: pd.DataFrame, images: CachedImages
 ) -> tuple[data.Images, data.Images]:
     """Return the items of both parts; only the training part's are augmented."""
-    told = {"metadata_columns": list(cfg.model.metadata), "auxiliary": list(cfg.model.auxiliary)}
-    data.check_metadata(told["metadata_columns"])
-    wishes = settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)}
-    augment = Augmentation(**wishes).build()
-    train = data.Images(training, images.cache, augment=augment, **told)
-    return train, data.Images(validation, images.cache, **told)
+    columns = {"metadata_columns": list(cfg.model.metadata), "auxiliary": list(cfg.model.auxiliary)}
+    data.check_metadata(columns["metadata_columns"])
+    chosen = settings.plain(cfg.aug) | {"scale": tuple(cfg.aug.scale)}
+    augment = Augmentation(**chosen).build()
+    train = data.Images(training, images.cache, augment=augment, **columns)
+    return train, data.Images(validation, images.cache, **columns)
 
 
 def _begin(cfg: DictConfig, fold: int, state: Path, processes: Processes) -> loop.Fold:
@@ -121,6 +123,7 @@ def _begin(cfg: DictConfig, fold: int, state: Path, processes: Processes) -> loo
         cfg.model.arch,
         _model_kwargs(cfg),
         list(cfg.model.metadata),
+        # Weights that the saved state replaces need not be fetched.
         pretrained=cfg.model.pretrained and not state.exists(),
         weights=cfg.model.weights,
     )
@@ -132,9 +135,10 @@ def _begin(cfg: DictConfig, fold: int, state: Path, processes: Processes) -> loo
 
 
 def _predict_best(
-    run: loop.Fold, out: Path, valid: data.Images, validation: pd.DataFrame, place: Path
+    run: loop.Fold, out: Path, valid: data.Images, validation: pd.DataFrame, path: Path
 ) -> None:
     """Write the out-of-fold rows as the checkpoint on the disk predicts them."""
+    # The first process writes the checkpoint that all of them read.
     run.processes.wait()
     best = checkpoint.load(outcome.best_checkpoint(out, run.fold))
     run.classifier.net.load_state_dict(dict(best.weights))
@@ -143,7 +147,7 @@ def _predict_best(
         oof = validation[outcome.OOF_COLUMNS[:-2]].copy()
         oof["target"] = validation.cancer
         oof["probability"] = logits.sigmoid().numpy()
-        write(str(place), oof.to_csv(index=False).encode())
+        write(str(path), oof.to_csv(index=False).encode())
     run.processes.wait()
 
 
@@ -159,10 +163,10 @@ def _check_parts(fold: int, training: pd.DataFrame, validation: pd.DataFrame) ->
         raise DataError(f"Fold {fold} shares {len(shared)} patients between its parts.")
 
 
-def _model_kwargs(cfg: DictConfig) -> dict[str, Any]:
+def _model_kwargs(cfg: DictConfig) -> dict[str, Plain]:
     """Return timm's arguments: an output for cancer, then the auxiliary targets' classes."""
     outputs = 1 + sum(data.auxiliary_classes(list(cfg.model.auxiliary)))
-    kwargs = {"num_classes": outputs, "in_chans": int(cfg.model.in_chans)}
+    kwargs: dict[str, Plain] = {"num_classes": outputs, "in_chans": int(cfg.model.in_chans)}
     for name in ("drop_rate", "drop_path_rate"):
         if cfg.model[name]:
             kwargs[name] = float(cfg.model[name])

@@ -32,21 +32,23 @@ class CachedImages:
 
     def readable(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the rows whose image can be read; DataError where too many cannot."""
-        there = rows.image_id.isin(self.cache.rows.keys())
-        lost = rows[~there]
+        readable = rows.image_id.isin(self.cache.rows.keys())
+        lost = rows[~readable]
         if not len(lost):
             return rows.copy()
         first = lost.image_id.iloc[0]
-        why = self.cache.failures.get(first, "it is not in the cache")
-        said = (
-            f"{len(lost)} of {len(rows)} images cannot be read, {first} for one: {why} "
+        reason = self.cache.failures.get(first, "It is not in the cache.")
+        message = (
+            f"{len(lost)} of {len(rows)} images cannot be read, {first} for one: {reason} "
             f"All are named in {self.cache.folder / 'failures.csv'}."
         )
         if len(lost) > self.max_failures * len(rows):
-            raise DataError(f"{said} That is more than data.max_failures allows.")
-        blind = set(lost.prediction_id) - set(rows[there].prediction_id)
-        _say(f"{said} They are left out; {len(blind)} breasts have no image left.")
-        return rows[there].reset_index(drop=True)
+            raise DataError(
+                f"{message} That is more than data.max_failures={self.max_failures} allows."
+            )
+        blind = set(lost.prediction_id) - set(rows[readable].prediction_id)
+        _warn(f"{message} They are left out; {len(blind)} breasts have no image left.")
+        return rows[readable].reset_index(drop=True)
 
 
 def preprocess_config(preset: str, size: tuple[int, int] | None) -> PreprocessConfig:
@@ -64,27 +66,28 @@ def preprocess_config(preset: str, size: tuple[int, int] | None) -> PreprocessCo
 def open_images(cfg: DictConfig, rows: pd.DataFrame, processes: Processes) -> CachedImages:
     """Open the run's cache, after the first process has made or completed it."""
     config = preprocess_config(cfg.data.preset, cfg.data.size and tuple(cfg.data.size))
-    place = default_place(cfg, config)
+    folder = default_folder(cfg, config)
     if cfg.data.cache and not storage.is_remote(cfg.data.cache):
-        place = storage.local(cfg.data.cache)
+        folder = storage.local(cfg.data.cache)
     if processes.first:
         if cfg.data.cache and storage.is_remote(cfg.data.cache):
-            storage.fetch(cfg.data.cache, place)
-            _check(place, config, rows)
-        elif not _serves_alone(cfg.data.dir) and not packed.is_packed(place):
-            made = prepare(cfg.data.dir, str(place), config, workers=os.cpu_count() or 1)
+            storage.fetch(cfg.data.cache, folder)
+            _check(folder, config, rows)
+        elif not _lacks_images(cfg.data.dir) and not packed.is_packed(folder):
+            # Where the cache is complete, this is cheap, and it sees what changed.
+            made = prepare(cfg.data.dir, str(folder), config, workers=os.cpu_count() or 1)
             if made.strays:
-                _say(f"{len(made.strays)} files have no row in train.csv: {made.strays[0]}, …")
+                _warn(f"{len(made.strays)} files have no row in train.csv: {made.strays[0]}, …")
         else:
-            _check(place, config, rows)
+            _check(folder, config, rows)
     processes.wait()
     return CachedImages(
-        cache=cache.open_cache(place), preprocess=config, max_failures=cfg.data.max_failures
+        cache=cache.open_cache(folder), preprocess=config, max_failures=cfg.data.max_failures
     )
 
 
-def default_place(cfg: DictConfig, config: PreprocessConfig) -> Path:
-    """Return a cache's place beside the run, another for each source and size."""
+def default_folder(cfg: DictConfig, config: PreprocessConfig) -> Path:
+    """Return where a cache lies beside the run, another folder for each source and size."""
     source = cfg.data.dir
     if not storage.is_remote(source):
         source = str(Path(source).resolve())
@@ -94,31 +97,30 @@ def default_place(cfg: DictConfig, config: PreprocessConfig) -> Path:
     return Path(cfg.out).parent / "cache" / f"{name}-{cfg.data.preset}-{size}-{digest}"
 
 
-def _serves_alone(competition: str) -> bool:
-    """Tell whether the source's images are elsewhere, so that a cache must do without them."""
-    # Otherwise preparing again is cheap, and sees what changed.
+def _lacks_images(competition: str) -> bool:
+    """Return whether a competition folder holds only tables, so that a cache must suffice."""
     return (
         not storage.is_remote(competition)
         and not (storage.local(competition) / "train_images").exists()
     )
 
 
-def _check(place: Path, config: PreprocessConfig, rows: pd.DataFrame) -> None:
+def _check(folder: Path, config: PreprocessConfig, rows: pd.DataFrame) -> None:
     """Raise DataError where a cache is not of this preprocessing and these images."""
-    found = cache.open_cache(place)
-    ours = config.as_dict()
-    if not cache.same_preprocess(found.preprocess, ours):
+    existing = cache.open_cache(folder)
+    if existing.preprocess != config:
         raise DataError(
-            f"{place} is a cache of another preprocessing ({found.preprocess}) than the run's "
-            f"({ours})."
+            f"{folder} is a cache of another preprocessing ({existing.preprocess.as_dict()}) than "
+            f"the run's ({config.as_dict()}). Prepare one with the run's, or change data.preset "
+            "and data.size."
         )
-    lacking = set(rows.image_id) - found.rows.keys() - found.failures.keys()
+    lacking = set(rows.image_id) - existing.rows.keys() - existing.failures.keys()
     if lacking:
         raise DataError(
-            f"{place} lacks {len(lacking)} of the table's images, {min(lacking)} for one, and "
-            "the competition's train_images are not here to make them from."
+            f"{folder} lacks {len(lacking)} of the table's images, {min(lacking)} for one, and "
+            "data.dir has no train_images to make them from."
         )
 
 
-def _say(what: str) -> None:
-    print(f"train: {what}", file=sys.stderr)
+def _warn(message: str) -> None:
+    print(f"train: {message}", file=sys.stderr)

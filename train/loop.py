@@ -92,7 +92,7 @@ class Fold:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the moving average in the network's place for a while."""
+        """Let the network have the averaged weights inside a `with` block."""
         if self.average is None:
             yield
             return
@@ -131,6 +131,7 @@ class Fold:
         draws = self.processes.gather(randomness.state())
         if not self.processes.first:
             return
+        # All that the next step depends on, or going on would not be the same to the bit.
         state = {
             "model": self.weights,
             "average": self.average and (self.average.weights, self.average.steps),
@@ -149,8 +150,9 @@ class Fold:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if len(state["randomness"]) != self.processes.count:
             raise TrainError(
-                f"{path} was saved by {len(state['randomness'])} processes and can only be gone "
-                f"on from by as many; these are {self.processes.count}."
+                f"{path} was saved by {len(state['randomness'])} processes, and each has its own "
+                f"random numbers: it cannot be resumed by {self.processes.count}. Start as many "
+                "processes as before, or begin anew with restart=true."
             )
         self.classifier.net.load_state_dict(state["model"])
         if self.average is not None:
@@ -194,6 +196,7 @@ def fit(
         with run.averaged():
             logits = predict(run, valid)
         row = measure(run, logits, valid, breasts) | seconds
+        # Before the state is saved: a resumed epoch must find the rate already reduced.
         run.schedule.end_epoch(row["loss"])
         progress.history.append(row)
         report(row, progress.epoch)
@@ -210,12 +213,12 @@ def train_epoch(run: Fold, loader: DataLoader[Item], batches: int, state: Path) 
     steps = math.ceil(batches / cfg.trainer.accumulate)
     images, waited = 0, 0.0
     rate = run.schedule.rate(progress.epoch)
-    begun = asked = time.monotonic()
+    begun = idle_since = time.monotonic()
     run.step_model.train()
     pending: list[Item] = []
     left = len(loader)
     for item in loader:
-        waited += time.monotonic() - asked
+        waited += time.monotonic() - idle_since
         pending.append(item)
         left -= 1
         images += len(item.row)
@@ -228,7 +231,7 @@ def train_epoch(run: Fold, loader: DataLoader[Item], batches: int, state: Path) 
                 run.settle()
             if cfg.trainer.save_steps and progress.step % cfg.trainer.save_steps == 0:
                 run.save(state)
-        asked = time.monotonic()
+        idle_since = time.monotonic()
     run.settle()
     seconds = time.monotonic() - begun
     return {
@@ -248,6 +251,7 @@ def take_step(run: Fold, items: list[Item]) -> None:
             loss = run.loss(run.step_model(*_inputs(run, item)), item) / len(items)
         run.scaler.scale(loss).backward()
         run.losses += loss.detach()
+    # The norm to clip is that of the true gradients, not of float16's scaled ones.
     run.scaler.unscale_(run.optimizer)
     if run.cfg.trainer.clip:
         nn.utils.clip_grad_norm_(run.classifier.parameters(), run.cfg.trainer.clip)
@@ -266,32 +270,34 @@ def predict(run: Fold, images: Images) -> NDArray[np.float64]:
     size = 2 * run.cfg.trainer.batch
     batches = [list(mine[start : start + size]) for start in range(0, len(mine), size)]
     parts = []
+    # Each process has batch statistics of its own; all must predict with the same ones.
     run.processes.share_buffers(run.classifier)
     for batch in data.loader(images, batches, run.cfg.data.workers):
         item = batch.to(run.device)
         with run.autocast():
             parts.append((item.row.cpu(), run.classifier(*_inputs(run, item)).float().cpu()))
-    found = [pair for shares in run.processes.gather(parts) for pair in shares]
-    rows = torch.cat([rows for rows, _ in found])
-    return torch.cat([logits for _, logits in found])[rows.argsort()].double().numpy()
+    pairs = [pair for shares in run.processes.gather(parts) for pair in shares]
+    rows = torch.cat([rows for rows, _ in pairs])
+    # Each process had every n-th image: back into the table's order.
+    return torch.cat([logits for _, logits in pairs])[rows.argsort()].double().numpy()
 
 
 def measure(
     run: Fold, logits: NDArray[np.float64], valid: Images, breasts: pd.DataFrame
 ) -> dict[str, float]:
     """Return the validation loss and the metrics by breast, at natural prevalence."""
-    given = torch.from_numpy(logits[:, 0])
-    loss = float(run.loss.cancer(given, valid.targets.double()))
+    cancer = torch.from_numpy(logits[:, 0])
+    loss = float(run.loss.cancer(cancer, valid.targets.double()))
     if not math.isfinite(loss):
         raise DataError(
             f"Epoch {run.progress.epoch} of fold {run.fold} predicts NaN. Lower optimizer.lr, or "
             "train in fp32 or bf16."
         )
     names = breasts.prediction_id.tolist()
-    _, truth, found = metrics.by_breast(
-        names, breasts.cancer, given.sigmoid().numpy(), run.cfg.trainer.aggregation
+    _, truth, probabilities = metrics.by_breast(
+        names, breasts.cancer, cancer.sigmoid().numpy(), run.cfg.trainer.aggregation
     )
-    return {"loss": loss, **metrics.evaluate(truth, found)}
+    return {"loss": loss, **metrics.evaluate(truth, probabilities)}
 
 
 def _inputs(run: Fold, item: Item) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""What a prediction is worth, breast by breast: numpy alone, so that the bundler may ask too.
+"""What a prediction is worth, breast by breast: numpy alone, so that the bundler can use it, too.
 
 All functions take `labels` [N] in {0, 1} and `predictions` [N] in numbers, and refuse NaN: a
 metric of an undefined prediction is a lie.
@@ -190,9 +190,9 @@ def evaluate_sites(
     """Return `evaluate` for each site that has both classes among its breasts."""
     truth, given = _checked(labels, predictions)
     names = np.asarray(sites, dtype=str)
-    found = {}
+    evaluated = {}
     for name in sorted(set(names.tolist())):
         rows = names == name
         if 0 < truth[rows].sum() < rows.sum():
-            found[name] = evaluate(truth[rows], given[rows])
-    return found
+            evaluated[name] = evaluate(truth[rows], given[rows])
+    return evaluated

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from inference import metadata
+from inference.boot.fields import Plain
 from train.checkpoint import Checkpoint, Normalize
 from train.errors import ConfigError, DataError
-from train.fields import Plain
 
 # Grey images under weights learned on colour ones: the mean of the three channels' figures.
 IMAGENET = Normalize(mean=(0.449,), std=(0.226,), scale=1 / 255)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ def build_optimizer(cfg: DictConfig, model: nn.Module) -> torch.optim.Optimizer:
         {"params": [w for w in trained if w.ndim > 1], "weight_decay": cfg.weight_decay},
         {"params": [w for w in trained if w.ndim <= 1], "weight_decay": 0.0},
     ]
-    more: dict[str, Any] = {"momentum": cfg.momentum} if cfg.name == "sgd" else {}
+    more: dict[str, float] = {"momentum": cfg.momentum} if cfg.name == "sgd" else {}
     return _OPTIMIZERS[cfg.name](groups, lr=cfg.lr, **more)
 
 

@@ -1,6 +1,6 @@
 """One training process or several: what differs between them, and only that.
 
-`torchrun --nproc-per-node N -m train.run …` starts N; without it there is one.
+`torchrun --nproc-per-node N -m train.run …` starts N; without it there is one process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ class Processes:
         if device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"trainer.device is {device!r}, not one of auto, cpu, cuda.")
         if device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("trainer.device is cuda, and torch sees no GPU here.")
+            raise ConfigError(
+                "trainer.device is cuda, but torch sees no GPU on this machine. Set "
+                "trainer.device=auto."
+            )
         on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
         if self.count > 1 and not distributed.is_initialized():
@@ -35,7 +38,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def wrap(self, model: nn.Module, *, compile: bool) -> nn.Module:
@@ -50,9 +53,9 @@ class Processes:
         """Return what every process gives, in the order of their ranks."""
         if self.count == 1:
             return [mine]
-        found: list[Any] = [None] * self.count
-        distributed.all_gather_object(found, mine)
-        return found
+        gathered: list[Any] = [None] * self.count
+        distributed.all_gather_object(gathered, mine)
+        return gathered
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give all processes the first one's running statistics."""
@@ -61,7 +64,7 @@ class Processes:
                 distributed.broadcast(buffer, 0)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have come this far."""
         if self.count > 1:
             distributed.barrier()
 

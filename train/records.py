@@ -1,4 +1,4 @@
-"""A tracked run as plain data: read from an MLflow store or an old `mlruns` folder, and written.
+"""A tracked run as plain data: read from an MLflow store, and written to one.
 
 A record holds what a run is known by, not where it lies: MLflow keeps absolute paths, so a
 copied database has lost its artifacts.
@@ -7,12 +7,12 @@ copied database has lost its artifacts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from train.errors import DataError
+from train import fields
 from train.tracking import TAG, find_run, open_experiment
 
 if TYPE_CHECKING:
@@ -20,39 +20,86 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FORMAT = 1
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _BATCH = 900  # metrics that MLflow takes at once, with some room
+Point = tuple[int, int, float]  # step, ms since 1970, value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file of a run, by its content."""
+
+    sha256: str
+    bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A run: `artifacts` maps each path in the run to a file here."""
+    """A run; `artifacts` maps each path in the run to what lies there."""
 
     run_id: str
     experiment: str
     name: str
     status: str
-    start: int
+    start: int | None  # ms since 1970
     end: int | None
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: dict[str, list[list[float]]]  # name → [step, ms since 1970, value] in order
-    artifacts: dict[str, Path]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, tuple[Point, ...]]
+    artifacts: Mapping[str, Artifact]
 
-    def manifest(self) -> dict[str, Any]:
-        """Return the record as JSON holds it: artifacts by digest and size."""
-        plain = {name: value for name, value in vars(self).items() if name != "artifacts"}
-        files = {
-            path: {"sha256": digest(file), "bytes": file.stat().st_size}
-            for path, file in sorted(self.artifacts.items())
-        }
-        return {"format": FORMAT, **plain, "artifacts": files}
+    def as_dict(self) -> dict[str, object]:
+        """Return what run.json holds."""
+        return {"format": FORMAT, **asdict(self)}
 
 
-def digest(path: Path) -> str:
-    """Return a file's sha256."""
+def parse(content: object) -> Record:
+    """Return what a run.json of this format holds. Raises FieldError."""
+    values = fields.mapping("run.json", content)
+    return Record(
+        run_id=fields.text("run_id", values.get("run_id")),
+        experiment=fields.text("experiment", values.get("experiment")),
+        name=fields.text("name", values.get("name")),
+        status=fields.text("status", values.get("status")),
+        start=fields.whole_or_none("start", values.get("start")),
+        end=fields.whole_or_none("end", values.get("end")),
+        params=_texts("params", values.get("params")),
+        tags=_texts("tags", values.get("tags")),
+        metrics={
+            name: _points(f"metrics.{name}", points)
+            for name, points in fields.mapping("metrics", values.get("metrics")).items()
+        },
+        artifacts={
+            path: _artifact(f"artifacts.{path}", about)
+            for path, about in fields.mapping("artifacts", values.get("artifacts")).items()
+        },
+    )
+
+
+def _texts(name: str, value: object) -> dict[str, str]:
+    pairs = fields.mapping(name, value).items()
+    return {key: fields.text(f"{name}.{key}", item) for key, item in pairs}
+
+
+def _points(name: str, value: object) -> tuple[Point, ...]:
+    points = [fields.numbers(name, point) for point in fields.items(name, value)]
+    if any(len(point) != 3 for point in points):
+        raise fields.FieldError(name, value, "points of step, time and value")
+    return tuple((int(step), int(time), number) for step, time, number in points)
+
+
+def _artifact(name: str, value: object) -> Artifact:
+    about = fields.mapping(name, value)
+    return Artifact(
+        sha256=fields.text(f"{name}.sha256", about.get("sha256")),
+        bytes=fields.whole(f"{name}.bytes", about.get("bytes")),
+    )
+
+
+def describe(path: Path) -> Artifact:
+    """Return a file's digest and size."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Artifact(sha256=digest, bytes=path.stat().st_size)
 
 
 # --- an MLflow store -----------------------------------------------------------------------
@@ -71,51 +118,58 @@ def stored_runs(client: MlflowClient) -> Iterator[tuple[str, Run]]:
                 break
 
 
-def read_stored(client: MlflowClient, experiment: str, run: Run, scratch: Path) -> Record:
-    """Return a store's run as a record; its artifacts are fetched into `scratch`.
+def read_stored(
+    client: MlflowClient, experiment: str, run: Run, scratch: Path
+) -> tuple[Record, Mapping[str, Path]]:
+    """Return a store's run, and its artifacts as they were fetched into `scratch`.
 
-    A run that has no id of ours gets MLflow's own as such, in the store too.
+    A run without an id of this project's gets MLflow's own as such, in the store too.
     """
     mlflow_id = run.info.run_id
     if TAG not in run.data.tags:
         client.set_tag(mlflow_id, TAG, mlflow_id)
+    run_id = run.data.tags.get(TAG, mlflow_id)
     tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
-    return Record(
-        run_id=run.data.tags.get(TAG, mlflow_id),
+    files = _fetch_artifacts(client, mlflow_id, scratch)
+    record = Record(
+        run_id=run_id,
         experiment=experiment,
         name=run.info.run_name,
         status=run.info.status,
         start=run.info.start_time,
         end=run.info.end_time,
         params=dict(sorted(run.data.params.items())),
-        tags=dict(sorted((tags | {TAG: run.data.tags.get(TAG, mlflow_id)}).items())),
-        metrics={
-            name: sorted(
-                [point.step, point.timestamp, point.value]
-                for point in client.get_metric_history(mlflow_id, name)
-            )
-            for name in sorted(run.data.metrics)
-        },
-        artifacts=_fetch_artifacts(client, mlflow_id, scratch),
+        tags=dict(sorted((tags | {TAG: run_id}).items())),
+        metrics={name: _history(client, mlflow_id, name) for name in sorted(run.data.metrics)},
+        artifacts={path: describe(file) for path, file in sorted(files.items())},
     )
+    return record, files
+
+
+def _history(client: MlflowClient, mlflow_id: str, name: str) -> tuple[Point, ...]:
+    history = client.get_metric_history(mlflow_id, name)
+    return tuple(sorted((point.step, point.timestamp, point.value) for point in history))
 
 
 def _fetch_artifacts(client: MlflowClient, mlflow_id: str, scratch: Path) -> dict[str, Path]:
     scratch.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     folders = [""]
     while folders:
         for entry in client.list_artifacts(mlflow_id, folders.pop() or None):
             if entry.is_dir:
                 folders.append(entry.path)
             else:
-                place = client.download_artifacts(mlflow_id, entry.path, str(scratch))
-                found[entry.path] = Path(place)
-    return found
+                fetched = client.download_artifacts(mlflow_id, entry.path, str(scratch))
+                files[entry.path] = Path(fetched)
+    return files
 
 
-def write_stored(client: MlflowClient, uri: str, record: Record) -> None:
-    """Bring a store up to a record: the run made if absent, what it lacks added."""
+def write_stored(client: MlflowClient, uri: str, record: Record, files: Mapping[str, Path]) -> None:
+    """Bring a store up to a record: the run made if absent, what it lacks added.
+
+    `files` are those artifacts that the store does not have.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     experiment = open_experiment(client, uri, record.experiment)
@@ -124,7 +178,7 @@ def write_stored(client: MlflowClient, uri: str, record: Record) -> None:
         made = client.create_run(
             experiment,
             start_time=record.start,
-            tags=record.tags | {TAG: record.run_id},
+            tags={**record.tags, TAG: record.run_id},
             run_name=record.name,
         )
         mlflow_id = made.info.run_id
@@ -133,90 +187,14 @@ def write_stored(client: MlflowClient, uri: str, record: Record) -> None:
         client.log_batch(mlflow_id, params=params[start : start + 100])
     client.log_batch(mlflow_id, tags=[RunTag(name, text) for name, text in record.tags.items()])
     points = [
-        Metric(name, value, int(time), int(step))
+        Metric(name, value, time, step)
         for name, history in record.metrics.items()
         for step, time, value in history
     ]
     for start in range(0, len(points), _BATCH):
         client.log_batch(mlflow_id, metrics=points[start : start + _BATCH])
-    for path, file in record.artifacts.items():
+    for path, file in files.items():
         folder = path.rpartition("/")[0]
         client.log_artifact(mlflow_id, str(file), folder or None)
     if record.status != "RUNNING":
         client.set_terminated(mlflow_id, record.status, end_time=record.end)
-
-
-# --- an old mlruns folder ------------------------------------------------------------------
-
-
-def is_mlruns(folder: Path) -> bool:
-    """Tell whether a folder is one that MLflow's file store left."""
-    return any(folder.glob("*/meta.yaml"))
-
-
-def read_mlruns(folder: Path) -> Iterator[Record]:
-    """Yield the runs of an old `mlruns` folder, wherever it was written.
-
-    MLflow refuses such a folder since 3.13, and the artifacts' places in it are another
-    machine's; the files themselves say all there is.
-    """
-    for about in sorted(folder.glob("*/meta.yaml")):
-        experiment = str(_yaml(about).get("name", about.parent.name))
-        for place in sorted(about.parent.glob("*/meta.yaml")):
-            yield _read_old_run(place.parent, experiment)
-
-
-def _read_old_run(folder: Path, experiment: str) -> Record:
-    about = _yaml(folder / "meta.yaml")
-    run_id = str(about.get("run_id") or about.get("run_uuid") or folder.name)
-    tags = _texts(folder / "tags")
-    status = about.get("status", 3)
-    artifacts = folder / "artifacts"
-    return Record(
-        run_id=run_id,
-        experiment=experiment,
-        name=str(about.get("run_name") or tags.get("mlflow.runName") or run_id[:8]),
-        status=_STATUS.get(status, str(status)) if isinstance(status, int) else str(status),
-        start=int(about["start_time"]),
-        end=None if about.get("end_time") is None else int(about["end_time"]),
-        params=_texts(folder / "params"),
-        tags={k: v for k, v in tags.items() if not k.startswith("mlflow.")} | {TAG: run_id},
-        metrics={
-            name: sorted(_old_point(line, name) for line in text.splitlines() if line.strip())
-            for name, text in _texts(folder / "metrics").items()
-        },
-        artifacts={
-            path.relative_to(artifacts).as_posix(): path
-            for path in sorted(artifacts.rglob("*"))
-            if path.is_file()
-        },
-    )
-
-
-def _old_point(line: str, name: str) -> list[float]:
-    words = line.split()
-    try:
-        time, value = int(words[0]), float(words[1])
-        return [int(words[2]) if len(words) > 2 else 0, time, value]
-    except (ValueError, IndexError) as error:
-        raise DataError(f"Metric {name} of an old run has the line {line!r}.") from error
-
-
-def _texts(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_text()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is no YAML: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path} does not describe a run or an experiment.")
-    return found

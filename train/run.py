@@ -3,12 +3,13 @@
     python -m train.run data.dir=DIR experiment=strong trainer.epochs=10
     torchrun --nproc-per-node 2 -m train.run data.dir=DIR experiment=strong
 
-Run it again with the same settings after an interruption and it goes on where it stopped.
+Run it again with the same settings after an interruption, and it goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def start(cfg: DictConfig) -> None:
-    """Train as configured; say what is wrong in a sentence and with an exit code."""
+    """Train as configured; an expected error becomes a message and an exit code."""
     from inference.errors import RunError
 
     try:
@@ -33,12 +34,12 @@ def start(cfg: DictConfig) -> None:
 
 
 def train(cfg: DictConfig) -> Path:
-    """Train all folds asked for and return the folder with what came of it."""
+    """Train the configured folds and return the run's folder."""
     from train import folds, outcome, table
-    from train.diary import open_diary
     from train.fold import train_fold
     from train.images import open_images
     from train.processes import Processes
+    from train.run_logger import open_logger
 
     processes = Processes(cfg.trainer.device)
     try:
@@ -51,27 +52,28 @@ def train(cfg: DictConfig) -> Path:
         rows["fold"] = folds.assign(rows, cfg.data.folds, cfg.seed)
 
         # --- learn, fold by fold ---
-        diary = open_diary(cfg, out, processes)
+        logger = open_logger(cfg, out, processes)
         for fold in outcome.chosen_folds(cfg):
-            train_fold(cfg, fold, rows, images, out, processes, diary)
+            train_fold(cfg, fold, rows, images, out, processes, logger)
 
         # --- what came of it ---
         if processes.first:
-            diary.end(outcome.conclude(cfg, out))
+            logger.end_run(outcome.conclude(cfg, out))
         return out
     finally:
         processes.close()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Start hydra, which reads the command line; an unknown key is answered with near ones."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the command line asks for; an unknown key is answered with the nearest ones."""
     from train.settings import explain_unknown
 
-    arguments = sys.argv[1:] if arguments is None else arguments
-    complaint = explain_unknown(arguments)
-    if complaint:
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if complaint := explain_unknown(arguments):
         print(f"train: {complaint}", file=sys.stderr)
         sys.exit(2)
+    # hydra reads the process's command line, and there alone.
+    sys.argv[1:] = arguments
     start()
 
 

@@ -1,39 +1,40 @@
-"""The settings' side doors: plain types of a configuration, and help with unknown keys."""
+"""The configuration in plain types, and help with unknown keys."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from inference.boot.fields import Plain
 from train.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
+def plain(cfg: DictConfig) -> dict[str, Plain]:
     """Return the resolved configuration in plain types."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "a setting"
         raise ConfigError(
             f"{key} has no value: {str(error).splitlines()[0]} Give it as {key}=VALUE."
         ) from error
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
 
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(settings: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:
     """Return nested settings as one level: {"trainer.epochs": 15}; lists stay whole."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, Plain] = {}
     for key, value in settings.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -43,7 +44,7 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def explain_unknown(overrides: Sequence[str]) -> str | None:
     """Return what is wrong with the overrides' keys, with the nearest right ones, or None.
 
-    hydra says which key it does not know; what was meant it does not say.
+    hydra names the key that it does not know, and not the one that was meant.
     """
     from hydra import compose, initialize_config_module
     from hydra.errors import HydraException
@@ -57,11 +58,11 @@ def explain_unknown(overrides: Sequence[str]) -> str | None:
         try:
             compose("config", overrides=given)
         except (HydraException, OmegaConfBaseException) as error:
-            said = str(error)
+            message = str(error)
             known = sorted(_keys(compose("config")))
-            key = next((key for key in map(_key, given) if _is_blamed(key, said, known)), None)
+            key = next((key for key in map(_key, given) if _is_blamed(key, message, known)), None)
             near = [] if key is None else _nearest(key, known)
-            return said + (f"\nNearest keys: {', '.join(near)}" if near else "")
+            return message + (f"\nDid you mean {' or '.join(near)}?" if near else "")
     return None
 
 
@@ -69,8 +70,8 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def _is_blamed(key: str, said: str, known: Sequence[str]) -> bool:
-    return key not in known and key.rpartition(".")[2] in said
+def _is_blamed(key: str, message: str, known: Sequence[str]) -> bool:
+    return key not in known and key.rpartition(".")[2] in message
 
 
 def _nearest(key: str, known: Sequence[str]) -> list[str]:
@@ -80,10 +81,10 @@ def _nearest(key: str, known: Sequence[str]) -> list[str]:
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    from omegaconf import DictConfig as Mapping
+    from omegaconf import DictConfig as Section
 
     for key in cfg:
         yield f"{prefix}{key}"
         value = cfg._get_node(key)
-        if isinstance(value, Mapping):
+        if isinstance(value, Section):
             yield from _keys(value, f"{prefix}{key}.")

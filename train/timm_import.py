@@ -22,10 +22,10 @@ _SCHEMAS = (
 
 def _load_operators() -> bool:
     """Load torchvision's compiled operators; False where they do not fit this torch."""
-    found = importlib.util.find_spec("torchvision")
-    if found is None or found.origin is None:
-        return True  # nothing to mend: the import below says what is missing
-    library = next(Path(found.origin).parent.glob("_C*.*"), None)
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return True  # the import below says what is missing
+    library = next(Path(spec.origin).parent.glob("_C*.*"), None)
     try:
         if library is not None:
             torch.ops.load_library(str(library))

@@ -22,11 +22,14 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from inference.boot.fields import Plain
+from train import fields
 from train.errors import StorageError, TrainError
+from train.fields import FieldError
 from train.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def open_client(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("mlflow", "alembic"):  # they tell of every step in setting up a database
+    for name in ("mlflow", "alembic"):  # they report every step in setting up a database
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
@@ -58,19 +61,19 @@ def open_client(uri: str) -> MlflowClient:
 
 def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
     """Return the id of an experiment, made if absent; a SQLite store's artifacts lie beside it."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    place = None
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    artifacts = None
     if uri.startswith("sqlite:///"):
-        place = (Path(uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
-    return str(client.create_experiment(name, artifact_location=place))
+        artifacts = (Path(uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
+    return str(client.create_experiment(name, artifact_location=artifacts))
 
 
 def find_run(client: MlflowClient, experiment_id: str, run_id: str) -> str | None:
     """Return MLflow's id of the run with our id, or None."""
-    found = client.search_runs([experiment_id], f"tags.`{TAG}` = '{run_id}'", max_results=1)
-    return str(found[0].info.run_id) if found else None
+    runs = client.search_runs([experiment_id], f"tags.`{TAG}` = '{run_id}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 @contextmanager
@@ -86,9 +89,19 @@ class Event:
     """Something to be tracked."""
 
     kind: str  # start, params, tags, metrics, artifact, end
-    content: Any
+    content: Plain
     step: int = 0
     time: int = 0  # ms since 1970
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How much of a run's events has been sent, and where to."""
+
+    run_id: str
+    uri: str | None
+    sent: int = 0
+    mlflow_run_id: str | None = None
 
 
 class Tracker:
@@ -100,11 +113,11 @@ class Tracker:
         self._away = False
         state = out / SENT
         if state.exists():
-            self.state: dict[str, Any] = json.loads(state.read_text())
+            self.state = read_state(state)
             # Metrics of an epoch that is trained again after a kill are known already.
             self._known = {_identity(event) for event in self._events()}
         else:
-            self.state = {"run_id": uuid.uuid4().hex, "sent": 0, "uri": uri}
+            self.state = State(run_id=uuid.uuid4().hex, uri=uri)
             self._known = set()
             self._save_state()
             self._write("start", {"experiment": experiment, "name": name})
@@ -112,9 +125,9 @@ class Tracker:
     @property
     def run_id(self) -> str:
         """The run's own id."""
-        return str(self.state["run_id"])
+        return self.state.run_id
 
-    def params(self, flat: Mapping[str, Any]) -> None:
+    def params(self, flat: Mapping[str, Plain]) -> None:
         """Track settings."""
         self._write("params", {key: str(value) for key, value in flat.items()})
 
@@ -140,7 +153,7 @@ class Tracker:
         if self.uri is None:
             return True
         events = self._events()
-        if self.state["sent"] >= len(events):
+        if self.state.sent >= len(events):
             return True
         with quietly():
             return self._send(events)
@@ -153,9 +166,9 @@ class Tracker:
         assert self.uri is not None
         try:
             client = open_client(self.uri)
-            for event in events[self.state["sent"] :]:
+            for event in events[self.state.sent :]:
                 self._send_event(client, event)
-                self.state["sent"] += 1
+                self.state = replace(self.state, sent=self.state.sent + 1)
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             self._complain(error)
             return False
@@ -168,8 +181,8 @@ class Tracker:
         if not self._away:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             print(
-                f"train: {self.uri} takes no metrics now ({first[:200]}). Training goes on; they "
-                f"are kept in {self.out / SPOOL}, and sent later.",
+                f"train: {self.uri} cannot be reached ({first[:200]}). Training goes on; its "
+                f"metrics are kept in {self.out / SPOOL} and sent later.",
                 file=sys.stderr,
             )
         self._away = True
@@ -180,18 +193,18 @@ class Tracker:
         if event.kind == "start":
             assert self.uri is not None
             experiment = open_experiment(client, self.uri, event.content["experiment"])
-            found = find_run(client, experiment, self.run_id)
-            if found is None:
+            run = find_run(client, experiment, self.run_id)
+            if run is None:
                 made = client.create_run(
                     experiment,
                     start_time=event.time,
                     tags={TAG: self.run_id},
                     run_name=event.content["name"],
                 )
-                found = made.info.run_id
-            self.state["mlflow_run_id"] = found
+                run = made.info.run_id
+            self.state = replace(self.state, mlflow_run_id=run)
             return
-        run = self.state["mlflow_run_id"]
+        run = self.state.mlflow_run_id
         if event.kind == "params":
             items = [Param(key, value[:6000]) for key, value in event.content.items()]
             for start in range(0, len(items), _BATCH):
@@ -208,7 +221,7 @@ class Tracker:
         elif event.kind == "end":
             client.set_terminated(run, event.content, end_time=event.time)
 
-    def _write(self, kind: str, content: Any, step: int = 0) -> None:
+    def _write(self, kind: str, content: Plain, step: int = 0) -> None:
         event = Event(kind=kind, content=content, step=step, time=int(time.time() * 1000))
         if _identity(event) in self._known:
             return
@@ -225,16 +238,16 @@ class Tracker:
 
     def _events(self) -> list[Event]:
         path = self.out / SPOOL
-        found = []
+        events = []
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
-                found.append(Event(**json.loads(line)))
+                events.append(Event(**json.loads(line)))
             except json.JSONDecodeError:
                 continue  # a line that a kill cut short; its event is written again
-        return found
+        return events
 
     def _save_state(self) -> None:
-        write_atomically(self.out / SENT, json.dumps(self.state).encode())
+        write_atomically(self.out / SENT, json.dumps(asdict(self.state)).encode())
 
 
 def _identity(event: Event) -> str:
@@ -246,12 +259,12 @@ def _identity(event: Event) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Send what a run's folder still holds back."""
+    """Send what could not be sent while a run trained."""
     parser = argparse.ArgumentParser(prog="python -m train.tracking", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", choices=["send"])
     parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--uri", help="of MLflow; default: the run's own")
+    parser.add_argument("--uri", help="the MLflow store (default: the run's own)")
     options = parser.parse_args(arguments)
     try:
         tracker = reopen(options.run, options.uri)
@@ -259,16 +272,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainError as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(f"{options.run}: {'everything is' if sent else 'not everything could be'} sent")
+    print(f"{options.run}: {'everything was sent' if sent else 'not everything could be sent'}")
     sys.exit(0 if sent else StorageError.exit_code)
 
 
 def reopen(out: Path, uri: str | None = None) -> Tracker:
     """Open the spool of a run that exists; StorageError where there is none."""
     if not (out / SENT).exists():
-        raise StorageError(f"{out} holds no {SENT}: it is no run's folder, or was not tracked.")
-    state = json.loads((out / SENT).read_text())
-    return Tracker(out, uri or state.get("uri"), "", "")
+        raise StorageError(
+            f"{out} holds no {SENT}: it is not a run's folder, or the run was not tracked."
+        )
+    return Tracker(out, uri or read_state(out / SENT).uri, "", "")
+
+
+def read_state(path: Path) -> State:
+    """Return a run's state; StorageError where the file is damaged."""
+    try:
+        values = fields.mapping("state", json.loads(path.read_text()))
+        return State(
+            run_id=fields.text("run_id", values.get("run_id")),
+            uri=fields.text_or_none("uri", values.get("uri")),
+            sent=fields.whole("sent", values.get("sent")),
+            mlflow_run_id=fields.text_or_none("mlflow_run_id", values.get("mlflow_run_id")),
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, FieldError) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}). Delete it and {SPOOL} beside it; the run is then "
+            "tracked anew under another id."
+        ) from error
 
 
 if __name__ == "__main__":

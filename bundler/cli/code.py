@@ -32,5 +32,12 @@ def code(
     from bundler import snapshot
 
     folder = out or settings.dist / "code"
-    built = snapshot.build(settings.root, folder, rev=rev, allow_dirty=allow_dirty)
+    built = snapshot.build(
+        settings.root,
+        folder,
+        rev=rev,
+        allow_dirty=allow_dirty,
+        run=settings.run,
+        progress=output.progress,
+    )
     output.report_built(settings, built, folder, publish=publish)

@@ -221,12 +221,13 @@ def model(
         output=predict or settings.output,
         precision=precision,
         ensemble=ensemble,
+        progress=output.progress,
     )
     if dry_run:
         output.report(export.choose(options))
         return
     folder = out or settings.dist / "model"
-    built = export.build(options, folder, output.progress.note)
+    built = export.build(options, folder)
     output.report_built(settings, built, folder, publish=publish)
 
 

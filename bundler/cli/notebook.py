@@ -6,7 +6,13 @@ import click
 
 from bundler import settings as settings_module
 from bundler.cli.modes import modes
-from bundler.cli.options import competition_option, dist_option, reporting, time_limit_option
+from bundler.cli.options import (
+    competition_option,
+    dist_option,
+    reporting,
+    run_option,
+    time_limit_option,
+)
 from bundler.cli.reports import Output
 from bundler.settings import Settings
 
@@ -27,6 +33,7 @@ def notebook() -> None:
     type=click.Choice(["stop", "finish"]),
     help="What to do if too many images cannot be read (default: from the settings).",
 )
+@run_option
 @dist_option
 @reporting
 @click.pass_obj
@@ -36,6 +43,7 @@ def submission(
     competition: str | None,
     time_limit_hours: float | None,
     on_failures: str | None,
+    run: str | None,
     dist: Path | None,
     output: Output,
 ) -> None:
@@ -47,10 +55,10 @@ def submission(
         competition=competition,
         time_limit_hours=time_limit_hours,
         on_failures=on_failures,
+        run=run,
     )
     folder = dist or settings.dist
-    options = submission.runner_options(settings)
-    output.report(submission.write(folder, folder / "notebook", options))
+    output.report(submission.write(folder, folder / "notebook", submission.plan(settings)))
 
 
 @notebook.command()

@@ -49,6 +49,11 @@ dist_option = click.option(
 competition_option = click.option(
     "--competition", metavar="SLUG", help="The competition (default: from the settings)."
 )
+run_option = click.option(
+    "--run",
+    metavar="COMMAND",
+    help="The command that the notebook runs (default: from the settings, or the runner).",
+)
 time_limit_option = click.option(
     "--time-limit-hours",
     type=click.FloatRange(min=0, min_open=True),

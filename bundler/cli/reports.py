@@ -1,14 +1,15 @@
 """How a command answers: its result as JSON or text on standard output, progress beside it."""
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from bundler import progress
-from bundler.progress import Progress
+from bundler.progress import SILENT, LineProgress, Progress
 from bundler.result import Json, Result
 from bundler.settings import Settings
 
@@ -40,7 +41,7 @@ class Output:
     @classmethod
     def begin(cls, *, as_json: bool, quiet: bool) -> "Output":
         """Return the output that a command's options ask for."""
-        return cls(as_json=as_json, quiet=quiet, progress=progress.to_stderr(quiet=quiet))
+        return cls(as_json=as_json, quiet=quiet, progress=to_stderr(quiet=quiet))
 
     def report(self, result: Result) -> None:
         """Print a command's result: as JSON, as text, or not at all."""
@@ -60,3 +61,15 @@ class Output:
             published = bundles.publish_folder(settings, folder, self.progress)
             built = Published(built=built, published=published)
         self.report(built)
+
+
+def to_stderr(*, quiet: bool = False) -> Progress:
+    """Return the progress that fits standard error: a terminal's, a pipe's, or none."""
+    if quiet:
+        return SILENT
+    # A dumb terminal (an editor's shell, a CI log) cannot move its cursor: lines, then.
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from bundler.cli.terminal import TerminalProgress
+
+        return TerminalProgress(sys.stderr)
+    return LineProgress(sys.stderr)

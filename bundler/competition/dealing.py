@@ -50,11 +50,17 @@ class Dealer:
     words: bool = False  # ids tell the answer: letters change, too
 
     def deal(
-        self, unit: Unit, *, seed: str = "", case: str = "", names: Names | None = None
+        self,
+        unit: Unit,
+        *,
+        seed: str = "",
+        case: str = "",
+        names: Names | None = None,
+        twin: str = "",
     ) -> Dealt:
         """Return a unit of the hidden test; with a `seed` under new ids, of which some may be set.
 
-        `names` sets new values of some columns itself.
+        `names` sets new values of some columns itself, `twin` names the unit that it repeats.
         """
         renamed = {**(self.renaming(unit, seed) if seed else {}), **(names or {})}
         pairs = [pair for row in unit.rows for pair in self._test_rows(row, renamed)]
@@ -70,7 +76,7 @@ class Dealer:
             labels=self._labels(unit, pairs),
             renamed=renamed,
             case=case,
-            twin=unit.value if seed and not case and not self.clones else "",
+            twin=twin,
         )
 
     def ids(self, row: Row) -> list[tuple[str, ...]]:
@@ -95,7 +101,7 @@ class Dealer:
                 for name in self.profile.unknown
             }
             for name, template in hidden.derived:
-                if name not in renamed and (self.clones or name not in row):
+                if name not in renamed and (renamed or name not in row):
                     shown[name] = templates.render(template, shown)
             yield source, shown
 

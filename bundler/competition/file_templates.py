@@ -15,6 +15,7 @@ BRANCHES = 8  # folders of one level with names of their own (images, masks) tha
 FOLLOWED = 3  # folders named by a value that are looked into
 ENOUGH = 0.5  # share of the names that must be values of one column
 ID_LIKE = re.compile(r"(id|name|file|path|key)s?$|image", re.IGNORECASE)
+WORD = re.compile(r"[A-Za-z_-]+\d{0,2}[A-Za-z]?")  # images, FLAIR, T1w
 PROBED = 4  # rows whose files are asked for, where a folder is too large to list
 MOST_ROWS = 5000  # kept of the rows that belong to the folders looked into
 
@@ -130,8 +131,9 @@ class _Search:
     ) -> list[str] | None:
         names = sorted({entry.name for entry in entries})
         recur = all(sum(e.name == name for e in entries) * 2 >= len(folders) for name in names)
-        # With one folder to look at, any name recurs: few are taken for a part of the layout.
-        if len(names) > BRANCHES or not recur or any(name.isdigit() for name in names):
+        # With one folder to look at, any name recurs: words are taken for a part of the layout.
+        plain = len(folders) > 1 or all(WORD.fullmatch(name) for name in names)
+        if len(names) > BRANCHES or not recur or not plain or any(n.isdigit() for n in names):
             return None
         found = []
         for name in names:

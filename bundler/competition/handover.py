@@ -133,8 +133,7 @@ class HandOver:
     def _belongs(self, path: str, ruled: Sequence[str]) -> bool:
         """Say whether a path is a hidden row's by a template, or has its id in it."""
         for template in ruled:
-            fitting = template.replace("*", "{*}") + ("{/}" if template.endswith("/") else "")
-            values = templates.parse(fitting, path) or {}
+            values = templates.parse_path(template, path) or {}
             if any(value in self.secret.values.get(n, ()) for n, value in values.items()):
                 return True
         return self.secret.names(path)

@@ -155,11 +155,19 @@ class HiddenTest(Protocol):
     def labels(self) -> Mapping[str, Mapping[str, str]]:
         """Return the right answers where they are known: id → column → value as in the table."""
 
-    def reduced(self, folder: Path) -> "HiddenTest":
-        """Write a smaller hidden test into the new folder `folder`, for a second layout.
+    def second(self, folder: Path) -> "HiddenTest":
+        """Write the hidden test of a run in another layout into the new folder `folder`.
 
-        What another layout changes shows on few rows; it may be the same where it is small anyway.
+        It may be smaller, since what a layout changes shows on few rows; or it may hold the same
+        rows among others, in another order, for `compare_runs`.
         """
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Return what is not as on Kaggle, for people."""
+
+    def public(self) -> "HiddenTest | None":
+        """Return the public test, as a notebook meets it when it is not rerun; None: not here."""
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return what to run in the sandbox after the notebook; None where there is no such thing.
@@ -173,6 +181,12 @@ class HiddenTest(Protocol):
 
     def compare(self, output: RunOutput, model: Bundle) -> ComparisonResult:
         """Compare a run's predictions with those that the laptop makes with the same model."""
+
+    def compare_runs(self, output: RunOutput, others: "Sequence[OtherRun]") -> Sequence[Check]:
+        """Compare a run with others of the same notebook: on more rows, in another order."""
+
+
+OtherRun = tuple[HiddenTest, RunOutput]  # another run: what it was given, what it left
 
 
 class Competition(Protocol):

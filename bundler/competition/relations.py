@@ -92,6 +92,7 @@ def missing(tables: Tables, ids: Ids, unit_column: str, hidden: Hidden) -> Missi
     common = [column.name for column in test.columns if train.has(column.name)]
     derived, repeat = dict(hidden.derived), dict(hidden.repeat)
     derived |= _derived([n for n in absent if n not in {**derived, **repeat}], common, test)
+    derived |= _derived_ids(ids, common, test, train)
     open_ = [name for name in absent if name not in {**derived, **repeat}]
     repeat |= _repeated(open_, unit_column, test)
     open_ = [name for name in open_ if name not in repeat]
@@ -101,6 +102,14 @@ def missing(tables: Tables, ids: Ids, unit_column: str, hidden: Hidden) -> Missi
         repeat=tuple(repeat.items()),
         unknown=tuple(name for name in open_ if name not in derived),
     )
+
+
+def _derived_ids(ids: Ids, common: Sequence[str], test: Survey, train: Survey) -> dict[str, str]:
+    """Return how ids are made of other columns that both tables have: a new unit needs new ids."""
+    own = [name for name in ids.id if name in common]
+    others = [name for name in common if name not in ids.id]
+    found = _derived(own, others, test)
+    return {name: t for name, t in found.items() if _derived([name], others, train) == {name: t}}
 
 
 def _unknown(tables: Tables, hidden: Hidden) -> tuple[str, ...]:

@@ -65,7 +65,10 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     profile.require_certain()
     dealer, chosen = _choose(profile, plan)
     plain = [dealer.deal(unit, seed=_clone_seed(dealer, number)) for number, unit in chosen]
-    twins = [dealer.deal(unit, seed=f"twin {plan.seed}") for _, unit in chosen[: plan.twins]]
+    twins = [
+        dealer.deal(unit, seed=f"twin {plan.seed} {number}", twin=original.name)
+        for (number, unit), original in zip(chosen[: plan.twins], plain, strict=False)
+    ]
     cases = profile.hidden.awkward if plan.awkward else ()
     planted = planting.plant(dealer, [unit for _, unit in chosen], cases)
     dealt = _ordered([*plain, *twins, *planted], profile, plan)
@@ -231,6 +234,8 @@ def _place(folder: Path, file: File) -> int:
     """Link a file into the folder; return how many bytes had to be copied."""
     path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return 0  # a file that units share; never written to, as it may be the user's own by a link
     if file.source is None:
         path.touch()
         return 0

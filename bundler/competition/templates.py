@@ -29,16 +29,30 @@ def render(template: str, row: Mapping[str, Cell]) -> str:
 
 def parse(template: str, value: str) -> dict[str, str] | None:
     """Return the columns' values that make a template the given text, or None."""
-    pieces, last, seen = [], 0, set[str]()
+    return _parse(template, value, ".+")
+
+
+def parse_path(template: str, path: str) -> dict[str, str] | None:
+    """Return the columns' values of a file that a template of paths covers, or None.
+
+    A value is one part of a path; `*` is any name, and a slash at the end any file below.
+    """
+    return _parse(template, path, "[^/]+")
+
+
+def _parse(template: str, value: str, anything: str) -> dict[str, str] | None:
+    pieces, last = [], 0
     for match in FIELD.finditer(template):
-        pieces.append(re.escape(template[last : match.start()]))
-        name = f"f{len(seen)}_"
-        pieces.append(f"(?P<{name}>.+)")
-        seen.add(match[1])
+        pieces += [_literal(template[last : match.start()]), f"({anything})"]
         last = match.end()
-    pattern = "".join([*pieces, re.escape(template[last:])])
-    matched = re.fullmatch(pattern, value)
+    rest = template[last:]
+    pieces += [_literal(rest.removesuffix("/")), "/.+" if rest.endswith("/") else ""]
+    matched = re.fullmatch("".join(pieces), value)
     return dict(zip(fields(template), matched.groups(), strict=True)) if matched else None
+
+
+def _literal(text: str) -> str:
+    return re.escape(text).replace(r"\*", "[^/]*")
 
 
 def infer(

@@ -14,44 +14,76 @@ import subprocess
 import sys
 import time
 import zlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 FORMAT = 1
 PIECES = 60_000  # of the work that measures a core
 
 
-def capture(name: str) -> dict[str, Any]:
-    """Return the target that this machine is, as a dictionary for JSON."""
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution."""
+
+    name: str  # normalised
+    version: str
+    requires: list[str]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What a target's file holds, in its order."""
+
+    format: int
+    name: str
+    python: str
+    system: str
+    machine: str
+    release: str
+    cuda: str | None
+    cpus: int | None
+    memory_bytes: int | None
+    core_seconds: float
+    gpus: list[str]
+    estimate: bool
+    source: str
+    installed: list[Package]
+
+    def text(self) -> str:
+        """Return the JSON of a target's file."""
+        return json.dumps(asdict(self), indent=1)
+
+
+def capture(name: str) -> Capture:
+    """Return the target that this machine is."""
     installed = distributions()
-    return {
-        "format": FORMAT,
-        "name": name,
-        "python": platform.python_version(),
-        "system": sys.platform,
-        "machine": platform.machine(),
-        "release": release(),
-        "cuda": cuda(installed),
-        "cpus": os.cpu_count(),
-        "memory_bytes": memory(),
-        "core_seconds": core_seconds(),
-        "gpus": gpus(),
-        "estimate": False,
-        "source": os.environ.get("KAGGLE_DOCKER_IMAGE", "captured"),
-        "installed": installed,
-    }
+    return Capture(
+        format=FORMAT,
+        name=name,
+        python=platform.python_version(),
+        system=sys.platform,
+        machine=platform.machine(),
+        release=release(),
+        cuda=cuda(installed),
+        cpus=os.cpu_count(),
+        memory_bytes=memory(),
+        core_seconds=core_seconds(),
+        gpus=gpus(),
+        estimate=False,
+        source=os.environ.get("KAGGLE_DOCKER_IMAGE", "captured"),
+        installed=installed,
+    )
 
 
-def distributions() -> list[dict[str, Any]]:
+def distributions() -> list[Package]:
     """Return every installed package with its requirements; the first on the path counts."""
-    found: dict[str, dict[str, Any]] = {}
+    packages: dict[str, Package] = {}
     for entry in importlib.metadata.distributions():
         name = entry.metadata["Name"]
         if name and entry.version:
             key = re.sub(r"[-_.]+", "-", name).lower()
-            about = {"name": key, "version": entry.version, "requires": entry.requires or []}
-            found.setdefault(key, about)
-    return [found[key] for key in sorted(found)]
+            packages.setdefault(key, Package(key, entry.version, entry.requires or []))
+    return [packages[key] for key in sorted(packages)]
 
 
 def release() -> str:
@@ -63,9 +95,10 @@ def release() -> str:
     return ""
 
 
-def cuda(installed: list[dict[str, Any]]) -> str | None:
+def cuda(installed: list[Package]) -> str | None:
     """Return the CUDA version that the packages here were built for, such as 12.8."""
-    versions = {entry["name"]: entry["version"] for entry in installed}
+    versions = {package.name: package.version for package in installed}
+    # The CUDA of the packages decides which wheels work, not the driver's or the toolkit's.
     local = re.search(r"\+cu(\d+)(\d)$", versions.get("torch", ""))
     if local:
         return f"{local[1]}.{local[2]}"
@@ -87,14 +120,14 @@ def memory() -> int | None:
 def core_seconds() -> float:
     """Return the seconds that one core takes for a fixed piece of work: the least of five.
 
-    The rehearsal measures the same at home, and scales its projection by the two.
+    The rehearsal measures the same on the laptop, and scales its projection by the two.
     """
     pieces = (hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(PIECES))
     work = b"".join(piece + piece[:16] for piece in pieces)  # neither flat nor all noise
     taken = []
     for _ in range(5):
         start = time.process_time()
-        zlib.compress(work, 6)
+        zlib.compress(work, 6)  # process time: what else runs on the machine does not count
         taken.append(time.process_time() - start)
     return round(min(taken), 4)
 
@@ -110,8 +143,8 @@ def gpus() -> list[str]:
 
 
 if __name__ == "__main__":
-    in_notebook = "ipykernel" in sys.modules
-    text = json.dumps(capture("captured"), indent=1)
+    in_notebook = "ipykernel" in sys.modules  # where sys.argv is the kernel's
+    text = capture("captured").text()
     if len(sys.argv) > 1 and not in_notebook:
         Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
     else:

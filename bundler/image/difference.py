@@ -1,16 +1,20 @@
 """What moved between two targets: the Python, the tags, the packages."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from bundler.image.target import Target
+from bundler.result import Json
+
+Fact: TypeAlias = str | int | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """Changes from one target to another; each pair is (before, after)."""
 
-    facts: dict[str, tuple[Any, Any]]
+    facts: dict[str, tuple[Fact, Fact]]
     added: dict[str, str]
     removed: dict[str, str]
     moved: dict[str, tuple[str, str]]
@@ -18,7 +22,7 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.facts or self.added or self.removed or self.moved)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--json` prints."""
         return {
             "facts": self.facts,
@@ -32,9 +36,7 @@ class Difference:
         if not self:
             return "The two targets are the same."
         lines = [f"{key}: {old} → {new}" for key, (old, new) in self.facts.items()]
-        if "python" in self.facts and _minor(self.facts["python"][0]) != _minor(
-            self.facts["python"][1]
-        ):
+        if len({_minor(python) for python in self.facts.get("python", ())}) > 1:
             lines.append("  Wheels built for the one Python do not install on the other.")
         lines += [f"  {name} {old} → {new}" for name, (old, new) in self.moved.items()]
         lines += [f"+ {name} {version}" for name, version in self.added.items()]
@@ -43,8 +45,8 @@ class Difference:
         return "\n".join([*lines, f"packages: {counts}"])
 
 
-def _minor(python: str) -> list[str]:
-    return python.split(".")[:2]
+def _minor(python: Fact) -> tuple[str, ...]:
+    return tuple(str(python).split(".")[:2])
 
 
 def between(old: Target, new: Target) -> Difference:

@@ -77,10 +77,12 @@ def describe(interpreter: Interpreter, target: Target) -> EmulatedImage:
     """Return an interpreter as the image, with what differs from the target's."""
     differences = []
     if interpreter.version != target.python:
-        differences.append(f"Python {interpreter.version} here, {target.python} there")
+        differences.append(
+            f"Python {interpreter.version} on this machine, {target.python} in the image"
+        )
     libc = platform.libc_ver()[1]
     if target.system == "linux" and libc != target.release:
-        differences.append(f"glibc {libc} here, {target.release} there")
+        differences.append(f"glibc {libc} on this machine, {target.release} in the image")
     return EmulatedImage(
         python=interpreter.path, version=interpreter.version, differences=tuple(differences)
     )

@@ -69,6 +69,7 @@ def _candidates(target: Target) -> Iterator[Path]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     managed = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
+    # Newest first, by name: 3.13.9 before 3.13.10, which is close enough among patch releases.
     for folder in (pyenv, managed):
         yield from sorted(folder.glob(f"*/bin/{name}"), reverse=True)
 

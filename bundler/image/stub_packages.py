@@ -2,7 +2,7 @@
 
 The resolvers see the image as a folder of stub wheels, one for each installed package, whose
 tag and build number beat any wheel of an index; a constraint pins each of them. So one
-resolution answers what is missing there, and says so where that cannot be.
+resolution answers what is missing in the image, or why nothing fits it.
 """
 
 import base64
@@ -32,13 +32,13 @@ def stub_wheels(target: Target) -> Path:
     They ask for what their extras need and no more: the image is taken as it is, since an image
     often breaks its own packages' requirements and works all the same.
     """
-    place = cache.folder("images") / f"{target.digest[:32]}-{FORMAT}"
-    if not place.is_dir():
-        with atomic.new_folder(place) as folder:
+    wheels = cache.folder("images") / f"{target.digest[:32]}-{FORMAT}"
+    if not wheels.is_dir():
+        with atomic.new_folder(wheels) as folder:
             for package in target.installed:
                 needs = [need for need in package.needs() if _of_an_extra(need)]
                 write_stub_wheel(folder, package, target, needs, BUILD)
-    return place
+    return wheels
 
 
 def constraints(target: Target) -> list[str]:
@@ -95,6 +95,7 @@ def _record(stem: str, files: dict[str, str]) -> str:
 
 def write_stub_dist_infos(site: Path, target: Target) -> None:
     """Write a `.dist-info` for each package of the image that is not really in `site`."""
+    # Names alone: what is really there counts, at whatever version it could be installed.
     present = [entry.name.split("-")[0] for entry in site.glob("*.dist-info")]
     real = {canonicalize_name(name) for name in present}
     for package in target.installed:

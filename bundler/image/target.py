@@ -11,25 +11,37 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler import atomic
 from bundler.errors import InputError
+from bundler.image import platforms
+from bundler.result import Json
+from inference.boot.fields import parse_as
 from inference.boot.manifest import canonical
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "targets"
-OLDEST_GLIBC = {"x86_64": 5, "i686": 5}  # PEP 600; other machines begin at 2.17
-LEGACY_GLIBC = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+SYSTEMS = ("linux", "darwin", "win32")
+# What says how large or fast a machine is, or of what it is a description, decides no wheel.
+NOT_DIGESTED = (
+    "format",
+    "name",
+    "cpus",
+    "memory_bytes",
+    "core_seconds",
+    "gpus",
+    "estimate",
+    "source",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,11 @@ class Distribution:
         if names is not None:  # reading hundreds of requirements takes a second
             lines = tuple(line for line in lines if _name(line) in names)
         return [need for need in map(_parse, lines) if need]
+
+    def as_dict(self) -> Mapping[str, Json]:
+        """Return the JSON that a target's file holds of it."""
+        requires = None if self.requires is None else list(self.requires)
+        return {"name": self.name, "version": self.version, "requires": requires}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +106,7 @@ class Target:
     @functools.cached_property
     def platforms(self) -> list[str]:
         """Return the platform tags that fit, best first."""
-        if self.system == "linux":
-            return list(_linux_platforms(self.release, self.machine))
-        if self.system == "darwin":
-            major, minor = (int(part) for part in self.release.split(".")[:2])
-            return list(mac_platforms((major, minor), self.machine))
-        return [{"AMD64": "win_amd64", "ARM64": "win_arm64", "x86": "win32"}[self.machine]]
+        return platforms.platforms(self.system, self.release, self.machine)
 
     @property
     def platform(self) -> str:
@@ -131,13 +143,10 @@ class Target:
     @property
     def digest(self) -> str:
         """Return the sha256 of all that the choice of wheels depends on."""
-        content = self.as_dict()
-        unused = ("format", "name", "cpus", "memory_bytes", "core_seconds")
-        for key in (*unused, "gpus", "estimate", "source"):
-            del content[key]
+        content = {k: v for k, v in self.as_dict().items() if k not in NOT_DIGESTED}
         return hashlib.sha256(canonical(content)).hexdigest()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return the JSON that a target's file holds."""
         return {
             "format": FORMAT,
@@ -153,14 +162,7 @@ class Target:
             "gpus": list(self.gpus),
             "estimate": self.estimate,
             "source": self.source,
-            "installed": [
-                {
-                    "name": package.name,
-                    "version": package.version,
-                    "requires": None if package.requires is None else list(package.requires),
-                }
-                for package in self.installed
-            ],
+            "installed": [package.as_dict() for package in self.installed],
         }
 
     def summary(self) -> str:
@@ -182,20 +184,11 @@ class Target:
 
     def text(self) -> str:
         """Return the text of a target's file: one package on each line, so that git shows moves."""
-        content = self.as_dict()
-        packages = content.pop("installed")
+        content = {key: value for key, value in self.as_dict().items() if key != "installed"}
         head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
-        lines = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in packages)
+        packages = [json.dumps(one.as_dict(), ensure_ascii=False) for one in self.installed]
+        lines = ",\n".join(f"  {package}" for package in packages)
         return f'{head},\n "installed": [\n{lines}\n ]\n}}\n'
-
-
-def _linux_platforms(release: str, machine: str) -> Iterator[str]:
-    newest = int(release.split(".")[1])
-    yield f"linux_{machine}"
-    for minor in range(newest, OLDEST_GLIBC.get(machine, 17) - 1, -1):
-        yield f"manylinux_2_{minor}_{machine}"
-        if minor in LEGACY_GLIBC:
-            yield f"{LEGACY_GLIBC[minor]}_{machine}"
 
 
 def shipped() -> list[str]:
@@ -213,8 +206,8 @@ def load(name: str, root: Path | None = None) -> Target:
     if not path.is_file():
         known = ", ".join([*shipped(), "host"])
         raise InputError(
-            f"There is no target {name}: it is no file, and none of {known}. Write one with "
-            "`rsna-bundle target capture --out FILE` where the bundle will be used."
+            f"Unknown target {name!r}. Choose one of {known}, or give a JSON file, which "
+            "`rsna-bundle target capture --out FILE` writes where the bundle will be used."
         )
     return read(path)
 
@@ -223,50 +216,36 @@ def read(path: Path) -> Target:
     """Read a target's file. Raises InputError."""
     try:
         return parse(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"
+    except (OSError, ValueError, LookupError, RecursionError) as error:
         raise InputError(
-            f"{path} is not a target ({reason}). Write it again with `rsna-bundle target capture`."
+            f"{path} is not a target: {error}. Write it again with `rsna-bundle target capture`."
         ) from error
 
 
-def parse(content: Mapping[str, Any]) -> Target:
-    """Return the target that a JSON file describes. Raises ValueError, KeyError, TypeError."""
-    if content["format"] != FORMAT:
-        raise ValueError(f"format {content['format']!r}, this version reads {FORMAT} only")
-    target = Target(
-        name=str(content["name"]),
-        python=str(content["python"]),
-        system=_one_of(content["system"], "linux", "darwin", "win32"),
-        machine=str(content["machine"]),
-        release=str(content["release"]),
-        cuda=content.get("cuda"),
-        cpus=content.get("cpus"),
-        memory_bytes=content.get("memory_bytes"),
-        core_seconds=content.get("core_seconds"),
-        gpus=tuple(str(gpu) for gpu in content.get("gpus", ())),
-        estimate=bool(content.get("estimate", False)),
-        source=str(content.get("source", "")),
-        installed=_distributions(content.get("installed", ())),
-    )
+def parse(content: object) -> Target:
+    """Return the target that the JSON of a file describes. Raises ValueError, LookupError."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}, the one that this version reads")
+    fields = {key: value for key, value in content.items() if key != "format"}
+    target = parse_as(Target, fields)
+    if target.system not in SYSTEMS:
+        raise ValueError(f"system {target.system!r} is none of {', '.join(SYSTEMS)}")
     if len(Version(target.python).release) < 2 or not target.tags:
-        raise ValueError(f"python {target.python!r} is no full version")
-    return target
+        raise ValueError(f"python {target.python!r} is not a full version, such as 3.13.5")
+    return dataclasses.replace(target, installed=_normalised(target.installed))
 
 
-def _distributions(entries: Any) -> tuple[Distribution, ...]:
-    """Sort the installed packages by name; of two of one name the first on the path counts."""
-    found: dict[str, Distribution] = {}
-    for entry in entries:
-        name = canonicalize_name(entry["name"])
-        lines = entry.get("requires", ())
-        requires = None if lines is None else tuple(str(line) for line in lines)
+def _normalised(packages: Iterable[Distribution]) -> tuple[Distribution, ...]:
+    """Sort installed packages by normal name; of two of one name the first on the path counts."""
+    by_name: dict[str, Distribution] = {}
+    for package in packages:
+        name = canonicalize_name(package.name)
         try:
-            version = str(Version(entry["version"]))
+            version = str(Version(package.version))
         except InvalidVersion:
             continue  # pip cannot compare it either
-        found.setdefault(name, Distribution(name=name, version=version, requires=requires))
-    return tuple(found[name] for name in sorted(found))
+        by_name.setdefault(name, dataclasses.replace(package, name=name, version=version))
+    return tuple(by_name[name] for name in sorted(by_name))
 
 
 def _name(line: str) -> str:
@@ -282,12 +261,6 @@ def _parse(line: str) -> Requirement | None:
         return None
 
 
-def _one_of(value: Any, *allowed: str) -> str:
-    if value not in allowed:
-        raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
-    return str(value)
-
-
 def capture_script() -> str:
     """Return the script that captures a target by itself, for a notebook's cell."""
     return Path(__file__).with_name("capture.py").read_text(encoding="utf-8")
@@ -300,7 +273,7 @@ class Captured:
     target: Target
     path: Path | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return the JSON that the file holds."""
         return self.target.as_dict()
 
@@ -318,7 +291,7 @@ def capture(name: str, out: Path | None) -> Captured:
     """Describe this machine as a target, and write it to `out` if given."""
     from bundler.image import capture as script
 
-    captured = parse(script.capture(name))
+    captured = parse(json.loads(script.capture(name).text()))
     if out is not None:
         atomic.write_text(out, captured.text())
     return Captured(target=captured, path=out)
@@ -333,11 +306,14 @@ def host() -> Target:
     environment = default_environment()
     system = environment["sys_platform"]
     if environment["implementation_name"] != "cpython":
-        raise InputError("The target `host` needs CPython; name another target.")
+        raise InputError("The target `host` needs CPython. Choose another target with --target.")
     if system == "linux":
         libc, release = platform.libc_ver()
         if libc != "glibc":
-            raise InputError(f"The target `host` needs glibc, this is {libc or 'another one'}.")
+            raise InputError(
+                f"The target `host` needs glibc, and this system has {libc or 'another'}. Choose "
+                "another target with --target."
+            )
     else:
         release = platform.mac_ver()[0] if system == "darwin" else ""
     return Target(

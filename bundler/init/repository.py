@@ -151,8 +151,7 @@ def _missing_files(settings: Settings, tables: Tables) -> dict[Path, str]:
 def _ignored(settings: Settings, profile: "Profile | None") -> list[str]:
     """Return the lines of .gitignore: the competition's files are nobody's to publish."""
     lines = [*IGNORED]
-    if settings.run:
-        lines += ["weights/", _tables(profile).submission]
+    lines += ["weights/", _tables(profile).submission] if settings.run else ["cache/"]
     if profile:
         folder = os.path.relpath(profile.folder.resolve(), settings.root)
         lines += [] if folder.startswith(os.pardir) or folder == "." else [f"/{folder}/"]

@@ -89,6 +89,7 @@ def _parse(entry: Any) -> Advisory:
                 ),
             )
             for part in packages
+            # Other ecosystems have packages of the same names.
             if part["package"].get("ecosystem") == "PyPI"
         ),
     )
@@ -110,6 +111,7 @@ def _affects(affected: Affected, version: Version) -> bool:
 def _within(steps: tuple[tuple[str, str], ...], version: Version) -> bool:
     """Follow a range's events in order of version, as the OSV schema evaluates them."""
     inside = False
+    # Files list events in any order, and a version may be affected, fixed and affected again.
     for kind, text in sorted(steps, key=lambda step: _version(step[1]) or Version("0")):
         bound = _version(text) or Version("0")
         if kind == "introduced" and (text == "0" or version >= bound):

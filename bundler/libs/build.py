@@ -21,16 +21,7 @@ from bundler.libs.stamps import Finished
 def build(options: LibsOptions) -> LibsResult:
     """Write the libs bundle, resolving only where an input has changed. Raises BundlerError."""
     try:
-        given = inputs.read(options)
-        lock = locking.lock(given)
-        if options.audit:
-            advisories.audit(lock, options.audit)
-        if options.check:
-            return _result(given, Finished(lock=lock, install_test=InstallTest(skipped="--check")))
-        if unchanged := stamps.unchanged(options.out, lock, tested=options.install_test):
-            locks.write(unchanged.lock, given.lock, options.lock)
-            return _result(given, unchanged)
-        return _result(given, _make(given, lock))
+        return _build(options)
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         raise BundlerError(
@@ -40,17 +31,37 @@ def build(options: LibsOptions) -> LibsResult:
         ) from error
 
 
-def _make(given: Inputs, lock: Lock) -> Finished:
+def _build(options: LibsOptions) -> LibsResult:
+    given = inputs.read(options)
+    lock = locking.lock(given)
+    if options.audit:
+        advisories.audit(lock, options.audit)
+    if options.check:
+        finished = Finished(lock=lock, install_test=InstallTest(skipped="--check"))
+    elif unchanged := stamps.unchanged(options.out, lock, tested=options.install_test):
+        finished = unchanged
+    else:
+        finished = _make(lock, given)
+    # After the bundle: a run that is killed in between resolves again, and finds it unchanged.
+    changes = () if options.check else locks.write(finished.lock, given.lock, options.lock)
+    return LibsResult(
+        built=finished.built,
+        lock=finished.lock,
+        path=options.lock,
+        install_test=finished.install_test,
+        changes=changes,
+        estimate=given.target.estimate,
+    )
+
+
+def _make(lock: Lock, given: Inputs) -> Finished:
     """Build a bundle of what was resolved, and put it in its place once it is known to work."""
-    options = given.options
     files = fetch(lock, given)
     checked = checks.check(lock, files, given)
     with packing.pack(checked, given) as candidate:
         tested = install_test.run(candidate.bundle.folder, checked.wheels, given)
-        built = packing.place(candidate, options.out)
+        built = packing.place(candidate, given.options.out)
     finished = Finished(built=built, lock=checked.lock, install_test=tested)
-    # The lock last: a run that is killed before this line finds its bundle stale, never its lock.
-    locks.write(checked.lock, given.lock, options.lock)
     stamps.record(finished, lock)
     return finished
 
@@ -67,14 +78,3 @@ def fetch(lock: Lock, given: Inputs) -> dict[str, Path]:
     rebuilt = {pin.file: sdists.restore(pin, given.sources, progress) for pin in built}
     published = [pin for pin in pins if pin.file not in rebuilt]
     return rebuilt | downloads.fetch(published, given.sources, progress)
-
-
-def _result(given: Inputs, finished: Finished) -> LibsResult:
-    return LibsResult(
-        built=finished.built,
-        lock=finished.lock,
-        path=given.options.lock,
-        install_test=finished.install_test,
-        changes=() if given.options.check else tuple(locks.changes(given.lock, finished.lock)),
-        estimate=given.target.estimate,
-    )

@@ -26,7 +26,7 @@ class Checked:
 def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
     """Check that bundle and image meet every requirement, and finish the lock.
 
-    The finished lock says how large each file is, who asked for it, and what a user must know.
+    The finished lock says how large each file is, who requires it, and what a user must know.
     Raises InputError for a wheel that contradicts itself, BundlerError where something is missing.
     """
     inputs.options.progress.step("Checking the wheels")
@@ -35,9 +35,8 @@ def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
     installed = [wheel for wheel in read if wheel.path.name not in for_builds]
     from_sdists = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not pin.is_wheel]
     wanted = inputs.requirements
-    hidden = wanted.replaced if inputs.options.delta else inputs.target.packages
     reached = closure.follow(
-        inputs.target.without(hidden), wanted.wanted, [*installed, *from_sdists], wanted.path.name
+        inputs.image, wanted.wanted, [*installed, *from_sdists], wanted.path.name
     )
     closure.check(reached)
     remarks = _remarks(lock, inputs.target, installed, reached)

@@ -1,4 +1,4 @@
-"""Whether bundle and image together meet every requirement, and who asked for what."""
+"""Whether bundle and image together meet every requirement, and who requires what."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -68,10 +68,10 @@ class _Search:
 def follow(
     target: Target, wanted: Iterable[Requirement], wheels: Iterable[Wheel], name: str
 ) -> Closure:
-    """Follow the requirements of the file `name` through bundle and image."""
+    """Follow what the file `name` requires through bundle and image."""
     by_name = {wheel.name: wheel for wheel in wheels}
     search = _Search(target=target, wheels=by_name)
-    search.open += ((name, need) for need in wanted if holds(need.marker, target.environment))
+    search.open += ((name, need) for need in wanted)
     while search.open:
         search.visit(*search.open.popleft())
     via = {package: tuple(sorted(who)) for package, who in sorted(search.via.items())}
@@ -104,8 +104,8 @@ def overwritten(wheels: Iterable[Wheel]) -> list[str]:
     owner: dict[str, str] = {}
     clashes: dict[tuple[str, str], str] = {}
     for wheel in sorted(wheels, key=lambda wheel: wheel.name):
-        for member in wheel.members:
-            if ".dist-info/" in member or member.endswith("/"):
+        for member in (member.name for member in wheel.members):
+            if ".dist-info/" in member:
                 continue
             other = owner.setdefault(member, wheel.name)
             if other != wheel.name:

@@ -17,31 +17,36 @@ class Inputs:
     """What one build works with; no later step reads any of it again."""
 
     options: LibsOptions
-    requirements: Requirements
+    requirements: Requirements  # those that apply on the target
     target: Target
+    image: Target  # the target with those of its packages that the bundle may rely on
     sources: Sources
     lock: Lock | None  # of an earlier build
     digest: str  # of all that a resolution depends on, but for what the indexes hold
 
     @property
     def are_locked(self) -> bool:
-        """Say whether the lock that is there answers just these inputs."""
+        """Say whether the lock was made from just these inputs."""
         return self.lock is not None and self.lock.inputs == self.digest
 
 
 def read(options: LibsOptions) -> Inputs:
     """Read the requirements, the target, pip's settings and the lock. Raises InputError."""
     target = targets.load(options.target, options.requirements.parent)
-    wanted = requirements.read(options.requirements)
+    target_digest, environment = target.digest, target.environment
+    every = requirements.read(options.requirements)
+    lines = every.lines()  # of all machines, so that a lock holds whoever resolves it
+    wanted = every.on(environment)
     return Inputs(
         options=options,
         requirements=wanted,
         target=target,
+        image=target.without(wanted.replaced if options.delta else target.packages),
         sources=sources.configured(wanted.sources),
         lock=locks.read(options.lock),
         digest=locks.digest_inputs(
-            lines=wanted.lines(),
-            target=target.digest,
+            lines=lines,
+            target=target_digest,
             delta=options.delta,
             allow_sdist=options.allow_sdist,
         ),

@@ -1,8 +1,8 @@
 """The sixth step: install a libs bundle as the notebook does, without a network, and import what
 it brought, where the target's Python is on this machine.
 
-Of the image's packages the small ones that the bundle needs are really there; a stub stands for
-each of the others (`bundler.image.emulation`).
+Of the image's packages the small ones that the bundle needs are installed for real; a stub stands
+for each of the others (`bundler.image.emulation`).
 """
 
 import json

@@ -34,28 +34,27 @@ def _current(inputs: Inputs) -> Lock:
 
 def _resolve(inputs: Inputs) -> Lock:
     """Resolve anew; what the old lock pinned for the same target is kept unless it is upgraded."""
-    options, wanted, target = inputs.options, inputs.requirements, inputs.target
-    options.progress.step(f"Resolving {wanted.path.name} for {target.name}")
-    if not wanted.wanted:  # a resolver refuses an empty list, and would ask the network
+    options, target, name = inputs.options, inputs.target, inputs.requirements.path.name
+    kept = _kept_pins(inputs)
+    if not inputs.requirements.wanted:  # a resolver refuses an empty list, and asks the network
         return _lock(inputs, Solution(pins=(), provided=()))
     problem = Problem(
-        requirements=wanted,
-        target=target.without(wanted.replaced),
+        requirements=inputs.requirements,
+        target=inputs.image,
         sources=inputs.sources,
         resolver=options.resolver,
-        delta=options.delta,
         allow_sdist=options.allow_sdist,
         upgrade=options.upgrade is not None,
-        keep=_kept_pins(inputs),
+        keep=kept,
         progress=options.progress,
     )
+    options.progress.step(f"Resolving {name} for {target.name}")
     try:
         solved = _solve(problem)
     except NetworkError as error:
         raise NetworkError(
-            f"Cannot resolve {wanted.path.name}: {error}\nConnect to the network and run "
-            "`rsna-bundle libs` again. Once the lock is current and the wheels are cached, it "
-            "needs no network."
+            f"Cannot resolve {name}: {error}\nConnect to the network and run `rsna-bundle libs` "
+            "again. Once the lock is current and the wheels are cached, it needs no network."
         ) from error
     return _lock(inputs, solved)
 
@@ -94,7 +93,7 @@ def _kept_pins(inputs: Inputs) -> tuple[Pin, ...]:
     wanted = {canonicalize_name(need.name) for need in inputs.requirements.wanted}
     if unknown := sorted(upgraded - locked - wanted):
         raise UsageError(
-            f"Cannot upgrade {', '.join(unknown)}: not locked in {options.lock}, which has "
+            f"Cannot upgrade {', '.join(unknown)}: not a package of {options.lock}, which has "
             f"{', '.join(sorted(locked)) or 'no package'}."
         )
     # Wheels for another image would not fit, and the newest that do are what one wants there.

@@ -163,10 +163,11 @@ def _malformed(path: Path, reason: str) -> InputError:
     )
 
 
-def write(new: Lock, old: Lock | None, path: Path) -> None:
-    """Write a lock where it differs from the one that is there, whole or not at all."""
+def write(new: Lock, old: Lock | None, path: Path) -> tuple[str, ...]:
+    """Write a lock where it differs from the one that is there; return what that changes."""
     if new != old:
         atomic.write_text(path, new.text())
+    return tuple(changes(old, new))
 
 
 def changes(old: Lock | None, new: Lock) -> list[str]:
@@ -197,7 +198,7 @@ def _target_change(old: Lock, new: Lock) -> str:
     if old.python.split(".")[:2] != new.python.split(".")[:2]:
         return (
             f"target {old.target} → {new.target}: Python {old.python} → {new.python}, so every "
-            "compiled wheel is another one, and the old bundle does not install there"
+            "compiled wheel changes, and the old bundle does not install on the new image"
         )
     return (
         f"target {old.target} → {new.target}: its packages or platform have changed "

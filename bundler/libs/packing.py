@@ -1,9 +1,7 @@
 """The fifth and the last step, pack and place: how wheels travel, and how a bundle is replaced."""
 
-import shutil
 import tarfile
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,16 +11,16 @@ from bundler import atomic, bundle, cache
 from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
 from bundler.image.target import Target
-from bundler.libs import effects, sbom, wheels
+from bundler.libs import effects, sbom
 from bundler.libs.checks import Checked
 from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
 from inference.boot import bundle as reader
+from inference.boot import folders
 from inference.boot.install import WHEELS_ARCHIVE
 from inference.boot.manifest import Libs, LibsTarget
 
-STALE = 6 * 3600  # seconds; no run takes as long
 MOST_WHEELS = 45  # more travel in one archive: Kaggle takes 50 files
 
 
@@ -36,13 +34,16 @@ class Packing:
 
 @contextmanager
 def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
-    """Yield a bundle beside its place, to be tested; unless it is placed, it goes in the end."""
+    """Yield a bundle beside its place, to be tested; unless it is placed, it is removed again."""
     inputs.options.progress.step("Packing the bundle")
     lock, files = checked.lock, checked.files
     bill = sbom.write(lock, checked.wheels)
-    with _new_folder(inputs.options.out) as folder:
-        with packing(files, bill, known(lock, files)) as packed:
-            built = bundle.write(folder, packed.files, part(lock, inputs.target), packed.known)
+    out = inputs.options.out
+    # Beside its place, on the same disk, so that moving it there is one rename.
+    with folders.unfinished(out.parent, f".{out.name}-candidate-") as folder:
+        with packing(files, bill, _known(checked)) as packed:
+            manifest = part(lock, inputs.target)
+            built = bundle.write(folder / out.name, packed.files, manifest, packed.known)
         check_hashes(built, lock)
         yield built
 
@@ -68,12 +69,6 @@ def part(lock: Lock, target: Target) -> Libs:
     return Libs(targets=(one,))
 
 
-def known(lock: Lock, files: Mapping[str, Path]) -> dict[str, Content]:
-    """Return what the manifest says of each wheel; sdists are read when they are bundled."""
-    pins = [pin for pin in (*lock.pins, *lock.build) if pin.file.endswith(".whl")]
-    return {pin.file: wheels.content(files[pin.file], pin.sha256) for pin in pins}
-
-
 @contextmanager
 def packing(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> Iterator[Packing]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
@@ -96,15 +91,13 @@ def packing(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> 
         yield Packing(files={WHEELS_ARCHIVE: archive, sbom.NAME: bill_path}, known=whole)
 
 
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Yield a path beside `out`, on the same disk, for a bundle that is yet to be tested."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
-        if time.time() - leftover.stat().st_mtime > STALE:
-            shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        yield Path(folder) / out.name
+def _known(checked: Checked) -> dict[str, Content]:
+    """Return what the manifest says of each wheel; sdists are read when they are bundled."""
+    digests = {pin.file: pin.sha256 for pin in (*checked.lock.pins, *checked.lock.build)}
+    return {
+        wheel.path.name: Content(sha256=digests[wheel.path.name], members=wheel.members)
+        for wheel in checked.wheels
+    }
 
 
 def check_hashes(built: Built, lock: Lock) -> None:

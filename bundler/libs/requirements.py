@@ -6,8 +6,8 @@ so that a lock can say which input it was made from.
 
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -28,7 +28,7 @@ INDEX = {
     "-f": "links",
     "--find-links": "links",
 }
-DEPTH = 10  # of files that include files
+DEPTH = 10  # of files that include files; a circle would never end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,14 @@ class Requirements:
         wanted = [write(requirement) for requirement in self.wanted]
         constraints = [f"-c {write(requirement)}" for requirement in self.constraints]
         return [*sorted(wanted), *sorted(constraints), *(f"# {n}" for n in sorted(self.replaced))]
+
+    def on(self, environment: dict[str, str]) -> "Requirements":
+        """Return what applies on a machine, without markers."""
+        return replace(
+            self,
+            wanted=applying(self.wanted, environment),
+            constraints=applying(self.constraints, environment),
+        )
 
     def named(self, name: str) -> list[Requirement]:
         """Return the requirements of a package that the user wrote."""
@@ -191,13 +199,14 @@ def _absolute(value: str, path: Path) -> str:
     return value if "://" in value else str((path.parent / value).resolve())
 
 
-def applying(requirements: tuple[Requirement, ...], environment: dict[str, str]) -> Iterator[str]:
-    """Yield the lines whose markers hold in an environment (without their markers)."""
-    for requirement in requirements:
-        if holds(requirement.marker, environment):
-            plain = Requirement(str(requirement))
-            plain.marker = None
-            yield write(plain)
+def applying(
+    requirements: Iterable[Requirement], environment: dict[str, str]
+) -> tuple[Requirement, ...]:
+    """Return the requirements whose markers hold in an environment, without their markers."""
+    held = [Requirement(str(need)) for need in requirements if holds(need.marker, environment)]
+    for need in held:
+        need.marker = None
+    return tuple(held)
 
 
 def holds(marker: Marker | None, environment: dict[str, str], extra: str = "") -> bool:

@@ -28,12 +28,14 @@ class LibsResult:
         if self.built is None:
             return f"{self.path} is current: {self._count()} for {self.lock.target}"
         provided = f", {len(self.lock.provided)} from the image" if self.lock.provided else ""
-        head = f"{self.built.summary()}\n  {self._count()}{provided}; {self.path}"
+        packages = f"{self._count()}{provided}; {self.path}"
         notes = [f"note: {note}" for note in self.lock.notes]
         changes = [f"lock: {line}" for line in self.changes]
         if self.estimate:
             notes.append(f"note: {self.lock.target} is an estimate; {CAPTURE}")
-        return "\n  ".join([head, *changes, *self.install_test.lines(), *notes])
+        return "\n  ".join(
+            [self.built.summary(), packages, *changes, *self.install_test.lines(), *notes]
+        )
 
     def _count(self) -> str:
         number = len(self.lock.pins)

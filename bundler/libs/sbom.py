@@ -63,7 +63,7 @@ def _component(pin: Pin, wheel: Wheel | None) -> "Component":
     from cyclonedx.model.license import DisjunctiveLicense
     from packageurl import PackageURL
 
-    license_name = _license(wheel) if wheel else None
+    license_name = _license(wheel) if wheel else None  # an sdist's is not known before the build
     return Component(
         name=pin.name,
         version=pin.version,

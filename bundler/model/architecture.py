@@ -11,8 +11,8 @@ from bundler.errors import InputError, UsageError
 from bundler.model import architectures
 from bundler.model.checkpoint import Checkpoint
 from inference import metadata
+from inference.boot.fields import Plain
 from train.errors import ConfigError
-from train.fields import Plain
 
 SHOWN = 4  # names of tensors that a message lists
 _IMAGENET_CLASSES = 1000
@@ -21,7 +21,7 @@ _NOT_NEEDED = ("num_batches_tracked",)  # counts training steps; nothing predict
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What the weights themselves tell; None where they do not."""
+    """What can be read from the weights themselves; None where it cannot."""
 
     channels: int | None
     outputs: int | None
@@ -53,7 +53,7 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
     if outputs == _IMAGENET_CLASSES:
         raise InputError(
             f"{checkpoint.path} has {outputs} outputs: ImageNet's classes. These are pretrained "
-            "weights that were not trained on mammograms yet; take the checkpoint of a training."
+            "weights, not yet trained on mammograms. Name the checkpoint of a training."
         )
     channels = None if first is None or first.ndim != 4 else int(first.shape[1])
     if channels not in (1, 3):  # what timm calls the first convolution is not there, or another
@@ -100,13 +100,13 @@ def build(
 
 
 def metadata_width(columns: Sequence[str]) -> int:
-    """Return how many numbers the runner tells a model of these columns."""
+    """Return how many numbers the runner makes of these columns of the table."""
     try:
         return metadata.width(columns)
     except KeyError as error:
         raise InputError(
-            f"The checkpoint wants the column {error} of the table, which the runner cannot "
-            f"encode. It knows {', '.join(metadata.WIDTHS)}."
+            f"The checkpoint needs the column {error} of the table, which the runner cannot "
+            f"encode. It can encode {', '.join(metadata.WIDTHS)}."
         ) from error
 
 
@@ -118,7 +118,7 @@ def _check_names(checkpoint: Checkpoint, arch: str) -> None:
         with torch.device("meta"):
             expected = model.build(arch, {"num_classes": 1}).state_dict()
     except (ConfigError, TypeError, RuntimeError, ValueError, AssertionError):
-        return  # some of timm's need memory for their weights: `build` will tell
+        return  # some of timm's need memory for their weights: `build` refuses them later
     state = _select(checkpoint.state, expected)
     missing = {key for key in expected if key not in state and not key.endswith(_NOT_NEEDED)}
     if missing:
@@ -146,7 +146,7 @@ def _check_fit(
     if not wrong:
         return
     likely = architectures.name_likeliest(_without_prefixes(checkpoint.state))
-    hint = "No model of timm's has weights like these."
+    hint = "No timm model has weights like these."
     if arch.partition(".")[0] in likely:
         hint = "The body is right; the head or the size of its images (--preset) is not."
     elif likely:
@@ -165,7 +165,7 @@ def _check_finite(state: Mapping[str, torch.Tensor], checkpoint: Checkpoint) -> 
     if broken:
         raise InputError(
             f"{len(broken)} of {len(state)} tensors in {checkpoint.path} hold NaN or infinity "
-            f"({_some(broken)}): the training had diverged. Take an earlier epoch."
+            f"({_some(broken)}): the training had diverged. Use an earlier epoch."
         )
 
 
@@ -243,8 +243,9 @@ def _first(names: Any) -> str:
 def _find(state: Mapping[str, torch.Tensor], layer: str) -> torch.Tensor | None:
     """Return the weight of a layer, wherever the network is nested."""
     wanted = f"{layer}.weight"
-    found = [key for key in state if key == wanted or key.endswith("." + wanted)]
-    return state[min(found, key=len)] if found else None
+    keys = [key for key in state if key == wanted or key.endswith("." + wanted)]
+    # The outermost: a block deeper inside may have a layer of the same name.
+    return state[min(keys, key=len)] if keys else None
 
 
 def _some(names: Sequence[str] | set[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which timm model a set of weights belongs to, told by the names and shapes of its tensors.
+"""Which timm model a set of weights belongs to, by the names and shapes of its tensors.
 
 The signatures of all of timm's models lie in architectures.json, since building them all takes
 minutes; `python -m bundler.model.architectures` writes it anew for the timm that is installed.
@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -54,7 +53,7 @@ def _three_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], 3, *shape[2:]) if len(shape) == 4 and shape[1] == 1 else shape
 
 
-def _digest(items: Iterable[Any]) -> str:
+def _digest(items: Iterable[object]) -> str:
     return hashlib.sha256(repr(list(items)).encode()).hexdigest()[:8]
 
 
@@ -62,7 +61,7 @@ def write_index() -> int:
     """Build all of timm's models without memory for their weights, and write their signatures."""
     from train.timm_import import timm
 
-    models: dict[str, Any] = {}
+    models: dict[str, tuple[str, str, int]] = {}
     with torch.device("meta"):
         for name in timm.list_models():
             try:

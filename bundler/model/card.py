@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from bundler.errors import InputError
 from bundler.model import checkpoint, graph, naming
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
+from bundler.model.ensemble import Ensemble
 from bundler.model.options import ModelOptions
-from bundler.model.recipe import Recipe
 from bundler.model.table import align, text
+from bundler.progress import Progress
 from bundler.result import Json
 from inference.boot import bundle as bundles
 from inference.boot.card import Card, OnnxModel, OutOfFold, Parity
@@ -25,20 +25,19 @@ RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them whe
 
 
 def describe(
-    folds: Sequence[Checkpoint],
-    prevalences: Sequence[float],
-    how: Recipe,
-    options: ModelOptions,
+    ensemble: Ensemble,
     decided: Decision,
+    options: ModelOptions,
     *,
     operations: int,
     golden_images: int,
+    compared: Parity,
 ) -> Card:
-    """Return what a file says of itself, before it was compared with torch."""
+    """Return what a file says of itself."""
+    how = ensemble.recipe
+    folds = zip(ensemble.folds, ensemble.prevalences, strict=True)
     return Card(
-        checkpoints=tuple(
-            _describe_fold(one, share) for one, share in zip(folds, prevalences, strict=True)
-        ),
+        checkpoints=tuple(_describe_fold(one, prevalence) for one, prevalence in folds),
         arch=how.arch,
         model_kwargs=dict(how.model_kwargs),
         precision=options.precision,
@@ -49,10 +48,11 @@ def describe(
         output=options.output,
         aggregation=decided.aggregation,
         threshold=decided.threshold,
-        prevalence=fmean(prevalences),
+        prevalence=fmean(ensemble.prevalences),
         out_of_fold=decided.out_of_fold,
         operations=operations,
         golden_images=golden_images,
+        parity=compared,
     )
 
 
@@ -82,8 +82,8 @@ def read(path: Path) -> tuple[OnnxModel, ...]:
     if path.is_file():
         if path.suffix != ".onnx":  # another ending makes onnx read another format
             raise InputError(
-                f"{path} is no ONNX file (*.onnx). Name one, or a model bundle's folder; what a "
-                f"checkpoint holds is shown by `rsna-bundle model --dry-run --ckpt {path}`."
+                f"{path} is not an ONNX file (*.onnx). Name one, or a model bundle's folder. To "
+                f"see what a checkpoint holds, run `rsna-bundle model --dry-run --ckpt {path}`."
             )
         return (of_file(path.name, graph.read_card(path)),)
     return bundles.read(path).model.models
@@ -114,8 +114,34 @@ def show(path: Path) -> Cards:
     return Cards(cards=read(path))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What makes a model's scores less than they seem; `serious` where it does for certain."""
+
+    text: str
+    serious: bool = False
+
+
 def render(card: OnnxModel) -> str:
-    """Return a card as a table for people, its warnings in colour."""
+    """Return a card as a table for people, the remarks on it in colour."""
+    lines = [
+        f"{RED}warning: {remark.text}{PLAIN}"
+        if remark.serious
+        else f"{YELLOW}note: {remark.text}{PLAIN}"
+        for remark in remarks(card)
+    ]
+    return "\n".join([tabulate(card), *lines])
+
+
+def report(card: OnnxModel, progress: Progress) -> None:
+    """Show a card while a command runs."""
+    progress.note(tabulate(card))
+    for remark in remarks(card):
+        (progress.warn if remark.serious else progress.note)(remark.text)
+
+
+def tabulate(card: OnnxModel) -> str:
+    """Return a card as a table."""
     preprocess = plain(card.preprocess)
     rows = [
         ["file", card.file],
@@ -129,27 +155,26 @@ def render(card: OnnxModel) -> str:
         *_parity_rows(card.parity),
         *_cost_rows(card),
     ]
-    return "\n".join([*align(rows), *warnings(card)])
+    return "\n".join(align(rows))
 
 
-def warnings(card: Card) -> list[str]:
-    """Return what makes a card's scores less than they seem, in colour."""
-    lines = []
+def remarks(card: Card) -> list[Remark]:
+    """Return what one should know before trusting a model's scores."""
+    notes: list[Remark] = []
     for one in card.checkpoints:
         if not NATURAL[0] <= one.prevalence <= NATURAL[1]:
-            lines.append(
-                f"{RED}warning: {one.name} was validated at a prevalence of {one.prevalence:.2%}; "
-                "naturally it is 2 %. Its scores cannot be compared with the leaderboard's, and "
-                f"a threshold found there is too low or too high.{PLAIN}"
+            text = (
+                f"{one.name} was validated at a prevalence of {one.prevalence:.2%}; naturally it "
+                "is 2 %. Its scores cannot be compared with the leaderboard's, and a threshold "
+                "chosen on that validation set is wrong for the test set."
             )
+            notes.append(Remark(text=text, serious=True))
         if one.metrics and one.metrics_per is None:
-            lines.append(
-                f"{YELLOW}note: {one.name} does not say whether its metrics are per breast "
-                f"or per image.{PLAIN}"
-            )
+            text = f"{one.name} does not say whether its metrics are per breast or per image."
+            notes.append(Remark(text=text))
         if one.dirty:
-            lines.append(f"{YELLOW}note: {one.name} was trained with uncommitted changes.{PLAIN}")
-    return lines
+            notes.append(Remark(text=f"{one.name} was trained with uncommitted changes."))
+    return notes
 
 
 def _parity_rows(parity: Parity | None) -> list[list[str]]:
@@ -226,7 +251,7 @@ def _cost_rows(card: Card) -> list[list[str]]:
     return [["cost", f"{cost}; {replayed} replayed before the first"]]
 
 
-def _items(values: Mapping[str, Any], *left_out: str) -> str:
+def _items(values: Mapping[str, object], *left_out: str) -> str:
     pairs = ((key, value) for key, value in values.items() if key not in left_out)
     return ", ".join(
         f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"

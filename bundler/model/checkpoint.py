@@ -1,4 +1,4 @@
-"""A checkpoint: the weights in a file, and what the file says of them.
+"""A checkpoint: the weights in a file, and what the file records about them.
 
 Reads this project's format, plain state_dicts, the usual dicts around one, Lightning's, and
 safetensors.
@@ -10,18 +10,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import torch
 
 from bundler.errors import InputError
 from bundler.model import naming, weights
+from inference.boot.fields import Plain
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint as schema
 from train.checkpoint import Normalize
 from train.errors import DataError
-from train.fields import Plain
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar")
 # Weights averaged over the training come first: where they exist the metrics are theirs.
@@ -35,7 +35,7 @@ _ARCH_KEYS = ("arch", "architecture", "model_name", "timm_model", "backbone", "e
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Weights and what their file says of them; None where it does not say.
+    """Weights and what their file records about them; None where it records nothing.
 
     `ours` marks this project's own format, which says everything; `source` is the key that the
     weights were found under; `when` is the file's time of modification (seconds).
@@ -70,17 +70,19 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
         return _read_ours(path, content)
     state, source = _find_state(content, path)
     named = naming.parse(Path(path.name.removesuffix(".tar")).stem)  # of x.pth.tar: x
-    said = content if isinstance(content, Mapping) and source else {}
+    # What lies beside the weights; a bare state_dict has nothing but them.
+    others: Mapping[str, object] = content if isinstance(content, Mapping) and source else {}
+    run_id = others.get("run_id")
     return Checkpoint(
         path=path,
         state=state,
         source=source,
         when=path.stat().st_mtime,
-        arch=_find_arch(said),
-        fold=_number(said.get("fold"), named.fold),
-        epoch=_number(said.get("epoch"), named.epoch),
-        metrics=_find_metrics(said) or named.metrics,
-        run_id=said["run_id"] if isinstance(said.get("run_id"), str) else None,
+        arch=_find_arch(others),
+        fold=_number(others.get("fold"), named.fold),
+        epoch=_number(others.get("epoch"), named.epoch),
+        metrics=_find_metrics(others) or named.metrics,
+        run_id=run_id if isinstance(run_id, str) else None,
     )
 
 
@@ -118,7 +120,7 @@ def _read_ours(path: Path, content: Mapping[str, object]) -> Checkpoint:
     )
 
 
-def _find_state(content: Any, path: Path) -> tuple[dict[str, torch.Tensor], str]:
+def _find_state(content: object, path: Path) -> tuple[dict[str, torch.Tensor], str]:
     """Return the weights and the key they were found under ("" where they are the file)."""
     if _is_state(content):
         return _tensors(content), ""
@@ -132,19 +134,19 @@ def _find_state(content: Any, path: Path) -> tuple[dict[str, torch.Tensor], str]
         keys = ", ".join(sorted(str(key) for key in content)[:8]) or "nothing"
         if any("optim" in str(key).lower() for key in content) or "param_groups" in content:
             raise InputError(
-                f"{path} holds the optimizer's state and no weights (keys: {keys}). Take the "
+                f"{path} holds the optimizer's state and no weights (keys: {keys}). Name the "
                 "file that holds the model."
             )
         raise InputError(
-            f"{path} holds no weights under a name that is known (keys: {keys}). Save them as "
+            f"{path} holds no weights under a known key (its keys: {keys}). Save them as "
             "{'state_dict': model.state_dict()}."
         )
     raise InputError(
-        f"{path} holds a {type(content).__name__}, no weights. Save model.state_dict() instead."
+        f"{path} holds a {type(content).__name__}, not weights. Save model.state_dict() instead."
     )
 
 
-def _is_state(value: Any) -> bool:
+def _is_state(value: object) -> TypeGuard[Mapping[str, object]]:
     """Say whether a value maps names to tensors (a state_dict may hold a few other things)."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         return False
@@ -152,40 +154,40 @@ def _is_state(value: Any) -> bool:
     return tensors > 0 and tensors >= len(value) / 2 and any("." in key for key in value)
 
 
-def _tensors(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def _tensors(state: Mapping[str, object]) -> dict[str, torch.Tensor]:
     return {key: item for key, item in state.items() if isinstance(item, torch.Tensor)}
 
 
-def _find_arch(said: Mapping[str, Any]) -> str | None:
+def _find_arch(content: Mapping[str, object]) -> str | None:
     """Return the architecture that a file names, at the top or among its hyperparameters."""
-    places: list[Any] = [said]
+    sections: list[object] = [content]
     for key in ("hyper_parameters", "hparams", "config", "cfg", "args"):
-        value = said.get(key)
-        places.append(vars(value) if isinstance(value, argparse.Namespace) else value)
-    for place in places:
-        if isinstance(place, Mapping):
-            names = [place.get(key) for key in _ARCH_KEYS]
-            found = next((name for name in names if isinstance(name, str)), None)
-            if found:
-                return found
+        value = content.get(key)
+        sections.append(vars(value) if isinstance(value, argparse.Namespace) else value)
+    for section in sections:
+        if isinstance(section, Mapping):
+            names = (section.get(key) for key in _ARCH_KEYS)
+            if name := next((name for name in names if isinstance(name, str) and name), None):
+                return name
     return None
 
 
-def _find_metrics(said: Mapping[str, Any]) -> dict[str, float]:
-    metrics = said.get("metrics")
+def _find_metrics(content: Mapping[str, object]) -> dict[str, float]:
+    metrics = content.get("metrics")
     if not isinstance(metrics, Mapping):
         return {}
     pairs = ((str(key), _float(value)) for key, value in metrics.items())
     return {key: value for key, value in pairs if value is not None and math.isfinite(value)}
 
 
-def _float(value: Any) -> float | None:
+def _float(value: object) -> float | None:
     if isinstance(value, torch.Tensor):
         return float(value) if value.numel() == 1 else None
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return float(value) if number else None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        return None
+    return float(value)
 
 
-def _number(value: Any, otherwise: int | None) -> int | None:
-    found = _float(value)
-    return int(found) if found is not None and found == found // 1 else otherwise
+def _number(value: object, otherwise: int | None) -> int | None:
+    number = _float(value)
+    return int(number) if number is not None and number == number // 1 else otherwise

@@ -10,6 +10,7 @@ import hashlib
 import lzma
 import os
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -81,6 +82,12 @@ def _write_alone(one: Alone, folder: Path, meter: Meter) -> File:
         bytes=one.file.stamp.bytes,
         members=members(target, one.file.name),
     )
+
+
+def can_clone(file: SourceFile, folder: Path) -> bool:
+    """Say whether a copy of a file in `folder` takes no space, since it shares the file's."""
+    with file.path.open("rb") as source, tempfile.TemporaryFile(dir=folder) as target:
+        return _clone(source, target)
 
 
 def _clone(source: IO[bytes], target: IO[bytes]) -> bool:

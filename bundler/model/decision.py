@@ -1,6 +1,6 @@
 """The decision: threshold and aggregation, and the out-of-fold curve that they come from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,16 +39,14 @@ class Decision:
         )
 
 
-def decide(
-    options: ModelOptions, chosen: Sequence[Checkpoint], say: Callable[[str], None]
-) -> Decision:
+def decide(options: ModelOptions, chosen: Sequence[Checkpoint]) -> Decision:
     """Return the threshold that was given, or the best out of fold. Raises UsageError."""
-    oof = _find(options, chosen, say)
+    oof = _read_out_of_fold(options, chosen)
     if oof is None:
         if options.threshold is None and options.output == "binary":
             raise UsageError(
-                "The output is binary, and no threshold is known: give the out-of-fold "
-                "predictions with --oof oof.csv or a number with --threshold, or set output = "
+                "A binary output needs a threshold. Give out-of-fold predictions with --oof "
+                "oof.csv or a number with --threshold, or set output = "
                 '"probability" under [tool.rsna-bundle] in pyproject.toml.'
             )
         return Decision(aggregation=options.aggregation, threshold=_given(options))
@@ -75,34 +73,33 @@ def draw(decided: Decision, folder: Path) -> list[Path]:
 
 def _given(options: ModelOptions) -> float | None:
     if options.threshold is not None and not 0 <= options.threshold <= 1:
-        raise UsageError(f"--threshold {options.threshold} is no probability between 0 and 1.")
+        raise UsageError(f"The threshold {options.threshold} (--threshold) is not between 0 and 1.")
     return options.threshold
 
 
-def _find(
-    options: ModelOptions, chosen: Sequence[Checkpoint], say: Callable[[str], None]
-) -> OutOfFold | None:
+def _read_out_of_fold(options: ModelOptions, chosen: Sequence[Checkpoint]) -> OutOfFold | None:
     """Return the out-of-fold predictions that were named, or those the training left beside."""
     if options.oof:
         return thresholds.read(options.oof)
-    beside = [one.path.with_name(f"fold{one.fold}.oof.csv") for one in chosen]
-    if not all(one.ours and path.is_file() for one, path in zip(chosen, beside, strict=True)):
+    tables = [one.path.with_name(f"fold{one.fold}.oof.csv") for one in chosen]
+    if not all(one.ours and path.is_file() for one, path in zip(chosen, tables, strict=True)):
         return None
-    for one, path in zip(chosen, beside, strict=True):
+    for one, path in zip(chosen, tables, strict=True):
         try:
-            found = thresholds.curve(thresholds.read([path]), "mean").probabilistic
+            pf1 = thresholds.curve(thresholds.read([path]), "mean").probabilistic
         except InputError as error:
-            say(f"note: {path.name} gives no threshold: {error}")
+            options.progress.warn(f"no threshold can be read from {path.name}: {error}")
             return None
+        # A later training may have written its rows into the same folder.
         recorded = naming.find_metric(one.metrics, "pfbeta")
-        if recorded is None or abs(found - recorded) > _AGREES:
-            say(
-                f"note: {path.name} gives pF1 {found:.4g}, {one.path.name} records "
-                f"{_recorded(recorded)}: it is not this checkpoint's, and is left out. Name "
-                "it with --oof to use it all the same."
+        if recorded is None or abs(pf1 - recorded) > _AGREES:
+            options.progress.warn(
+                f"{path.name} gives pF1 {pf1:.4g}, {one.path.name} records {_recorded(recorded)}: "
+                "it is not this checkpoint's, and is not used. Name it with --oof to use it all "
+                "the same."
             )
             return None
-    return thresholds.read(beside)
+    return thresholds.read(tables)
 
 
 def _recorded(value: float | None) -> str:

@@ -136,7 +136,7 @@ def write(source: Tree, layout: Layout, part: ModelFiles, options: FilesOptions)
 def check_space(source: Tree, folder: Path) -> None:
     """Raise BundlerError where the disk cannot hold a copy of the files."""
     free = shutil.disk_usage(folder).free
-    if source.bytes > free:
+    if source.bytes > free and not copying.can_clone(source.files[0], folder):
         raise BundlerError(
             f"The model's files take {source.bytes / 1e9:.1f} GB, and {folder.parent} has "
             f"{free / 1e9:.1f} GB free. Free some space, or name another disk with --out."

@@ -1,4 +1,4 @@
-"""Golden cases, made: small phantoms and what they become at home (see inference.golden).
+"""Golden cases, made: small phantoms and predictions of them on the laptop (inference.golden).
 
 They are drawn, not photographed: no patient's image leaves the laptop in a bundle.
 """
@@ -8,15 +8,13 @@ import functools
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bundler.model.network import Folds
-from bundler.model.recipe import Recipe
-from inference.boot.card import Golden, GoldenDicom, GoldenPrediction, Tolerance
+from inference.boot.card import GoldenDicom, GoldenPrediction, Tolerance
 from inference.golden import fingerprint
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -34,26 +32,12 @@ DICOMS = (
 )
 
 
-@dataclass(kw_only=True)
-class Cases:
-    """What is collected while the `models` of a bundle are made: the manifest's part, and files."""
+def affordable(operations: int, models: int) -> int:
+    """Return how many images of so many operations the replay of one of `models` has, 1 to 16.
 
-    models: int
-    dicoms: list[GoldenDicom] = field(default_factory=list)
-    predictions: list[GoldenPrediction] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-
-    def affordable(self, operations: int) -> int:
-        """Return how many images of so many operations a model's replay may have, 1 to 16.
-
-        All models share the budget, in operations, not seconds: equal input gives equal bundles.
-        """
-        return min(max(BUDGET // (self.models * max(operations, 1)), 1), MOST_IMAGES)
-
-    @property
-    def golden(self) -> Golden:
-        """Return what bundle.json holds as `golden`."""
-        return Golden(dicoms=tuple(self.dicoms), predictions=tuple(self.predictions))
+    All models share the budget, in operations, not seconds: equal input gives equal bundles.
+    """
+    return min(max(BUDGET // (models * max(operations, 1)), 1), MOST_IMAGES)
 
 
 def draw(config: PreprocessConfig, count: int) -> npt.NDArray[np.uint8]:
@@ -62,42 +46,40 @@ def draw(config: PreprocessConfig, count: int) -> npt.NDArray[np.uint8]:
     return np.stack([load(io.BytesIO(file), [config]).inputs[0] for file in files])
 
 
-def write_dicoms(cases: Cases, folder: Path, recipes: Mapping[str, Recipe]) -> None:
-    """Write the DICOM files and note the hash of the pixels that each model gets from them."""
-    configs = [how.preprocess for how in recipes.values()]
+def write_dicoms(folder: Path, configs: Mapping[str, PreprocessConfig]) -> tuple[GoldenDicom, ...]:
+    """Write the DICOM files, and return the fingerprint of the pixels that each model gets.
+
+    `configs`: a model's file → the preprocessing that it takes.
+    """
+    dicoms = []
     for number, (name, syntax, photometric) in enumerate(DICOMS):
         (folder / name).write_bytes(draw_dicom(100 + number, syntax, photometric))
-        inputs = load(folder / name, configs).inputs
-        hashes = [fingerprint(pixels) for pixels in inputs]
-        prepared = dict(zip(recipes, hashes, strict=True))
-        cases.dicoms.append(GoldenDicom(file=name, prepared=prepared))
-        cases.files.append(folder / name)
+        inputs = load(folder / name, list(configs.values())).inputs
+        prepared = dict(zip(configs, map(fingerprint, inputs), strict=True))
+        dicoms.append(GoldenDicom(file=name, prepared=prepared))
+    return tuple(dicoms)
 
 
-def write_predictions(
-    cases: Cases,
+def write_prediction(
     path: Path,
     images: npt.NDArray[np.uint8],
-    told: npt.NDArray[np.float32] | None,
+    metadata: npt.NDArray[np.float32] | None,
     probabilities: npt.NDArray[np.float32],
     precision: str,
-) -> None:
-    """Write prepared images and note what the ONNX file at `path` said of them on the CPU.
+) -> GoldenPrediction:
+    """Write prepared images beside the ONNX file `path`, and return what it answered on the CPU.
 
     uint8 [N, H, W] images; of the first N of the metadata [M, K] and of the probabilities [M].
     """
-    place = path.with_name(f"golden-{path.stem}.npy")
-    np.save(place, images, allow_pickle=False)
-    cases.files.append(place)
-    rows = None if told is None else told[: len(images)].astype(float).tolist()
-    cases.predictions.append(
-        GoldenPrediction(
-            model=path.name,
-            images=place.name,
-            metadata=None if rows is None else tuple(tuple(row) for row in rows),
-            probabilities=tuple(round(float(v), 7) for v in probabilities[: len(images)]),
-            tolerance=Tolerance(cpu=EXACT if precision == "fp32" else LOOSE, other=LOOSE),
-        )
+    saved = path.with_name(f"golden-{path.stem}.npy")
+    np.save(saved, images, allow_pickle=False)
+    rows = None if metadata is None else metadata[: len(images)].astype(float).tolist()
+    return GoldenPrediction(
+        model=path.name,
+        images=saved.name,
+        metadata=None if rows is None else tuple(tuple(row) for row in rows),
+        probabilities=tuple(round(float(v), 7) for v in probabilities[: len(images)]),
+        tolerance=Tolerance(cpu=EXACT if precision == "fp32" else LOOSE, other=LOOSE),
     )
 
 

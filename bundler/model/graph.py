@@ -87,9 +87,10 @@ def strip(model: onnx_ir.Model) -> None:
             value.doc_string = None
 
 
-def write(model: onnx_ir.Model, path: Path, card: Card) -> list[Path]:
+def write(model: onnx_ir.Model, path: Path, card: Card | None = None) -> list[Path]:
     """Write a graph with its card; the weights go beside it where one file cannot hold them."""
-    model.metadata_props[METADATA_KEY] = canonical(plain(card)).decode()
+    if card is not None:
+        model.metadata_props[METADATA_KEY] = canonical(plain(card)).decode()
     weights = sum(
         value.const_value.nbytes
         for value in model.graph.initializers.values()

@@ -18,7 +18,7 @@ _LOWER_IS_BETTER = ("loss", "error", "mae", "rmse", "brier")
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """What was read from a name; None where it does not say."""
+    """What was read from a name; None where the name does not hold it."""
 
     fold: int | None = None
     epoch: int | None = None
@@ -48,8 +48,8 @@ def find_metric(metrics: Mapping[str, float], name: str) -> float | None:
 
 def most_telling(names: Sequence[str], first: str | None = None) -> list[str]:
     """Return the few metrics that a table has room for; `first` leads where it is a metric."""
-    wanted = [*([first] if first else []), *_TELLING]
-    known = [name for want in wanted for name in names if _bare(name) == _bare(want)]
+    order = [*([first] if first else []), *_TELLING]
+    known = [name for wish in order for name in names if _bare(name) == _bare(wish)]
     return list(dict.fromkeys([*known, *names]))[:MOST_SHOWN]
 
 

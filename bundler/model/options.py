@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bundler.progress import SILENT, Progress
+
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
 SCALES = {"1/255": 1 / 255, "1": 1.0}
@@ -37,3 +39,4 @@ class ModelOptions:
     run: str | None = None
     best: str | None = None
     store: str = ""
+    progress: Progress = SILENT

@@ -1,4 +1,4 @@
-"""Whether ONNX Runtime says what torch said: largest and mean difference, and the ranks."""
+"""Whether ONNX Runtime answers as torch does: largest and mean difference, and the ranks."""
 
 import contextlib
 import itertools
@@ -62,10 +62,10 @@ def load_real(folder: Path | None, config: PreprocessConfig) -> npt.NDArray[np.u
     paths = sorted(itertools.islice(folder.rglob("*.dcm"), SEARCHED))
     images = []
     for path in paths[:: max(1, len(paths) // REAL_IMAGES)][:REAL_IMAGES]:
-        with contextlib.suppress(ImageError):  # an image that cannot be read proves nothing here
+        with contextlib.suppress(ImageError):  # an image that cannot be read compares nothing
             images.append(load(path, [config]).inputs[0])
     if not images:
-        raise InputError(f"{folder} holds no DICOM file (*.dcm) that can be read.")
+        raise InputError(f"{folder} holds no readable DICOM file (*.dcm).")
     return np.stack(images)
 
 
@@ -110,7 +110,7 @@ def answer_onnx(path: Path, images: Array, metadata: Array | None) -> tuple[Arra
 def _answer_parts(
     answer: Callable[[slice], tuple[Array, Array]], count: int, batch: int
 ) -> tuple[Array, Array]:
-    """Return what `answer` says of `count` images, several batches at once, a thread each.
+    """Return the answers for `count` images, several batches at once, a thread each.
 
     More threads for one image would add its sums up in another order, and the same checkpoint
     would become another bundle on a machine with other cores.
@@ -122,11 +122,11 @@ def _answer_parts(
 
 
 def compare(
-    expected: tuple[Array, Array], found: tuple[Array, Array], *, real: int, tolerance: float
+    expected: tuple[Array, Array], actual: tuple[Array, Array], *, real: int, tolerance: float
 ) -> Parity:
     """Return how two answers (probabilities [N], logits [N, F]) differ."""
-    probability = np.abs(expected[0].astype(np.float64) - found[0])
-    logit = np.abs(expected[1].astype(np.float64) - found[1])
+    probability = np.abs(expected[0].astype(np.float64) - actual[0])
+    logit = np.abs(expected[1].astype(np.float64) - actual[1])
     return Parity(
         images=len(probability),
         real=real,
@@ -134,23 +134,23 @@ def compare(
         probability_mean=float(probability.mean()),
         logit_max=float(logit.max()),
         logit_mean=float(logit.mean()),
-        rank_agreement=rank_agreement(expected[0], found[0], tolerance),
+        rank_agreement=rank_agreement(expected[0], actual[0], tolerance),
         tolerance=tolerance,
     )
 
 
-def rank_agreement(expected: Array, found: Array, tolerance: float) -> float:
+def rank_agreement(expected: Array, actual: Array, tolerance: float) -> float:
     """Return the share of pairs, further apart than the tolerance, that keep their order."""
     apart = expected[:, None].astype(np.float64) - expected[None]
     pairs = apart > tolerance
     if not pairs.any():
         return 1.0
-    kept = (found[:, None].astype(np.float64) - found[None])[pairs] > 0
+    kept = (actual[:, None].astype(np.float64) - actual[None])[pairs] > 0
     return float(kept.mean())
 
 
 def check(parity: Parity, precision: str) -> None:
-    """Refuse an export that does not say what torch said. Raises CheckError."""
+    """Raise CheckError for an export that does not answer as torch does."""
     if not parity.probability_max <= parity.tolerance:  # NaN is refused, too
         raise CheckError(
             f"The export in {precision} is off by {parity.probability_max:.1e} in probability "

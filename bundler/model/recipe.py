@@ -1,4 +1,4 @@
-"""The recipe: how weights become a prediction. What is not known is asked for, never assumed."""
+"""The recipe: how weights become a prediction. What is not known is an error, never assumed."""
 
 import math
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from bundler.errors import UsageError
 from bundler.model import architecture
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import ModelOptions
+from inference.boot.fields import Plain
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
 from train.checkpoint import Normalize
-from train.fields import Plain
 
 T = TypeVar("T")
 OURS = "sigmoid:0"  # the head of this project's own checkpoints: output 0 is cancer
@@ -49,7 +49,7 @@ class Recipe:
 class _Questions:
     """The answers of a checkpoint and of the command line, and what neither of them gives.
 
-    What is missing is collected, so that it is asked for at once and not option by option.
+    What is missing is collected, so that one error names all of it, not option by option.
     """
 
     path: Path

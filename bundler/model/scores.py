@@ -11,15 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from bundler.committed_weights import is_weights
 from bundler.model import naming
 from bundler.model.tree import SourceFile, Tree
 from inference.boot.manifest import Weights
 
-WEIGHTS = (
-    *(".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".onnx", ".engine", ".plan", ".trt"),
-    *(".pkl", ".pickle", ".joblib", ".h5", ".hdf5", ".keras", ".weights", ".gguf", ".npz", ".npy"),
-    *(".cbm", ".ubj", ".lgb", ".tflite", ".model"),
-)
 LARGEST_JSON = 64 << 20  # bytes of a header or table that is read
 BEST = "best_metric"  # how Hugging Face's trainer calls the score that it went by
 LAST = ("checkpoint_final", "model_final_checkpoint")  # nnU-Net's, of version 2 and 1
@@ -35,11 +31,6 @@ def describe(tree: Tree) -> tuple[Weights, ...]:
     files = {file.name: file for file in tree.files}
     contents = (_describe(file, files) for file in tree.files if is_weights(file.name))
     return tuple(one for one in contents if one != Weights(name=one.name))
-
-
-def is_weights(name: str) -> bool:
-    """Say whether a file's name is one that weights have."""
-    return name.lower().endswith(WEIGHTS)
 
 
 def _describe(file: SourceFile, files: Mapping[str, SourceFile]) -> Weights:

@@ -2,17 +2,17 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
 from bundler.model.checkpoint import SUFFIXES, Checkpoint
 from bundler.model.options import ModelOptions
 from bundler.model.table import align, text
+from bundler.result import Json
 
 LAST = "last"
 USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
@@ -21,20 +21,20 @@ NO_FOLD = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The checkpoints that were found, those that were chosen, and what is worth saying."""
+    """The checkpoints of the named folders, those that were chosen, and notes for the user."""
 
-    found: Sequence[Checkpoint]
+    candidates: Sequence[Checkpoint]
     chosen: Sequence[Checkpoint]
     notes: Sequence[str]
     by: str | None
 
     def summary(self) -> str:
-        """Return all that was found as a table, the chosen ones marked, and the notes."""
-        recorded = dict.fromkeys(name for one in self.found for name in one.metrics)
+        """Return all candidates as a table, the chosen ones marked, and the notes."""
+        recorded = dict.fromkeys(name for one in self.candidates for name in one.metrics)
         names = naming.most_telling(list(recorded), self.by)
         marked = {one.path for one in self.chosen}
         rows = [["", "file", "fold", "epoch", *names, "when (UTC)", "run"]]
-        for one in sorted(self.found, key=lambda one: (_fold(one), _age(one), one.path.name)):
+        for one in sorted(self.candidates, key=lambda one: (_fold(one), _age(one), one.path.name)):
             when = datetime.fromtimestamp(one.when, UTC).strftime("%Y-%m-%d %H:%M")
             values = [text(one.fold), text(one.epoch)]
             values += [text(one.metrics.get(name)) for name in names]
@@ -42,14 +42,16 @@ class Selection:
             rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
         return "\n".join([*align(rows), *self.notes])
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--dry-run --json` prints."""
         return {
             "chosen": [
                 {
                     "file": str(one.path),
-                    **{name: getattr(one, name) for name in ("fold", "epoch", "run_id")},
-                    "metrics": dict(one.metrics),
+                    "fold": one.fold,
+                    "epoch": one.epoch,
+                    "run_id": one.run_id,
+                    "metrics": one.metrics,
                 }
                 for one in self.chosen
             ],
@@ -59,7 +61,7 @@ class Selection:
 
 def select(options: ModelOptions) -> Selection:
     """Choose among the files and folders that were named. Raises InputError, UsageError."""
-    found: list[Checkpoint] = []
+    candidates: list[Checkpoint] = []
     chosen: list[Checkpoint] = []
     notes: list[str] = []
     for path in options.checkpoints:
@@ -70,17 +72,19 @@ def select(options: ModelOptions) -> Selection:
             picked = best_per_fold(some, options.by)
         else:
             picked, some = _of_folds([checkpoint.read(path)], options), _read_beside(path)
-        found += picked if path.is_file() else some
+        candidates += picked if path.is_file() else some
         chosen += picked
         for one in picked:
             notes += look_beside(one, some, options.by)
     if not chosen:
         which = f" of fold {', '.join(map(str, options.folds))}" if options.folds else ""
         listed = ", ".join(str(path) for path in options.checkpoints)
-        raise InputError("\n".join([f"No checkpoint{which} lies in {listed}.", *notes]))
+        raise InputError("\n".join([f"There is no checkpoint{which} in {listed}.", *notes]))
     notes += _note_runs(chosen)
     whole = [checkpoint.read(one.path) for one in chosen]
-    return Selection(found=found, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by)
+    return Selection(
+        candidates=candidates, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by
+    )
 
 
 def best_per_fold(candidates: Sequence[Checkpoint], by: str | None) -> list[Checkpoint]:
@@ -145,13 +149,13 @@ def _read_folder(folder: Path) -> tuple[list[Checkpoint], list[str]]:
         paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    found, notes = [], []
+    checkpoints, notes = [], []
     for path in paths:
         try:
-            found.append(checkpoint.read(path, mapped=True))
+            checkpoints.append(checkpoint.read(path, mapped=True))
         except InputError as error:
             notes.append(f"left out: {error}")
-    return found, notes
+    return checkpoints, notes
 
 
 def _read_beside(path: Path) -> list[Checkpoint]:

@@ -23,7 +23,7 @@ _MOST_DEEP = 3  # folders of artifacts below a run that are looked through
 
 @contextmanager
 def fetched(options: ModelOptions) -> Iterator[ModelOptions]:
-    """Yield the options with a run's checkpoints among the files, where a run was asked for."""
+    """Yield the options with the checkpoints of the run that they name, if any, among the files."""
     if options.run is None and options.best is None:
         yield options
         return
@@ -47,7 +47,7 @@ def fetched(options: ModelOptions) -> Iterator[ModelOptions]:
 
 
 def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
-    """Return the run that was asked for, and the store's client."""
+    """Return the run that the options name, and the store's client."""
     database = urlparse(options.store)
     if database.scheme == "sqlite" and not Path(database.path[1:]).is_file():
         raise InputError(
@@ -63,8 +63,8 @@ def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
                 return run, client
         newest = ", ".join(f"{run.info.run_id} ({run.info.run_name})" for run in runs[:_SHOWN])
         raise InputError(
-            f"{options.store} knows no run {options.run} (of {len(runs)}). A run is named by its "
-            f"id; the newest are {newest or 'none'}."
+            f"{options.store} has no run {options.run} among its {len(runs)}. Give a run's id; "
+            f"the newest are {newest or 'none'}."
         )
     scored = [(score, run) for run in runs if (score := _score(run, str(options.best))) is not None]
     if not scored:
@@ -96,21 +96,21 @@ def _bare(name: str) -> str:
 
 def _download(client: Any, run: Any, folder: Path) -> None:
     """Copy a run's checkpoints into a folder."""
-    pending, found = [(None, 0)], []
+    pending, paths = [(None, 0)], []
     while pending:
-        place, depth = pending.pop()
-        for entry in client.list_artifacts(run.info.run_id, place):
+        folder_path, depth = pending.pop()
+        for entry in client.list_artifacts(run.info.run_id, folder_path):
             if entry.is_dir and depth < _MOST_DEEP:
                 pending.append((entry.path, depth + 1))
             elif Path(entry.path).suffix in SUFFIXES:
-                found.append(entry.path)
-    for path in found:
+                paths.append(entry.path)
+    for path in paths:
         copy = Path(client.download_artifacts(run.info.run_id, path, str(folder)))
         if copy.parent != folder:
             copy.rename(folder / copy.name)
     if any(entry.path == OOF for entry in client.list_artifacts(run.info.run_id)):
         _split(Path(client.download_artifacts(run.info.run_id, OOF, str(folder))))
-    if not found:
+    if not paths:
         raise InputError(
             f"The run {run.info.run_id} holds no checkpoint (artifacts are looked for in "
             f"{run.info.artifact_uri}). A database that was copied loses its artifacts: name the "

@@ -157,7 +157,7 @@ def _by_breast(oof: OutOfFold, aggregation: str) -> tuple[list[str], Floats, Flo
     try:
         return metrics.by_breast(oof.breasts, oof.labels, oof.probabilities, aggregation)
     except DataError as error:
-        raise InputError(f"The out-of-fold predictions make no sense: {error}") from error
+        raise InputError(f"The out-of-fold predictions cannot be used: {error}") from error
 
 
 def _whole_rows(reader: "csv.DictReader[str]", path: Path) -> list[dict[str, str]]:
@@ -176,7 +176,7 @@ def _column(rows: Sequence[dict[str, str]], name: str, where: str) -> Floats:
     try:
         values = np.array([float(row[name]) for row in rows], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: the column {name} holds what is no number.") from error
+        raise InputError(f"{where}: the column {name} holds more than numbers.") from error
     if not np.isfinite(values).all():
         raise InputError(f"{where}: the column {name} holds NaN or infinity.")
     return values

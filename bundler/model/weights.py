@@ -64,30 +64,30 @@ def _load_safetensors(path: Path) -> Any:
 
 
 def _refuse_lookalikes(path: Path, head: bytes) -> None:
-    """Name what was saved in a checkpoint's place: nothing, a web page, a pointer of git-lfs."""
+    """Refuse what a download left instead of a checkpoint: a web page, a git-lfs pointer."""
     text = head.lstrip().lower()
     if not head:
         raise InputError(f"The checkpoint {path} is empty. Copy or download it again.")
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError(
-            f"{path} is a web page, no checkpoint: a download that ended on a log-in or an error "
-            "page. Open it in a browser to see what it says, and download the file itself."
+            f"{path} is a web page, not a checkpoint: the download ended on a log-in or an error "
+            "page. Open it in a browser to read it, and download the file itself."
         )
     if text.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path} is a pointer of git-lfs, no checkpoint. Run `git lfs pull`.")
+        raise InputError(f"{path} is a git-lfs pointer, not a checkpoint. Run `git lfs pull`.")
 
 
-def _refused_pickle(path: Path, said: str) -> InputError:
-    named = re.search(r"GLOBAL ([\w.]+)", said) or re.search(r"class ([\w.]+)", said)
+def _refused_pickle(path: Path, message: str) -> InputError:
+    named = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"class ([\w.]+)", message)
     if named is None:
-        reason = _first_sentence(said.partition("WeightsUnpickler error: ")[2] or said)
+        reason = _first_sentence(message.partition("WeightsUnpickler error: ")[2] or message)
         return InputError(
             f"{path} cannot be read as a checkpoint ({reason}); nothing in it was run. If it is "
             f"whole, it holds more than weights. {_WAY_OUT}"
         )
     return InputError(
-        f"{path} is a pickle that wants to run {named[1]}; it was not run. A checkpoint needs "
-        f"nothing but tensors and plain values. {_WAY_OUT}"
+        f"{path} is a pickle that would run {named[1]}; it was not run. A checkpoint needs "
+        f"only tensors and plain values. {_WAY_OUT}"
     )
 
 
@@ -98,7 +98,7 @@ def _harmless_types() -> list[Any]:
     return [rebuild, np.dtype, argparse.Namespace, *dtypes]
 
 
-def _first_sentence(said: object) -> str:
-    """Return what an error says first: torch's advice that follows is not for our readers."""
-    sentences = re.split(r"\.?\s*\n|\.\s", str(said).strip(), maxsplit=1)
-    return sentences[0][:200] or type(said).__name__
+def _first_sentence(error: object) -> str:
+    """Return an error's first sentence: torch's advice that follows is to disable our check."""
+    sentences = re.split(r"\.?\s*\n|\.\s", str(error).strip(), maxsplit=1)
+    return sentences[0][:200] or type(error).__name__

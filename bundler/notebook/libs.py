@@ -1,15 +1,15 @@
-"""The library notebook: builds on Kaggle, with the internet on, the wheels no registry has."""
+"""The library notebook: builds on Kaggle, with the internet on, the wheels that no index has."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import inference
 from bundler import atomic
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import render
+from bundler.result import Json
 
 NAME = "libs.ipynb"
 WHEELS = "wheels"
@@ -42,7 +42,7 @@ for requirement in REQUIREMENTS:
 """
 
 TRY = """\
-# Each is installed into a folder of its own and its modules are looked for, as a first proof.
+# All are installed into a folder of their own, as a first test.
 built = sorted(WHEELS.glob("*.whl"))
 command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--target", "tried"]
 subprocess.run([*command, *map(str, built)], check=True)
@@ -67,7 +67,7 @@ class Written:
     path: Path
     requirements: Sequence[str]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--json` prints."""
         return {"notebook": str(self.path), "requirements": list(self.requirements)}
 
@@ -77,30 +77,30 @@ class Written:
 
 
 def write(
-    place: Path, packages: Sequence[str], environment: Mapping[str, str] | None = None
+    folder: Path, packages: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> Written:
-    """Write the notebook that builds `packages` into the folder `place`. Raises InputError."""
-    wanted = [check(package) for package in packages]
-    if not wanted:
+    """Write the notebook that builds `packages` into `folder`. Raises InputError."""
+    requirements = [check(package) for package in packages]
+    if not requirements:
         raise InputError(
-            "No package is named. Name those that no registry has a wheel of for the target: "
+            "No package is named. Name those that no index has a wheel of for the target: "
             "`rsna-bundle notebook libs --build PACKAGE==VERSION` (an address of git works too)."
         )
     cells = [
         BUILD.format(
             version=inference.__version__,
-            requirements=json.dumps(wanted, indent=4),
+            requirements=json.dumps(requirements, indent=4),
             environment=json.dumps(dict(environment or {}), indent=4),
             wheels=json.dumps(WHEELS),
         ),
         TRY.format(),
     ]
-    path = place / NAME
+    path = folder / NAME
     try:
         atomic.write_text(path, render(cells))
     except OSError as error:
         raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
-    return Written(path=path, requirements=wanted)
+    return Written(path=path, requirements=requirements)
 
 
 def check(package: str) -> str:
@@ -110,4 +110,4 @@ def check(package: str) -> str:
     try:
         return str(Requirement(package))
     except InvalidRequirement as error:
-        raise InputError(f"{package!r} is no requirement: {error}.") from error
+        raise InputError(f"{package!r} is not a requirement: {error}.") from error

@@ -1,4 +1,4 @@
-"""The notebooks besides the submission's: where each lies, and what it is told."""
+"""The notebooks besides the submission's: where each is written, and with which options."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_training(
     overrides: Sequence[str],
     bucket: str | None,
 ) -> training.Written:
-    """Write the training notebook; the repository is git's `origin` unless told otherwise."""
+    """Write the training notebook; the repository is git's `origin` by default."""
     return training.write(
         folder(dist, "training"),
         repository=repository or _origin(settings.root),
@@ -43,6 +43,6 @@ def _origin(root: Path) -> str:
         return process.run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip()
     except CommandError as error:
         raise UsageError(
-            f"{root} has no git remote `origin` that the notebook could fetch; name one with "
+            f"{root} has no git remote `origin` that the notebook could fetch. Name one with "
             "--repository URL."
         ) from error

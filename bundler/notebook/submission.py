@@ -1,19 +1,21 @@
-"""The submission notebook: its first cell verifies, its second runs `inference.run`."""
+"""The submission notebook: a title, a cell that verifies, a cell that runs `inference.launch`."""
 
 import importlib.resources
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import inference
-from bundler import atomic
-from bundler.errors import BundlerError, InputError
+from bundler import atomic, bundle
+from bundler.errors import BundlerError, UsageError
 from bundler.settings import Settings
-from inference.boot import bundle as reader
-from inference.errors import BundleError
+from inference.boot.bundle import Bundle
+from inference.boot.manifest import MANIFEST, Code, Libs, Model, ModelFiles
+from inference.launch import RUNNER
 
 NAME = "submission.ipynb"
 KINDS = ("libs", "model", "code")
@@ -22,6 +24,21 @@ INLINED = ("errors.py", "boot/fields.py", "boot/card.py", "boot/manifest.py", "b
 OWN_IMPORT = re.compile(
     r"^from inference\.(?P<module>[\w.]+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
 )
+
+
+TITLE = """\
+# Submission to {competition}
+
+Written by [rsna-bundle](https://pypi.org/project/rsna-bundle/) {version}, to be run with the
+internet off. It verifies three datasets, installs the wheels and runs the command below.
+
+| made from | |
+|---|---|
+{rows}
+
+The first cell is the verifier: nothing of a dataset is run before it matches its id. The second
+runs the command; `run.json` says how it ended.
+"""
 
 VERIFY = """\
 # Written by rsna-bundle {version}: write it again with `rsna-bundle notebook`, do not edit it.
@@ -32,30 +49,52 @@ EXPECTED = {expected}
 
 {sources}
 # --- unpack the code ---
-scratch = scratch_folder()
 code = choose(find(input_folder()), "code", EXPECTED["code"])
-(tree,) = restore(code, scratch / "restored")
-CODE = unpack(tree.path, scratch / "code")
+CODE = unpack_code(code, scratch_folder())
 print("code", code.id[:12], "from", code.folder, "is verified and lies in", CODE)
 """
 
 RUN = """\
+import signal
 import subprocess
 import sys
 
-command = [sys.executable, "-P", "-u", "-m", "inference.run", *{options}]
+RUN = {command}
+
+command = [sys.executable, "-P", "-u", "-m", "inference.launch", *{options}]
 for kind, identity in EXPECTED.items():
     command += ["--expect-id", f"{{kind}}={{identity}}"]
 inherited = os.environ.get("PYTHONPATH")
-environment = os.environ | {{"PYTHONPATH": os.pathsep.join(filter(None, [str(CODE), inherited]))}}
-with subprocess.Popen(
-    command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-) as process:
-    for line in process.stdout:
-        print(line, end="", flush=True)
+paths = filter(None, [str(CODE / "runner"), inherited])
+for attempt in (1, 2):
+    with subprocess.Popen(
+        [*command, "--", *RUN],
+        env=os.environ | {{"PYTHONPATH": os.pathsep.join(paths)}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+    killed = process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    if not killed or attempt == 2:
+        break
+    print("The kernel killed the run (most likely memory ran out); it is started once more.")
 if process.returncode:
-    raise RuntimeError(f"inference.run ended with exit code {{process.returncode}}; see above")
+    raise RuntimeError(f"inference.launch ended with exit code {{process.returncode}}; see above")
 """
+HIDDEN = {"jupyter": {"source_hidden": True}, "_kg_hide-input": True}  # Jupyter's key, Kaggle's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a notebook runs: a command, and the options of the launcher that runs it."""
+
+    competition: str
+    command: tuple[str, ...]
+    options: tuple[str, ...]
+    needs_model: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,22 +114,58 @@ class Written:
         return f"{self.path}: made for {ids}"
 
 
-def runner_options(settings: Settings) -> list[str]:
-    """Return the words for `inference.run` that follow from the settings."""
-    seconds = round(settings.time_limit_hours * 3600)
-    options = ["--competition", settings.competition, "--time-limit", str(seconds)]
+def plan(settings: Settings, *more: str) -> Plan:
+    """Return what the notebook runs by the settings; `more` are further words of the command.
+
+    Raises UsageError for a `run` that is no command.
+    """
+    chosen = ("--competition", settings.competition)
+    limit = ("--time-limit", str(round(settings.time_limit_hours * 3600)))
+    if settings.run is not None:
+        words = (*split(settings.run), *more)
+        return Plan(
+            competition=settings.competition,
+            command=words,
+            options=(*chosen, *limit),
+            needs_model=words[: len(RUNNER)] == RUNNER,
+        )
+    # The runner keeps the limit itself: it leaves out what time does not allow.
+    words = (*RUNNER, *chosen, *limit)
     if settings.on_failures != Settings.on_failures:
-        options += ["--on-failures", settings.on_failures]
-    return options
+        words = (*words, "--on-failures", settings.on_failures)
+    return Plan(
+        competition=settings.competition,
+        command=(*words, *more),
+        options=chosen,
+        needs_model=True,
+    )
 
 
-def write(dist: Path, place: Path, options: Sequence[str] = ()) -> Written:
+def split(command: str) -> tuple[str, ...]:
+    """Return the words of a command line. Raises UsageError."""
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(f"The command `{command}` cannot be read: {error}.") from error
+    if not words:
+        raise UsageError("The command is empty. Set `run` to a command, or remove the key.")
+    return words
+
+
+def write(dist: Path, place: Path, plan: Plan) -> Written:
     """Write the notebook for the bundles in `dist` into the folder `place`.
 
-    `options` are further words for `inference.run`. Equal input, equal bytes.
+    A command of one's own may do without a model bundle. Equal input, equal bytes. Raises
+    InputError where a bundle is missing.
     """
-    ids = {kind: _read_id(dist / kind, kind) for kind in KINDS}
-    cells = [_verify_cell(ids), RUN.format(options=json.dumps(list(options)))]
+    bundles = {kind: bundle.read(dist / kind, kind) for kind in kinds(dist, plan)}
+    ids = {kind: held.id for kind, held in bundles.items()}
+    run = RUN.format(command=_listed(plan.command), options=json.dumps(list(plan.options)))
+    cells = [
+        Cell(source=_title(plan, bundles), is_code=False),
+        Cell(source=_verify_cell(ids), hidden=True),
+        Cell(source=run),
+    ]
     path = place / NAME
     try:
         atomic.write_text(path, render(cells))
@@ -99,18 +174,39 @@ def write(dist: Path, place: Path, options: Sequence[str] = ()) -> Written:
     return Written(path=path, ids=ids)
 
 
-def render(sources: Sequence[str]) -> str:
-    """Return the text of a notebook with these code cells, in nbformat 4."""
+def kinds(dist: Path, plan: Plan) -> tuple[str, ...]:
+    """Return the kinds of bundles that a notebook is made for."""
+    has_model = plan.needs_model or (dist / "model" / MANIFEST).is_file()
+    return tuple(kind for kind in KINDS if kind != "model" or has_model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell of a notebook; `hidden` collapses its source."""
+
+    source: str
+    is_code: bool = True
+    hidden: bool = False
+
+
+def render(cells: Sequence[Cell | str]) -> str:
+    """Return the text of a notebook with these cells, in nbformat 4; a text is a code cell."""
     import nbformat
 
+    v4: Any = nbformat.v4  # its functions have no annotations
+    known = [cell if isinstance(cell, Cell) else Cell(source=cell) for cell in cells]
     notebook = nbformat.v4.new_notebook(
         metadata={
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
         },
         cells=[
-            nbformat.v4.new_code_cell(source.rstrip("\n"), id=f"cell-{number}")
-            for number, source in enumerate(sources, 1)
+            (v4.new_code_cell if cell.is_code else v4.new_markdown_cell)(
+                cell.source.rstrip("\n"),
+                id=f"cell-{number}",
+                metadata=HIDDEN if cell.hidden else {},
+            )
+            for number, cell in enumerate(known, 1)
         ],
     )
     nbformat.validate(notebook)
@@ -118,11 +214,35 @@ def render(sources: Sequence[str]) -> str:
     return text + "\n"
 
 
-def _read_id(folder: Path, kind: str) -> str:
-    try:
-        return reader.read(folder).id
-    except BundleError as error:
-        raise InputError(f"{error} Build it with `rsna-bundle {kind}` first.") from error
+def _title(plan: Plan, bundles: Mapping[str, Bundle]) -> str:
+    rows = [f"| {kind} | `{held.id[:12]}` {describe(held)} |" for kind, held in bundles.items()]
+    rows.append(f"| command | `{shlex.join(plan.command)}` |")
+    return TITLE.format(
+        competition=plan.competition, version=inference.__version__, rows="\n".join(rows)
+    )
+
+
+def describe(held: Bundle) -> str:
+    """Return what a bundle was made of, for people: commit, checkpoints, files or wheels."""
+    match held.manifest.part:
+        case Code() as code:
+            branch = f" of {code.branch}" if code.branch else ""
+            dirty = ", with uncommitted changes" if code.dirty else ""
+            return f"commit `{code.commit[:12]}`{branch}{dirty}"
+        case Model() as model:
+            names = [one.name for entry in model.models for one in entry.checkpoints]
+            return ", ".join(f"`{name}`" for name in names)
+        case ModelFiles() as files:
+            count = sum(len(f.members) if f.name in files.volumes else 1 for f in held.files)
+            return f"{count} file{'' if count == 1 else 's'}"
+        case Libs() as libs:
+            pythons = ", ".join(one.python for one in libs.targets)
+            return f"{len(libs.targets[0].lock)} wheels for Python {pythons}"
+    return ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return json.dumps(list(words), ensure_ascii=False)
 
 
 def _verify_cell(ids: Mapping[str, str]) -> str:

@@ -1,16 +1,16 @@
 """The training notebook: the newest commit, `train.run`, and its runs pushed to a bucket."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import inference
 from bundler import atomic, dependencies
 from bundler.errors import BundlerError, InputError
 from bundler.notebook.submission import render
+from bundler.result import Json
 
 NAME = "training.ipynb"
 
@@ -85,15 +85,15 @@ class Written:
     overrides: Sequence[str]
     bucket: str | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Mapping[str, Json]:
         """Return what `--json` prints."""
         return vars(self) | {"path": str(self.path), "overrides": list(self.overrides)}
 
     def summary(self) -> str:
         """Return one line for people."""
         then = f", and pushes its runs to {self.bucket}" if self.bucket else ""
-        words = " ".join(self.overrides)
-        return f"{self.path}: trains {self.branch} of {self.repository} with {words}{then}"
+        settings = f" with {' '.join(self.overrides)}" if self.overrides else ""
+        return f"{self.path}: trains {self.branch} of {self.repository}{settings}{then}"
 
 
 def cells(repository: str, branch: str, overrides: Sequence[str], bucket: str | None) -> list[str]:
@@ -116,14 +116,14 @@ def _needed(bucket: str | None) -> dict[str, str]:
 
 
 def write(
-    place: Path,
+    folder: Path,
     *,
     repository: str,
     branch: str = "main",
     overrides: Sequence[str] = (),
     bucket: str | None = None,
 ) -> Written:
-    """Write the notebook into the folder `place`. Equal input, equal bytes.
+    """Write the notebook into `folder`. Equal input, equal bytes.
 
     Raises InputError where the repository's address carries a password: notebooks get shared.
     """
@@ -135,7 +135,7 @@ def write(
                 "would show to whoever sees it. Leave it out; let git or the bucket's library "
                 "find it in the notebook's environment (Kaggle: Add-ons → Secrets)."
             )
-    path = place / NAME
+    path = folder / NAME
     try:
         atomic.write_text(path, render(cells(repository, branch, overrides, bucket)))
     except OSError as error:

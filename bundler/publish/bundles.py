@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.errors import InputError, UsageError
+from bundler import bundle
+from bundler.errors import UsageError
 from bundler.progress import Progress
 from bundler.publish import cache, dataset, slugs
 from bundler.publish.client import Client, connect
@@ -13,7 +14,6 @@ from bundler.publish.slugs import Ref
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
-from inference.boot.manifest import MANIFEST
 
 KINDS = ("libs", "model", "code")
 
@@ -100,7 +100,4 @@ def publish_all(
 def check(folders: dict[str, Path]) -> None:
     """Raise InputError for a folder without a bundle of its kind, before anything is sent."""
     for kind, folder in folders.items():
-        if not (folder / MANIFEST).is_file():
-            raise InputError(f"There is no bundle in {folder}. Run `rsna-bundle {kind}` first.")
-        if (held := reader.read(folder).kind) != kind:
-            raise InputError(f"{folder} holds a {held} bundle, not a {kind} bundle.")
+        bundle.read(folder, kind)

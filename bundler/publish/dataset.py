@@ -22,7 +22,7 @@ from bundler.publish.slugs import Ref
 from bundler.result import Json
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
-from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, Code, File, Model
+from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, Code, File, Model, ModelFiles
 
 MOST_FILES = 50
 MOST_BYTES = 200 * 10**9
@@ -148,6 +148,8 @@ def notes(bundle: Bundle) -> str:
     if isinstance(part, Model):
         for model in part.models:
             parts.append(f"{model.arch}: {', '.join(one.name for one in model.checkpoints)}")
+    if isinstance(part, ModelFiles):
+        parts += [one.name for one in part.weights]
     return "; ".join(parts)[:1000]
 
 

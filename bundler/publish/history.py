@@ -16,6 +16,7 @@ from bundler.publish.competition import Score
 from bundler.result import Json
 from inference.boot.bundle import Bundle
 from inference.boot.card import Checkpoint
+from inference.boot.manifest import Model, ModelFiles, Weights
 from inference.report import METRICS
 
 NAME = "submissions.csv"
@@ -52,15 +53,18 @@ def describe(
     ref: int, when: str, code: Bundle, model: Bundle, notebook: str, message: str
 ) -> Entry:
     """Return the row of a submission that has no score yet."""
-    models = model.model.models
+    part = model.manifest.part
+    models = part.models if isinstance(part, Model) else ()
     folds = [fold for entry in models for fold in entry.checkpoints]
-    metric, value = cross_validation(folds)
+    # Of files of any kind only what their names or headers say is known.
+    scored = part.weights if isinstance(part, ModelFiles) else folds
+    metric, value = cross_validation(scored)
     dirty = "+dirty" if code.code.dirty else ""
     return Entry(
         id=str(ref),
         when=when,
         commit=code.code.commit[:12] + dirty,
-        checkpoint=" ".join(fold.name for fold in folds),
+        checkpoint=" ".join(one.name for one in scored),
         threshold=" ".join(_text(entry.threshold) for entry in models),
         metric=metric,
         cv=_text(value),
@@ -72,7 +76,7 @@ def describe(
     )
 
 
-def cross_validation(folds: Sequence[Checkpoint]) -> tuple[str, float | None]:
+def cross_validation(folds: Sequence[Checkpoint | Weights]) -> tuple[str, float | None]:
     """Return the metric that all checkpoints record, and its mean; "" and None if there is none."""
     for name in METRICS:
         values = [fold.metrics.get(name) for fold in folds]

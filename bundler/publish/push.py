@@ -68,8 +68,7 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
     """Write the notebook; return it with how it is to run, and the ids that it expects."""
     owner = slugs.owner(client, settings.owner)
     ref = slugs.reference(owner, settings.notebook, "notebook")
-    options = submission.runner_options(settings)
-    written = submission.write(dist, dist / "notebook", options)
+    written = submission.write(dist, dist / "notebook", submission.plan(settings))
     notebook = Notebook(
         path=written.path,
         ref=ref,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bundler.model import sources
 from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, push, slugs
 from bundler.publish.bundles import KINDS
@@ -22,12 +23,15 @@ class Row:
     local: str | None
     published: str | None
     mounted: str | None
+    changed: bool = False  # the files that the bundle was made of, since then
 
     @property
     def stale(self) -> str:
         """Return what is out of date and the command for it; "" if all three agree."""
         if self.local is None:
             return f"not built: rsna-bundle {self.kind}"
+        if self.changed:
+            return "its files have changed: rsna-bundle model --files"
         if self.published != self.local:
             return f"not published: rsna-bundle publish {self.kind}"
         if self.mounted != self.local:
@@ -74,6 +78,7 @@ def look(settings: Settings, progress: Progress) -> Status:
             local=_local(settings, kind),
             published=dataset.held_id(client, ref),
             mounted=mounted.get(kind),
+            changed=kind == "model" and _has_changed(settings),
         )
         for kind, ref in bundles.refs(client, settings, KINDS).items()
     ]
@@ -85,6 +90,14 @@ def _local(settings: Settings, kind: str) -> str | None:
         return reader.read(settings.dist / kind).id
     except BundleError:
         return None
+
+
+def _has_changed(settings: Settings) -> bool:
+    """Say whether weights that were bundled as they are were written to since, on this machine."""
+    try:
+        return bool(sources.changes(reader.read(settings.dist / "model")))
+    except BundleError:
+        return False
 
 
 def _short(identity: str | None) -> str:

@@ -154,7 +154,9 @@ def build(settings: Settings, options: SubmitOptions, progress: Progress) -> Non
     progress.step("Building libs")
     progress.note(build_libs(_libs_options(settings)).summary())
     progress.step("Building code")
-    built = snapshot.build(settings.root, settings.dist / "code", allow_dirty=options.allow_dirty)
+    built = snapshot.build(
+        settings.root, settings.dist / "code", allow_dirty=options.allow_dirty, run=settings.run
+    )
     progress.note(built.summary())
 
 
@@ -173,7 +175,9 @@ def _local(settings: Settings, kind: str, options: SubmitOptions) -> tuple[str |
     if kind == "code":
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "code"
-            built = snapshot.build(settings.root, scratch, allow_dirty=options.allow_dirty)
+            built = snapshot.build(
+                settings.root, scratch, allow_dirty=options.allow_dirty, run=settings.run
+            )
             return built.bundle.id, built.bundle.id != current
     if kind == "libs":
         try:
@@ -197,7 +201,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
 
 def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
     """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
-    submission.write(settings.dist, settings.dist / "notebook", submission.runner_options(settings))
+    submission.write(settings.dist, settings.dist / "notebook", submission.plan(settings))
     result = rehearse.run(
         RehearseOptions(
             settings=settings,

@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from bundler.errors import CheckError
 
@@ -17,23 +18,43 @@ def only_one(out: Path) -> Iterator[None]:
     """Let one rehearsal at a time write to `out`; raise CheckError where another does."""
     out.parent.mkdir(parents=True, exist_ok=True)
     path = out.parent / f".{out.name}.lock"
-    with path.open("a+") as lock:
+    with _locked(path, out) as stream:
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            # While it is still locked, so that nobody can hold a file that is about to vanish.
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path, out: Path) -> TextIO:
+    """Open and lock a file; the system frees the lock of a process that dies."""
+    while True:
+        stream = path.open("a+")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its last holder may have removed it since it was opened: then a third process could
+            # make and lock a new one beside this one.
+            if _is_at(path, stream):
+                return stream
         except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            stream.close()
             raise CheckError(
                 f"Another rehearsal for {out} is running (process {holder}). Wait until it has "
                 "ended, or name another folder with --out."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        stream.close()
+
+
+def _is_at(path: Path, stream: TextIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
@@ -56,6 +77,7 @@ def work_folder(out: Path) -> Iterator[Path]:
 def ended_by_signals() -> Iterator[None]:
     """Turn a polite request to end into KeyboardInterrupt, so that all is cleaned up."""
 
+    # By default SIGTERM ends Python at once: no `finally` runs, and the sandbox's folders stay.
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 

@@ -1,6 +1,7 @@
 """The flow of a rehearsal: preflight → hidden test → run → check → compare → project → report."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundler.competition.check import Check
@@ -19,19 +20,19 @@ from bundler.rehearse.run import image, notebook_run, setup
 NOT_RUN = Check(
     name="notebook ran",
     status="unproven",
-    message="It was not run, since it would fail at once for what failed above.",
+    message="Not run: what failed above would make it fail at once.",
 )
 
 
 def run(options: RehearseOptions) -> Rehearsal:
     """Rehearse, write the report, and return what came of it. Raises BundlerError."""
     competition = choose(
-        options.settings.competition,
+        options.settings,
         folder=options.competition_dir,
         phantom_size=options.phantom_size,
     )
     if not options.layouts or set(options.layouts) - set(LAYOUTS):
-        raise UsageError(f"Layouts are {' and '.join(LAYOUTS)}.")
+        raise UsageError(f"Unknown layout. Choose from {', '.join(LAYOUTS)}.")
     competition.validate(options.units)
     try:
         with (
@@ -74,12 +75,19 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
     runs = notebook_run.run_each(setups, progress)
     checked = run_checks.check(runs, setups, prepared.ids)
     comparison, projected = ComparisonResult(checks=()), None
+    compared: Sequence[Check] = ()
     if runs[0].returncode == 0:
         progress.step("Comparing predictions, projecting time, memory and disk")
         comparison = hidden.compare(runs[0].output, inputs.bundles["model"])
+        others = [
+            (setup.hidden, other.output)
+            for setup, other in zip(setups[1:], runs[1:], strict=False)
+            if other.returncode == 0
+        ]
+        compared = hidden.compare_runs(runs[0].output, others)
         projected = projection.project(runs[0], comparison.measurement, inputs)
     return Findings(
-        checks=(*prepared.checks, *checked.checks, *comparison.checks),
+        checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared),
         image=prepared.image,
         hidden=hidden,
         runs=runs,

@@ -88,7 +88,7 @@ def conclude(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
         projection=projected,
         provenance=provenance.describe(
-            inputs, [run.layout for run in runs], findings.image, findings.hidden
+            inputs, list(dict.fromkeys(run.layout for run in runs)), findings.image, findings.hidden
         ),
         timeline=tuple(timeline.draw(runs[0])) if runs else (),
         seconds=seconds,

@@ -23,7 +23,7 @@ def read(study: Path) -> Tensor:
         try:
             image = dicom.read(path, at_least=INPUT.size)
         except ImageError as error:
-            print(f"{path} is left out: {error}")
+            print(f"left out: {error}")
         else:
             slices.append(preprocess.prepare(image, INPUT))
     if not slices:

@@ -356,6 +356,37 @@ def _repack(folder: Path, file: Member, target: Path) -> None:
                 archive.write(part.path, part.file.name)
 
 
+def code_folder(code: Bundle, scratch: Path) -> Path:
+    """Return where the tree and the runner of a code bundle are, or will be, unpacked."""
+    return scratch / f"code-{code.id[:16]}"
+
+
+def unpack_code(code: Bundle, scratch: Path) -> Path:
+    """Restore a code bundle; return the folder that holds `tree` and `runner`, side by side.
+
+    They are never merged: the user's tree may have an `inference` of its own. Each archive's
+    members lie in a folder of its name, so that even an upload that unpacks both into one place
+    leaves them apart.
+    """
+    folder = code_folder(code, scratch)
+    with tempfile.TemporaryDirectory(prefix=".code-", dir=scratch) as temporary:
+        parts = restore(code, Path(temporary) / "archives")
+        whole = Path(temporary) / "whole"
+        whole.mkdir()
+        for part in parts:
+            name = part.path.name.removesuffix(".zip")
+            unpacked = unpack(part.path, Path(temporary) / name)
+            if not (unpacked / name).is_dir():
+                raise BundleError(
+                    f"{code.folder}: {part.path.name} holds no folder {name}. Build the bundle "
+                    "again with this version: `rsna-bundle code`."
+                )
+            (unpacked / name).replace(whole / name)
+        shutil.rmtree(folder, ignore_errors=True)
+        whole.replace(folder)
+    return folder
+
+
 def unpack(archive: Path, destination: Path) -> Path:
     """Unpack a verified zip or tar into `destination`, which appears whole or not at all."""
     partial = Path(tempfile.mkdtemp(prefix=".unpack-", dir=destination.parent))

@@ -56,7 +56,7 @@ def restore(bundle: Bundle, scratch: Path) -> Path:
     if not isinstance(bundle.manifest.part, ModelFiles):
         return bundles.verify(bundle.folder).folder
     held = contents(bundle)
-    target = scratch.absolute() / f"model-{bundle.id[:16]}"
+    target = place(bundle, scratch)
     total = sum(file.bytes for file in bundle.files)
     meter = Meter(parallel.lines(total, "verifying the model"))
     if is_restored(target, held):
@@ -74,6 +74,13 @@ def restore(bundle: Bundle, scratch: Path) -> Path:
         ) from error
     print(*notes, _summary(bundle, held, meter), sep="\n", flush=True)
     return target
+
+
+def place(bundle: Bundle, scratch: Path) -> Path:
+    """Return where a model bundle's files lie, or will lie, under their true names."""
+    if not isinstance(bundle.manifest.part, ModelFiles):
+        return bundle.folder
+    return scratch.absolute() / f"model-{bundle.id[:16]}"
 
 
 def contents(bundle: Bundle) -> Contents:

@@ -28,7 +28,7 @@ def install(bundle: Bundle, scratch: Path) -> Path:
     A folder that an earlier run completed for the same bundle is used again.
     """
     target = fitting(bundle.libs)
-    site = scratch / f"site-{bundle.id[:16]}"
+    site = folder(bundle, scratch)
     if site.is_dir():
         return site
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=scratch) as temporary:
@@ -44,6 +44,11 @@ def install(bundle: Bundle, scratch: Path) -> Path:
         _pip(["install", "--no-deps", "--target", str(partial), *found], "do not install")
         partial.replace(site)
     return site
+
+
+def folder(bundle: Bundle, scratch: Path) -> Path:
+    """Return where the wheels of `bundle` are, or will be, installed below `scratch`."""
+    return scratch / f"site-{bundle.id[:16]}"
 
 
 def activate(site: Path) -> None:

@@ -1,11 +1,13 @@
 """Writing bundles: deterministic, left alone when unchanged, limited as Kaggle limits."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from bundler import bundle
 from bundler.errors import BundlerError
+from inference.boot import bundle as reader
 from tests.parts import CODE
 
 
@@ -65,3 +67,16 @@ def test_takes_no_foreign_folders_place(tmp_path: Path) -> None:
     with pytest.raises(BundlerError, match=r"is no bundle.*--out"):
         bundle.write(tmp_path / "work", {}, CODE)
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("name", ["timm.pth.tar", "cut.zip", "empty.tgz"])
+def test_what_is_an_archive_by_name_alone_travels_whole(tmp_path: Path, name: str) -> None:
+    """A tree may hold such files, in an archive of its own: a checkpoint, a broken test case."""
+    odd = tmp_path / name
+    odd.write_bytes(b"" if name.startswith("empty") else b"PK\x03\x04 no archive at all")
+    with zipfile.ZipFile(tmp_path / "tree.zip", "w") as archive:
+        archive.write(odd, name)
+    bundle.write(tmp_path / "code", {"tree.zip": tmp_path / "tree.zip"}, CODE)
+    (file,) = reader.verify(tmp_path / "code").files
+    assert [member.name for member in file.members] == [name]
+    assert file.members[0].members == ()

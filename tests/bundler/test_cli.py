@@ -27,7 +27,7 @@ def test_help_imports_nothing_slow(tmp_path: Path) -> None:
         "from bundler.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code in (0, None)\n"
-        "slow = {'torch', 'pandas', 'numpy', 'onnx', 'nbformat', 'timm', 'pip', 'mlflow'}\n"
+        "slow = {'torch', 'pandas', 'numpy', 'onnx', 'nbformat', 'timm', 'pip', 'mlflow', 'rich'}\n"
         "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -44,17 +44,18 @@ def test_click_lives_in_the_command_line_alone() -> None:
 def test_code_as_a_user_runs_it(repository: Path) -> None:
     result = rsna_bundle(repository, "code", "--json")
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
-    assert (said["kind"], said["changed"]) == ("code", True)
-    assert Path(said["folder"]) == repository / "dist" / "code"
+    printed = json.loads(result.stdout)
+    assert (printed["kind"], printed["changed"]) == ("code", True)
+    assert Path(printed["folder"]) == repository / "dist" / "code"
     assert (
-        json.loads((repository / "dist" / "code" / "bundle.json").read_text())["id"] == said["id"]
+        json.loads((repository / "dist" / "code" / "bundle.json").read_text())["id"]
+        == printed["id"]
     )
     assert rsna_bundle(repository, "code", "--quiet").stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["code"], 3, "is in no git repository"),
         (["notebook"], 3, "Build it with `rsna-bundle libs` first"),
@@ -63,10 +64,10 @@ def test_code_as_a_user_runs_it(repository: Path) -> None:
     ],
 )
 def test_bad_input_gets_one_paragraph_and_a_code(
-    tmp_path: Path, arguments: list[str], code: int, said: str
+    tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     result = rsna_bundle(tmp_path, *arguments)
     assert result.returncode == code
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []

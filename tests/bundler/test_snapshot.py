@@ -9,6 +9,7 @@ import pytest
 from bundler import snapshot
 from bundler.bundle import Built
 from bundler.errors import InputError
+from bundler.rehearse.run import upload
 from inference.boot import bundle
 
 
@@ -20,18 +21,22 @@ def git(repository: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def tree_of(built: Built) -> dict[str, bytes]:
-    """Return the files in a code bundle."""
-    with zipfile.ZipFile(built.bundle.folder / "tree.zip.tmp") as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+def tree_of(built: Built, name: str = "tree.zip") -> dict[str, bytes]:
+    """Return the files in an archive of a code bundle."""
+    with zipfile.ZipFile(built.bundle.folder / f"{name}.tmp") as archive:
+        top = f"{name.removesuffix('.zip')}/"
+        assert all(member.startswith(top) for member in archive.namelist())
+        return {member.removeprefix(top): archive.read(member) for member in archive.namelist()}
 
 
 def test_bundles_the_commit_and_the_runner(repository: Path, tmp_path: Path) -> None:
     built = snapshot.build(repository, tmp_path / "code")
     files = tree_of(built)
     assert files["package/module.py"] == b"ANSWER = 42\n"
-    assert {"inference/run.py", "inference/boot/bundle.py"} <= set(files)
-    assert not any(name.startswith("bundler") for name in files)
+    assert set(files) == {".gitignore", "package/module.py"}
+    runner = tree_of(built, "runner.zip")
+    assert {"inference/launch.py", "inference/run.py", "inference/boot/bundle.py"} <= set(runner)
+    assert all(name.startswith("inference/") for name in runner)
     code = bundle.verify(tmp_path / "code").code
     assert code.commit == git(repository, "rev-parse", "HEAD")
     assert (code.dirty, code.branch) == (False, "work")
@@ -70,24 +75,47 @@ def test_refuses_a_dirty_tree_unless_allowed(repository: Path, tmp_path: Path) -
     assert git(repository, "status", "--porcelain") == before
 
 
-def test_keeps_a_runner_of_the_repositorys_own(repository: Path, tmp_path: Path) -> None:
-    (repository / "inference" / "boot").mkdir(parents=True)
-    (repository / "inference" / "__init__.py").write_text('__version__ = "9.9"\n')
-    (repository / "inference" / "boot" / "bundle.py").write_text("")
+def test_a_tree_and_the_runner_lie_side_by_side(repository: Path, tmp_path: Path) -> None:
+    """Whatever the repository holds, nothing is merged, and nobody is to rename a folder."""
+    for name in ("inference/run.py", "train/__init__.py", "bundler.py", "benchmarks/x.py"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("MINE = True\n")
     git(repository, "add", ".")
-    git(repository, "commit", "-qm", "Own runner")
+    git(repository, "commit", "-qm", "Names of ours")
     built = snapshot.build(repository, tmp_path / "code")
-    assert built.bundle.code.runner == "9.9"
-    assert "inference/run.py" not in tree_of(built)
+    assert tree_of(built)["inference/run.py"] == b"MINE = True\n"
+    assert {"train/__init__.py", "bundler.py", "benchmarks/x.py"} <= set(tree_of(built))
+    assert b"MINE" not in tree_of(built, "runner.zip")["inference/run.py"]
+    folder = bundle.unpack_code(built.bundle, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["runner", "tree"]
+    assert (folder / "tree" / "inference" / "run.py").read_text() == "MINE = True\n"
 
 
-def test_refuses_a_folder_that_only_looks_like_the_runner(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["flat", "name/", "name/name/"])
+def test_an_upload_that_unpacks_both_leaves_them_apart(
+    repository: Path, tmp_path: Path, form: str
+) -> None:
     (repository / "inference").mkdir()
-    (repository / "inference" / "mine.py").write_text("")
+    (repository / "inference" / "run.py").write_text("MINE = True\n")
     git(repository, "add", ".")
-    git(repository, "commit", "-qm", "Something else")
-    with pytest.raises(InputError, match=r"not rsna-bundle's \(inference/mine\.py\)"):
-        snapshot.build(repository, tmp_path / "code")
+    git(repository, "commit", "-qm", "A name of ours")
+    snapshot.build(repository, tmp_path / "code")
+    upload.receive(tmp_path / "code", tmp_path / "mounted", form)
+    folder = bundle.unpack_code(bundle.verify(tmp_path / "mounted"), tmp_path)
+    assert (folder / "tree" / "inference" / "run.py").read_text() == "MINE = True\n"
+    assert "MINE" not in (folder / "runner" / "inference" / "run.py").read_text()
+
+
+def test_a_commit_without_files_is_refused(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "Nothing")
+    with pytest.raises(InputError, match="has no files"):
+        snapshot.build(tmp_path, tmp_path / "code")
+
+
+def test_the_command_of_the_settings_is_recorded(repository: Path, tmp_path: Path) -> None:
+    built = snapshot.build(repository, tmp_path / "code", run="python -m package.module")
+    assert built.bundle.code.run == "python -m package.module"
 
 
 def test_copies_what_a_link_points_to_and_refuses_one_that_leaves(

@@ -65,18 +65,13 @@ class House:
         return run(self.options(**more))
 
     def write_notebook(self, *more: str) -> None:
-        """Write the notebook for the bundles that lie there now."""
-        options = [*submission.runner_options(self.settings), *more]
-        submission.write(self.dist, self.dist / "notebook", options)
+        """Write the notebook for the bundles of the dist folder."""
+        plan = submission.plan(self.settings, *more)
+        submission.write(self.dist, self.dist / "notebook", plan)
 
     def write_code(self, changes: Files, scratch: Path) -> None:
         """Bundle the runner with some files changed or added, and the notebook for it."""
-        tree = scratch / "tree.zip"
-        files = {**runner(), **changes}
-        with zipfile.ZipFile(tree, "w") as archive:
-            for name, text in sorted(files.items()):
-                archive.writestr(zipfile.ZipInfo(name), text)
-        bundle.write(self.dist / "code", {"tree.zip": tree}, parts.CODE)
+        write_code_bundle(self.dist / "code", {**runner(), **changes}, scratch)
         self.write_notebook()
 
     def write_libs(self, wheels: Mapping[str, Path], **more: Any) -> None:
@@ -85,6 +80,18 @@ class House:
         lock = tuple(f"{_pin(e.name)} --hash=sha256:{e.sha256}" for e in entries)
         bundle.write(self.dist / "libs", wheels, parts.libs(**{"lock": lock} | more))
         self.write_notebook()
+
+
+def write_code_bundle(place: Path, files: Files, scratch: Path) -> None:
+    """Bundle files: those of `inference` as the runner, all others as the tree."""
+    archives = {"runner.zip": scratch / "runner.zip", "tree.zip": scratch / "tree.zip"}
+    for name, path in archives.items():
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, text in sorted({"README.md": "", **files}.items()):
+                if member.startswith("inference/") == (name == "runner.zip"):
+                    info = zipfile.ZipInfo(f"{name.removesuffix('.zip')}/{member}")
+                    archive.writestr(info, text)
+    bundle.write(place, archives, parts.CODE)
 
 
 def _pin(name: str) -> str:
@@ -168,10 +175,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     house = House(dist=place, settings=Settings(root=place, target="host", hidden_units=1000))
     write_model_bundle(place / "model", scratch, "fold0_best.pt")
     bundle.write(place / "libs", {}, parts.libs())
-    with zipfile.ZipFile(scratch / "tree.zip", "w") as archive:
-        for name, text in sorted(runner().items()):
-            archive.writestr(zipfile.ZipInfo(name), text)
-    bundle.write(place / "code", {"tree.zip": scratch / "tree.zip"}, parts.CODE)
+    write_code_bundle(place / "code", runner(), scratch)
     house.write_notebook()
     return house
 

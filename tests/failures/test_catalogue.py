@@ -36,9 +36,9 @@ def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
 
 def test_no_time_by_projection(house: House) -> None:
     slow = replace(house, settings=replace(house.settings, hidden_units=50_000_000))
-    said = failed(slow.rehearse())
-    assert "50000000 phantoms of at most 320×256 take" in said["time"]
-    assert "beyond 80 % of the limit" in said["time"]
+    messages = failed(slow.rehearse())
+    assert "50000000 phantoms of at most 320×256 take" in messages["time"]
+    assert "beyond 80 % of the limit" in messages["time"]
 
 
 def test_no_time_because_it_hangs(plant: Plant) -> None:
@@ -46,23 +46,23 @@ def test_no_time_because_it_hangs(plant: Plant) -> None:
     hours = 12 / 3600
     house = replace(house, settings=replace(house.settings, time_limit_hours=hours))
     house.write_notebook()
-    said = failed(house.rehearse())
-    assert "Out of time" in said["notebook ran"]
-    assert "Notebook Timeout" in said["notebook ran"]
+    messages = failed(house.rehearse())
+    assert "Out of time" in messages["notebook ran"]
+    assert "Notebook Timeout" in messages["notebook ran"]
 
 
 def test_out_of_memory(plant: Plant) -> None:
     hungry = "held = []\nfor _ in range(200): held.append(bytearray(b'x' * 10_000_000))"
     house = plant(own_runner(f"{hungry}\nimport time; time.sleep(20)"))
-    said = failed(house.rehearse(memory_bytes=700_000_000))
-    assert "Out of memory" in said["notebook ran"]
-    assert "of 0.70 GB" in said["notebook ran"]
+    messages = failed(house.rehearse(memory_bytes=700_000_000))
+    assert "Out of memory" in messages["notebook ran"]
+    assert "of 0.70 GB" in messages["notebook ran"]
 
 
 def test_out_of_disk(plant: Plant) -> None:
     house = plant(own_runner("open('cache.bin', 'wb').write(b'x' * 30_000_000)"))
-    said = failed(house.rehearse(working_bytes=20_000_000))
-    assert "The disk is full: /kaggle/working holds 0.02 GB" in said["notebook ran"]
+    messages = failed(house.rehearse(working_bytes=20_000_000))
+    assert "The disk is full: /kaggle/working holds 0.02 GB" in messages["notebook ran"]
 
 
 @pytest.mark.slow
@@ -71,8 +71,8 @@ def test_disk_nearly_full(plant: Plant) -> None:
         "def write_csv(", "open('cache.bin', 'wb').write(b'x' * 30_000_000)\n\n\ndef write_csv("
     )
     house = plant({"inference/submission.py": changed})
-    said = failed(house.rehearse(working_bytes=32_000_000))
-    assert "beyond 80 % of the limit" in said["disk"]
+    messages = failed(house.rehearse(working_bytes=32_000_000))
+    assert "beyond 80 % of the limit" in messages["disk"]
 
 
 def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
     about |= {"machine": os.uname().machine, "release": "2.17", "cuda": "12.8", "installed": []}
     image.write_text(json.dumps(about | {"gpus": ["Tesla T4", "Tesla T4"], "cpus": 4}))
     house = replace(house, settings=replace(house.settings, target=str(image)))
-    said = failed(house.rehearse())
-    assert "has no onnxruntime-gpu" in said["accelerator"]
-    assert "the CPU would predict" in said["accelerator"]
+    messages = failed(house.rehearse())
+    assert "has no onnxruntime-gpu" in messages["accelerator"]
+    assert "the CPU would predict" in messages["accelerator"]
     lock = ("onnxruntime-gpu==1.27.0 --hash=sha256:" + "0" * 64,)
     shutil.rmtree(house.dist / "libs")
     bundle.write(house.dist / "libs", {}, libs(lock=lock, name="gpu-image"))
@@ -93,8 +93,8 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
 
 def test_cuda_demanded_where_there_is_none(house: House) -> None:
     house.write_notebook("--device", "cuda")
-    said = failed(house.rehearse())
-    assert "CUDA was asked for, but" in said["notebook ran"]
+    messages = failed(house.rehearse())
+    assert "CUDA was asked for, but" in messages["notebook ran"]
 
 
 @pytest.mark.slow
@@ -103,8 +103,10 @@ def test_a_run_that_warns_of_an_unused_gpu(plant: Plant) -> None:
         'return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))', "return 2"
     )
     assert "return 2" in text
-    said = failed(plant({"inference/pixels/gpu.py": text}).rehearse())
-    assert "this machine has a GPU, but model.onnx runs on the CPU" in said["warning of the run"]
+    messages = failed(plant({"inference/pixels/gpu.py": text}).rehearse())
+    assert (
+        "this machine has a GPU, but model.onnx runs on the CPU" in messages["warning of the run"]
+    )
 
 
 # --- wheels ---
@@ -119,18 +121,19 @@ def put(folder: Path, made: tuple[str, bytes]) -> tuple[str, Path]:
 def test_a_missing_transitive_wheel(house: House, tmp_path: Path) -> None:
     name, path = put(tmp_path, wheel("asking", "1.0", ["deeply-needed>=2"]))
     house.write_libs({name: path})
-    said = failed(house.rehearse())
+    messages = failed(house.rehearse())
     assert (
-        "deeply-needed>=2 is needed, and neither the bundle nor the image" in said["notebook ran"]
+        "deeply-needed>=2 is needed, and neither the bundle nor the image"
+        in messages["notebook ran"]
     )
 
 
 def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
     name, path = put(tmp_path, wheel("compiled", "1.0", tag="cp39-cp39-manylinux2014_x86_64"))
     house.write_libs({name: path})
-    said = failed(house.rehearse())
-    assert "compiled-1.0-cp39" in said["wheels"]
-    assert "built for another Python or platform" in said["wheels"]
+    messages = failed(house.rehearse())
+    assert "compiled-1.0-cp39" in messages["wheels"]
+    assert "built for another Python or platform" in messages["wheels"]
 
 
 def test_libs_for_another_python(house: House) -> None:
@@ -142,9 +145,9 @@ def test_an_sdist_that_needs_the_network(house: House, tmp_path: Path) -> None:
     made = sdist("sourced", "1.0", build_requires=["setuptools>=40"])
     name, path = put(tmp_path, made)
     house.write_libs({name: path})
-    said = failed(house.rehearse())
-    assert "sourced-1.0.tar.gz is a source distribution" in said["wheels"]
-    assert "setuptools>=40" in said["wheels"]
+    messages = failed(house.rehearse())
+    assert "sourced-1.0.tar.gz is a source distribution" in messages["wheels"]
+    assert "setuptools>=40" in messages["wheels"]
 
 
 def test_a_wheel_that_kaggle_unpacked(house: House, tmp_path: Path) -> None:
@@ -159,8 +162,8 @@ def test_a_wheel_that_kaggle_unpacked(house: House, tmp_path: Path) -> None:
     manifest["id"] = content_id(manifest)
     (libs / "bundle.json").write_text(json.dumps(manifest))
     house.write_notebook()
-    said = failed(house.rehearse())
-    assert f"{name} would be unpacked by the upload" in said["upload"]
+    messages = failed(house.rehearse())
+    assert f"{name} would be unpacked by the upload" in messages["upload"]
 
 
 def test_a_module_shadowed_by_a_preinstalled_one(house: House, tmp_path: Path) -> None:
@@ -174,8 +177,8 @@ def test_a_module_shadowed_by_a_preinstalled_one(house: House, tmp_path: Path) -
     (site / "tiny" / "__init__.py").write_text("__version__ = '1.0'\n")
     # As an image's own start-up file does: the module is there before anything is installed.
     (site / "start.pth").write_text(f"{here}\nimport tiny\n")
-    said = failed(house.rehearse(python=image / "bin" / "python"))
-    assert "The module tiny of tiny 2.0 is taken from" in said["modules"]
+    messages = failed(house.rehearse(python=image / "bin" / "python"))
+    assert "The module tiny of tiny 2.0 is taken from" in messages["modules"]
 
 
 # --- datasets ---
@@ -184,25 +187,25 @@ def test_a_module_shadowed_by_a_preinstalled_one(house: House, tmp_path: Path) -
 def test_a_folder_that_the_upload_drops(house: House) -> None:
     (house.dist / "model" / "extra").mkdir()
     (house.dist / "model" / "extra" / "weights.bin").write_bytes(b"w")
-    said = failed(house.rehearse())
-    assert "is a folder, and an upload drops folders" in said["upload"]
+    messages = failed(house.rehearse())
+    assert "is a folder, and an upload drops folders" in messages["upload"]
 
 
 def test_a_stale_dataset_version(house: House, tmp_path: Path) -> None:
     notebook = (house.dist / "notebook" / "submission.ipynb").read_text()
     house.write_code({"more.py": "MORE = 1\n"}, tmp_path)
     (house.dist / "notebook" / "submission.ipynb").write_text(notebook)
-    said = failed(house.rehearse())
-    assert "was made for the code bundle" in said["ids"]
-    assert "a stale version" in said["ids"]
+    messages = failed(house.rehearse())
+    assert "was made for the code bundle" in messages["ids"]
+    assert "a stale version" in messages["ids"]
 
 
 def test_a_wrong_checkpoint(house: House, tmp_path: Path) -> None:
     shutil.rmtree(house.dist / "model")
     write_model_bundle(house.dist / "model", tmp_path, "fold4_last.pt")
-    said = failed(house.rehearse())
-    assert "made for the model bundle" in said["ids"]
-    assert "of the checkpoint fold4_last.pt" in said["ids"]
+    messages = failed(house.rehearse())
+    assert "made for the model bundle" in messages["ids"]
+    assert "of the checkpoint fold4_last.pt" in messages["ids"]
 
 
 def test_a_file_altered_after_the_build(house: House) -> None:
@@ -216,9 +219,9 @@ def test_a_file_altered_after_the_build(house: House) -> None:
 def test_a_notebook_edited_by_hand(house: House) -> None:
     path = house.dist / "notebook" / "submission.ipynb"
     path.write_text(path.read_text().replace('\\"-u\\"', '\\"-u\\", \\"-O\\"'))
-    said = failed(house.rehearse())
-    assert "edited by hand" in said["notebook"]
-    assert '+command = [sys.executable, "-P", "-u", "-O"' in said["notebook"]
+    messages = failed(house.rehearse())
+    assert "edited by hand" in messages["notebook"]
+    assert '+command = [sys.executable, "-P", "-u", "-O"' in messages["notebook"]
 
 
 # --- numbers ---
@@ -227,8 +230,8 @@ def test_a_notebook_edited_by_hand(house: House) -> None:
 def test_preprocessing_that_differs_from_training(plant: Plant) -> None:
     text = runner()["inference/pixels/preprocess.py"]
     house = plant({"inference/pixels/preprocess.py": text + DARKER})
-    said = failed(house.rehearse())
-    assert "has other pixels here than at home" in said["notebook ran"]
+    messages = failed(house.rehearse())
+    assert "has other pixels here than at home" in messages["notebook ran"]
 
 
 DARKER = """
@@ -246,9 +249,9 @@ def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> 
         "inference/pixels/preprocess.py": runner()["inference/pixels/preprocess.py"] + DARKER,
         "inference/golden.py": "def replay(bundle, models):\n    pass\n",
     }
-    said = failed(plant(changes).rehearse())
-    assert "has other pixels on the notebook than here" in said["parity"]
-    assert "Bundle the code that the model was trained with" in said["parity"]
+    messages = failed(plant(changes).rehearse())
+    assert "has other pixels on the notebook than here" in messages["parity"]
+    assert "Bundle the code that the model was trained with" in messages["parity"]
 
 
 # --- the network ---
@@ -256,12 +259,12 @@ def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> 
 
 def test_a_hidden_model_download(plant: Plant) -> None:
     # What timm.create_model(..., pretrained=True) does at once.
-    asked = "'timm/lcnet_050.ra2_in1k', 'model.safetensors'"
-    body = f"from huggingface_hub import hf_hub_download\nhf_hub_download({asked})"
-    said = failed(plant(own_runner(body)).rehearse())
-    assert "downloads a pretrained model" in said["notebook ran"]
-    assert "huggingface.co" in said["network"]
-    assert "pass pretrained=False" in said["network"]
+    model = "'timm/lcnet_050.ra2_in1k', 'model.safetensors'"
+    body = f"from huggingface_hub import hf_hub_download\nhf_hub_download({model})"
+    messages = failed(plant(own_runner(body)).rehearse())
+    assert "downloads a pretrained model" in messages["notebook ran"]
+    assert "huggingface.co" in messages["network"]
+    assert "pass pretrained=False" in messages["network"]
 
 
 def test_an_import_that_phones_home(plant: Plant) -> None:
@@ -273,16 +276,16 @@ def test_an_import_that_phones_home(plant: Plant) -> None:
         "    pass\n"
     )
     house = plant({**own_runner("import augmenting"), "augmenting/__init__.py": phoning})
-    said = failed(house.rehearse())
-    assert "notebook ran" not in said
-    assert "version-check.example.org" in said["network"]
-    assert "augmenting/__init__.py:3" in said["network"]
+    messages = failed(house.rehearse())
+    assert "notebook ran" not in messages
+    assert "version-check.example.org" in messages["network"]
+    assert "augmenting/__init__.py:3" in messages["network"]
 
 
 def test_a_program_that_asks_the_network(plant: Plant) -> None:
     body = "import subprocess\nsubprocess.run(['getent', 'hosts', 'weights.example.org'])"
-    said = failed(plant(own_runner(body)).rehearse())
-    assert "A program other than Python looked up weights.example.org" in said["network"]
+    messages = failed(plant(own_runner(body)).rehearse())
+    assert "A program other than Python looked up weights.example.org" in messages["network"]
 
 
 NATIVE = """
@@ -296,44 +299,47 @@ ATTEMPT = "import socket\nsocket.socket().connect_ex(('192.0.2.1', 443))\n"
 
 
 def test_native_code_that_tries_an_address(plant: Plant) -> None:
-    said = failed(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
-    assert "The run tried to reach 192.0.2.1:443, from" in said["network"]  # that by Python, once
-    assert "3 packets to an address outside had no route" in said["network"]
-    assert "native code tried the network" in said["network"]
+    messages = failed(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
+    assert (
+        "The run tried to reach 192.0.2.1:443, from" in messages["network"]
+    )  # that by Python, once
+    assert "3 packets to an address outside had no route" in messages["network"]
+    assert "native code tried the network" in messages["network"]
 
 
 def test_what_python_tries_is_not_taken_for_native_code(plant: Plant) -> None:
-    said = failed(plant(own_runner(2 * ATTEMPT)).rehearse())
-    assert "The run tried to reach 192.0.2.1:443, from" in said["network"]
-    assert "native code" not in said["network"]
+    messages = failed(plant(own_runner(2 * ATTEMPT)).rehearse())
+    assert "The run tried to reach 192.0.2.1:443, from" in messages["network"]
+    assert "native code" not in messages["network"]
 
 
 # --- paths ---
 
 
 def test_an_absolute_path_of_the_laptop(plant: Plant) -> None:
-    house = plant(own_runner("weights = open('/home/me/rsna/weights/fold0.pt')"))
-    said = failed(house.rehearse())
-    assert "inference/run.py:8 names /home/me/rsna/weights/fold0.pt" in said["paths"]
-    assert "is an absolute path of the laptop" in said["notebook ran"]
+    opens = "weights = open('/home/me/rsna/weights/fold0.pt')"
+    house = plant({**own_runner(opens), "mine/load.py": opens})
+    messages = failed(house.rehearse())
+    assert "mine/load.py:1 names /home/me/rsna/weights/fold0.pt" in messages["paths"]
+    assert "is an absolute path of the laptop" in messages["notebook ran"]
 
 
 def test_a_path_of_the_laptop_that_exists_here(plant: Plant, tmp_path: Path) -> None:
     (tmp_path / "fold0.pt").write_bytes(b"weights")
-    said = failed(plant(own_runner(f"open({str(tmp_path / 'fold0.pt')!r})")).rehearse())
-    assert "No such file or directory" in said["notebook ran"]
+    messages = failed(plant(own_runner(f"open({str(tmp_path / 'fold0.pt')!r})")).rehearse())
+    assert "No such file or directory" in messages["notebook ran"]
 
 
 def test_a_file_name_in_other_case(plant: Plant) -> None:
     house = plant({**own_runner("import Augment"), "augment.py": "SCALE = 2\n"})
-    said = failed(house.rehearse())
-    assert "Augment does not exist, augment does" in said["notebook ran"]
-    assert "upper and lower case" in said["notebook ran"]
+    messages = failed(house.rehearse())
+    assert "Augment does not exist, augment does" in messages["notebook ran"]
+    assert "upper and lower case" in messages["notebook ran"]
 
 
 def test_writing_into_the_input(plant: Plant) -> None:
     house = plant(own_runner("(data / 'cache.json').write_text('{}')"))
-    said = failed(house.rehearse())
-    assert "writes into the input" in said["notebook ran"]
-    assert "cache.json (the input is read-only), from" in said["writes"]
-    assert "inference/run.py:8" in said["writes"]
+    messages = failed(house.rehearse())
+    assert "writes into the input" in messages["notebook ran"]
+    assert "cache.json (the input is read-only), from" in messages["writes"]
+    assert "inference/run.py:8" in messages["writes"]

@@ -41,9 +41,21 @@ class LeafTest:
         """Return how many leaves there are, without the planted one."""
         return len(self.ids) - 1
 
-    def reduced(self, folder: Path) -> "LeafTest":
+    def second(self, folder: Path) -> "LeafTest":
         """Write the planted leaf alone."""
         return write(folder, ("007",), self.scratch)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def public(self) -> None:
+        """Return nothing: there is no public test."""
+
+    def compare_runs(self, output: RunOutput, others: object) -> tuple[()]:
+        """Return nothing."""
+        return ()
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
         """Return a script that leaves a file in `out`."""

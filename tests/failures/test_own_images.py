@@ -33,9 +33,9 @@ def claim(house: House, pfbeta: float, prevalence: float = 0.33) -> None:
 def test_a_score_far_below_cross_validation(house: House, competition: Path) -> None:
     claim(house, 0.999)
     low = replace(house, settings=replace(house.settings, hidden_units=500))
-    said = failed(low.rehearse(competition_dir=competition, units=24))
-    assert "pF1" in said["score"]
-    assert "0.999 in cross-validation" in said["score"]
+    messages = failed(low.rehearse(competition_dir=competition, units=24))
+    assert "pF1" in messages["score"]
+    assert "0.999 in cross-validation" in messages["score"]
 
 
 @pytest.mark.slow

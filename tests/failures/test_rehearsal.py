@@ -133,9 +133,9 @@ def test_runs_another_python_where_the_targets_is_not_here(
     house.write_libs({name: tmp_path / name}, name="newer", python="3.99.0")
     rehearsal = house.rehearse()
     assert rehearsal.passed, rehearsal.summary()
-    (said,) = [check.message for check in rehearsal.checks if check.name == "python"]
-    assert "The target runs Python 3.99.0, which is not on this machine" in said
-    assert "`uv python install 3.99`" in said
+    (message,) = [check.message for check in rehearsal.checks if check.name == "python"]
+    assert "The target runs Python 3.99.0, which is not on this machine" in message
+    assert "`uv python install 3.99`" in message
 
 
 def command(house: House, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -154,9 +154,9 @@ def command(house: House, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_command_exits_with_0_where_it_passed(house: House) -> None:
     result = command(house, "--patients", "0", "--layout", "new", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
-    said = json.loads(result.stdout)
-    assert said["passed"] is True
-    assert {"time", "memory", "disk"} <= {check["name"] for check in said["checks"]}
+    printed = json.loads(result.stdout)
+    assert printed["passed"] is True
+    assert {"time", "memory", "disk"} <= {check["name"] for check in printed["checks"]}
 
 
 def test_the_command_exits_with_1_where_it_failed(house: House) -> None:

@@ -97,10 +97,10 @@ def test_says_the_verdict_first_and_everything_else(rehearsed: Rehearsal) -> Non
 
 
 def test_the_result_is_written_as_json_too(rehearsed: Rehearsal) -> None:
-    said = json.loads(rehearsed.report.with_name("rehearsal.json").read_text())
-    assert said == json.loads(json.dumps(rehearsed.as_dict()))
-    assert said["passed"] is True
-    assert said["projection"]["seconds"] > 0
+    written = json.loads(rehearsed.report.with_name("rehearsal.json").read_text())
+    assert written == json.loads(json.dumps(rehearsed.as_dict()))
+    assert written["passed"] is True
+    assert written["projection"]["seconds"] > 0
     assert "The rehearsal passed" in rehearsed.summary().splitlines()[0]
 
 

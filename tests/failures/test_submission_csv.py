@@ -12,7 +12,7 @@ PLANTED = {
     ),
     "missing ids": ("lines = lines[1:]", "1 prediction_ids are missing"),
     "duplicate ids": ("lines = [*lines, lines[0]]", "1 prediction_ids occur more than once"),
-    "NaN": ("lines[0][1] = float('nan')", "1 predictions are NaN or no number"),
+    "NaN": ("lines[0][1] = float('nan')", "1 predictions are not finite numbers"),
     "constant predictions": (
         "lines = [[name, 0.5] for name, _ in lines]",
         "a constant, not a model's output",
@@ -44,5 +44,5 @@ MORE = {
     ],
 )
 def test_a_bad_submission(plant: Plant, body: str, cause: str) -> None:
-    said = failed(plant(own_runner(body)).rehearse())
-    assert cause in said["submission.csv"]
+    messages = failed(plant(own_runner(body)).rehearse())
+    assert cause in messages["submission.csv"]

@@ -15,7 +15,7 @@ from tests.failures.conftest import ROOT, House
 
 NOBODY = 65534
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-# Root's own Python may lie where none but root may look: there it is shown at its place alone.
+# Root's own Python may lie where none but root may look: then it alone is shown, at its path.
 SHOW = """
 mkdir "$1/keep" && mount --bind "$3" "$1/keep" && mount -t tmpfs -o mode=755 tmpfs "$2" &&
 mkdir -p "$3" && mount --bind "$1/keep" "$3" && shift 3 && exec "$@"
@@ -128,8 +128,8 @@ def test_running_offline_needs_no_root(place: Path) -> None:
 def test_a_sandbox_needs_no_root(place: Path, backend: str) -> None:
     if backend == "bubblewrap" and not shutil.which("bwrap"):
         pytest.skip("the program bwrap is missing")
-    said = run_as_nobody(SANDBOX, place, backend, SEEN, home=place).splitlines()
-    assert said == ["0 ['lo']", "Read-only file system|done", "No space left on device"]
+    output = run_as_nobody(SANDBOX, place, backend, SEEN, home=place).splitlines()
+    assert output == ["0 ['lo']", "Read-only file system|done", "No space left on device"]
     assert (place / "out" / "new").stat().st_uid == NOBODY
 
 
@@ -138,5 +138,5 @@ def test_a_whole_rehearsal_needs_no_root(sound: House, place: Path) -> None:
     for folder, _, names in os.walk(place):
         for name in ("", *names):
             os.chown(Path(folder, name), NOBODY, NOBODY)
-    said = run_as_nobody(REHEARSAL, place / "dist", home=place)
-    assert said.startswith("The rehearsal passed"), said
+    output = run_as_nobody(REHEARSAL, place / "dist", home=place)
+    assert output.startswith("The rehearsal passed"), output

@@ -4,7 +4,10 @@ import time
 
 import pytest
 
+from inference import report
+from inference.boot.fields import plain
 from inference.deadline import Deadline
+from inference.pipeline import Outcome
 
 
 def started(seconds_ago: float, limit: float | None, at: str = "stop") -> Deadline:
@@ -23,7 +26,6 @@ def test_projects_from_the_images_so_far() -> None:
 
 def test_without_a_limit_all_is_full() -> None:
     assert started(1e6, None).pace(0, 100) == "full"
-    assert Deadline().as_dict() is None
 
 
 def test_stop_goes_on_until_time_is_over() -> None:
@@ -35,17 +37,17 @@ def test_coarse_begins_where_the_projection_is_late_and_ends_where_it_is_not() -
     deadline = started(101, 1000, "coarse")
     assert deadline.pace(200, 1000) == "full"  # will end at about 501 s
     assert deadline.pace(100, 1000) == "coarse"  # at about 1001 s
-    deadline.coarse_images = 300
     assert deadline.pace(400, 1000) == "full"  # 600 images at the full rate: about 701 s
     assert started(990, 1000, "coarse").pace(100, 1000) == "over"
 
 
 def test_says_what_was_left_out() -> None:
-    deadline = started(1, 10, "coarse")
-    deadline.coarse_images = 3
-    assert deadline.as_dict() == {
+    outcome = Outcome(total=10, coarse={1, 2, 3}, skipped=["7"])
+    described = report.describe_deadline(started(1, 10, "coarse"), outcome)
+    assert plain(described) == {
         "limit_seconds": 10,
         "at_deadline": "coarse",
         "coarse_images": 3,
-        "skipped_images": 0,
+        "skipped_images": 1,
     }
+    assert report.describe_deadline(Deadline(), outcome) is None

@@ -112,9 +112,9 @@ def test_takes_coarse_images_where_time_is_short(
     outcome = pipeline.run(images, [both], workers, batch_size=4, deadline=deadline)
     assert outcome.done == 200
     assert outcome.skipped == []
-    assert 0 < deadline.coarse_images <= 200
+    assert 0 < len(outcome.coarse) <= 200
     warnings = report.deadline_warnings(outcome)
-    assert warnings == [f"{deadline.coarse_images} images were taken at the fastest settings"]
+    assert warnings == [f"{len(outcome.coarse)} images were taken at the fastest settings"]
 
 
 def test_an_error_of_the_model_ends_the_run(

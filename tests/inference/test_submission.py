@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference import submission
+from inference.boot import competition
 from inference.errors import InputError, RunError, UsageError
 
 HEADER = "site_id,patient_id,image_id,laterality,view,age,implant,machine_id,prediction_id"
@@ -60,17 +61,17 @@ def test_refuses_bytes_that_are_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["rsna", "competitions/rsna", "."])
 def test_finds_the_competition(tmp_path: Path, place: str) -> None:
     folder = write_test(tmp_path / place, "1,1,2,L,CC,,0,49,1_L")
-    assert submission.find_competition(tmp_path).resolve() == folder.resolve()
+    assert competition.find(tmp_path).resolve() == folder.resolve()
 
 
 def test_chooses_between_competitions(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_test(tmp_path / name)
-    with pytest.raises(UsageError, match="Several folders hold a test"):
-        submission.find_competition(tmp_path)
-    assert submission.find_competition(tmp_path, "two").name == "two"
-    with pytest.raises(InputError, match=r"of the competition three lies below(.|\n)*one"):
-        submission.find_competition(tmp_path, "three")
+    with pytest.raises(UsageError, match="Several competitions are mounted"):
+        competition.find(tmp_path)
+    assert competition.find(tmp_path, "two").name == "two"
+    with pytest.raises(InputError, match=r"No competition named three is mounted(.|\n)*one"):
+        competition.find(tmp_path, "three")
 
 
 def images_of(tmp_path: Path, *rows: str) -> list[submission.TestImage]:

@@ -24,8 +24,8 @@ class Demo:
 
     @property
     def code(self) -> Path:
-        """The code that the notebook's first cell unpacked."""
-        return next((self.out / "scratch").glob("rsna-bundle-*/code"))
+        """The runner that the notebook's first cell unpacked."""
+        return next((self.out / "scratch").glob("rsna-bundle-*/code-*/runner"))
 
 
 @pytest.fixture(scope="session")

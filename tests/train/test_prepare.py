@@ -41,7 +41,7 @@ def ids(competition) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_an_image_is_inferences_input_byte_for_byte(competition, tmp_path, preset):
     config = preprocess_config(preset, (96, 48))
-    prepare(str(competition.folder), str(tmp_path), config, say=False)
+    prepare(str(competition.folder), str(tmp_path), config, quiet=True)
     made = cache.open_cache(tmp_path)
     assert not made.failures
     for patient, image in ids(competition)[::7]:
@@ -50,9 +50,9 @@ def test_an_image_is_inferences_input_byte_for_byte(competition, tmp_path, prese
 
 
 def test_a_second_run_decodes_nothing_and_changes_nothing(competition, tmp_path, few):
-    first = prepare(str(competition.folder), str(tmp_path), CONFIG, workers=2, say=False)
+    first = prepare(str(competition.folder), str(tmp_path), CONFIG, workers=2, quiet=True)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
-    again = prepare(str(competition.folder), str(tmp_path), CONFIG, say=False)
+    again = prepare(str(competition.folder), str(tmp_path), CONFIG, quiet=True)
     assert first.made == first.images == len(ids(competition))
     assert again.made == 0
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == before
@@ -60,18 +60,18 @@ def test_a_second_run_decodes_nothing_and_changes_nothing(competition, tmp_path,
 
 def test_it_goes_on_where_it_was_killed(competition, tmp_path, few):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    prepare(str(competition.folder), str(whole), CONFIG, say=False)
+    prepare(str(competition.folder), str(whole), CONFIG, quiet=True)
     code = (
         "from train import cache, prepare, images; cache.SHARD_BYTES = 4 * 96 * 48;"
         "config = images.preprocess_config('roi-1024x512', (96, 48));"
-        f"prepare.prepare({str(competition.folder)!r}, {str(cut)!r}, config, say=False)"
+        f"prepare.prepare({str(competition.folder)!r}, {str(cut)!r}, config, quiet=True)"
     )
     child = subprocess.Popen([sys.executable, "-c", code])
     while len(list(cut.glob("shard-*.json"))) < 2 and child.poll() is None:
         time.sleep(0.001)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    done = prepare(str(competition.folder), str(cut), CONFIG, say=False)
+    done = prepare(str(competition.folder), str(cut), CONFIG, quiet=True)
     assert done.made < done.images
     assert {p.name: p.read_bytes() for p in cut.glob("s*.*")} == {
         p.name: p.read_bytes() for p in whole.glob("s*.*")
@@ -86,9 +86,9 @@ def test_failures_are_named_and_left_out(competition, tmp_path):
     path = folder / "train_images" / cut[0] / f"{cut[1]}.dcm"
     path.write_bytes(path.read_bytes()[:1000])
     (folder / "train_images" / cut[0] / "1.dcm").write_bytes(b"")
-    done = prepare(str(folder), str(tmp_path / "cache"), CONFIG, say=False)
+    done = prepare(str(folder), str(tmp_path / "cache"), CONFIG, quiet=True)
     assert set(done.failures) == {missing[1], cut[1]}
-    assert done.failures[missing[1]]["kind"] == "missing"
+    assert done.failures[missing[1]].kind == "missing"
     assert done.strays == (f"{cut[0]}/1.dcm",)
     made = cache.open_cache(tmp_path / "cache")
     assert set(made.failures) == {missing[1], cut[1]}
@@ -105,20 +105,20 @@ def test_another_folders_images_with_the_same_ids_are_prepared_anew(competition,
     for path in sorted((other / "train_images").glob("*/*.dcm")):
         source = competition.folder / path.relative_to(other)
         assert source.exists()  # the same ids
-    prepare(str(competition.folder), str(tmp_path / "cache"), CONFIG, say=False)
+    prepare(str(competition.folder), str(tmp_path / "cache"), CONFIG, quiet=True)
     for path in sorted((other / "train_images").glob("*/*.dcm"))[:3]:
         path.write_bytes(b"changed")
-    assert prepare(str(other), str(tmp_path / "cache"), CONFIG, say=False).made > 0
+    assert prepare(str(other), str(tmp_path / "cache"), CONFIG, quiet=True).made > 0
 
 
 def test_another_preprocessing_is_refused(competition, tmp_path):
-    prepare(str(competition.folder), str(tmp_path), CONFIG, say=False)
+    prepare(str(competition.folder), str(tmp_path), CONFIG, quiet=True)
     with pytest.raises(DataError, match="another preprocessing"):
         prepare(
             str(competition.folder),
             str(tmp_path),
             preprocess_config("baseline-512", None),
-            say=False,
+            quiet=True,
         )
 
 
@@ -133,7 +133,7 @@ def test_what_is_no_cache_is_refused(tmp_path):
 
 
 def test_contact_sheets_by_site_and_machine(competition, tmp_path):
-    prepare(str(competition.folder), str(tmp_path), CONFIG, say=False)
+    prepare(str(competition.folder), str(tmp_path), CONFIG, quiet=True)
     pages = sorted(path.name for path in (tmp_path / "sheets").iterdir())
     assert pages == [f"site{s}_machine{m}.png" for s, m in ((1, 29), (1, 49), (2, 21), (2, 48))]
     with Image.open(tmp_path / "sheets" / pages[0]) as page:
@@ -158,10 +158,10 @@ def test_from_one_bucket_into_another(competition, tmp_path, s3, gs, few):
     for file in sorted(competition.folder.rglob("train*/**/*.dcm"))[:-1]:
         filesystem.put(str(file), f"{path}/{file.relative_to(competition.folder)}")
     filesystem.put(str(competition.folder / "train.csv"), f"{path}/train.csv")
-    done = prepare(source, place, CONFIG, say=False)
+    done = prepare(source, place, CONFIG, quiet=True)
     assert done.made == len(ids(competition))
-    assert [why["kind"] for why in done.failures.values()] == ["missing"]
-    assert prepare(source, place, CONFIG, say=False).made == 0
+    assert [why.kind for why in done.failures.values()] == ["missing"]
+    assert prepare(source, place, CONFIG, quiet=True).made == 0
     fetched = tmp_path / "cache"
     filesystem, path = fsspec.core.url_to_fs(place)
     filesystem.get(path, str(fetched), recursive=True)
@@ -192,14 +192,14 @@ def test_a_dask_cluster_makes_the_same_cache(competition, tmp_path, few):
     try:
         place = tmp_path / "far"
         done = prepare(
-            str(competition.folder), str(place), CONFIG, scheduler=f"tcp://{address}", say=False
+            str(competition.folder), str(place), CONFIG, scheduler=f"tcp://{address}", quiet=True
         )
         assert done.made == len(ids(competition))
     finally:
         for process in (worker, scheduler):
             process.kill()
             process.wait()
-    prepare(str(competition.folder), str(tmp_path / "near"), CONFIG, say=False)
+    prepare(str(competition.folder), str(tmp_path / "near"), CONFIG, quiet=True)
     assert {path.name: path.read_bytes() for path in place.glob("*.*")} == {
         path.name: path.read_bytes() for path in (tmp_path / "near").glob("*.*")
     }
@@ -212,5 +212,5 @@ def test_a_dask_cluster_that_is_not_there_is_named(competition, tmp_path):
             str(tmp_path),
             CONFIG,
             scheduler="tcp://127.0.0.1:1",
-            say=False,
+            quiet=True,
         )

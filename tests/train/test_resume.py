@@ -81,7 +81,7 @@ def test_the_result_is_the_same_after_kills_at_random_moments(learn, small, tmp_
 
 def test_another_run_in_the_folder_is_refused_and_deleted_on_request(learn, small, tmp_path):
     out = learn(*small, "trainer.epochs=1")
-    with pytest.raises(ConfigError, match=r"trainer.epochs \(1 there, 2 now\)"):
+    with pytest.raises(ConfigError, match=r"trainer.epochs \(was 1, is 2\)"):
         learn(*small)
     learn(*small, "restart=true", "trainer.epochs=1", "optimizer.lr=0.0005")
     assert "lr: 0.0005" in (out / "config.yaml").read_text()

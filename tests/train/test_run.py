@@ -58,7 +58,7 @@ def test_out_of_fold_rows_are_the_checkpoints_predictions(learn, small, competit
 def test_an_unknown_key_is_answered_with_the_nearest(train, small):
     done = train(*small, "trainer.epoch=3", code=2)
     assert "trainer.epoch" in done.stderr
-    assert "Nearest keys: trainer.epochs" in done.stderr
+    assert "Did you mean trainer.epochs" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,10 +1,6 @@
 """Runs on their way: a folder, and real emulators of S3 and GCS over HTTP on loopback."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -12,7 +8,21 @@ import pytest
 
 from train import records, storage, sync, tracking
 from train.errors import DataError, StorageError
-from train.tracking import TAG, Tracker
+from train.records import Record
+from train.tracking import Tracker
+
+RUN = {
+    "format": 1,
+    "run_id": "evil",
+    "experiment": "e",
+    "name": "n",
+    "status": "FINISHED",
+    "start": 1,
+    "end": 2,
+    "params": {},
+    "tags": {},
+    "metrics": {},
+}
 
 
 def write_run(folder: Path, name: str, uri: str) -> Tracker:
@@ -31,16 +41,16 @@ def write_run(folder: Path, name: str, uri: str) -> Tracker:
     return tracker
 
 
-def contents(uri: str, scratch: Path) -> dict[str, dict]:
-    """Return all runs of a store as plain data, their artifacts opened and digested."""
+def contents(uri: str, scratch: Path) -> dict[str, Record]:
+    """Return all runs of a store, their artifacts opened and digested."""
     with tracking.quietly():
         client = tracking.open_client(uri)
-        found = [
-            records.read_stored(client, experiment, run, scratch / run.info.run_id).manifest()
+        stored = [
+            records.read_stored(client, experiment, run, scratch / run.info.run_id)[0]
             for experiment, run in records.stored_runs(client)
         ]
-    assert len({record["run_id"] for record in found}) == len(found)
-    return {record["run_id"]: record for record in found}
+    assert len({record.run_id for record in stored}) == len(stored)
+    return {record.run_id: record for record in stored}
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +79,16 @@ def test_runs_come_back_as_they_were(here, url, tmp_path, store):
     there = store(tmp_path / "there")
     pushed = sync.push(url, here)
     assert (pushed.runs, pushed.changed, pushed.files) == (2, 2, 4)
-    assert sync.push(url, here) == sync.Brought(runs=2, changed=0, files=0, bytes=0)
+    assert sync.push(url, here) == sync.Transfer(runs=2)
     pulled = sync.pull(url, there)
     assert (pulled.runs, pulled.changed, pulled.files) == (2, 2, 4)
-    assert sync.pull(url, there) == sync.Brought(runs=2, changed=0, files=0, bytes=0)
+    assert sync.pull(url, there) == sync.Transfer(runs=2)
     ours, theirs = contents(here, tmp_path / "a"), contents(there, tmp_path / "b")
     assert ours == theirs
-    assert {run["name"] for run in theirs.values()} == {"one", "two"}
+    assert {run.name for run in theirs.values()} == {"one", "two"}
     one = next(iter(theirs.values()))
-    assert one["metrics"]["fold0/pfbeta"][1][2] == 0.1
-    assert set(one["artifacts"]) == {"oof.csv", "pictures/page.png"}
+    assert one.metrics["fold0/pfbeta"][1][2] == 0.1
+    assert set(one.artifacts) == {"oof.csv", "pictures/page.png"}
 
 
 def test_a_run_that_went_on_is_brought_up_to_date(bucket, tmp_path, store):
@@ -117,7 +127,7 @@ def test_a_bucket_that_is_not_there_is_named(s3, here, tmp_path):
 def test_an_artifact_outside_its_run_is_refused(tmp_path, store):
     place = tmp_path / "bucket" / "evil" / "run.json"
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps({"format": 1, "artifacts": {"../../x": {}}}))
+    place.write_text(json.dumps(RUN | {"artifacts": {"../../x": {"sha256": "0", "bytes": 1}}}))
     with pytest.raises(DataError, match="outside its run"):
         sync.pull(str(tmp_path / "bucket"), store(tmp_path / "there"))
     place.write_text(json.dumps({"format": 9}))
@@ -128,56 +138,43 @@ def test_an_artifact_outside_its_run_is_refused(tmp_path, store):
         sync.pull(str(tmp_path / "bucket"), store(tmp_path / "there"))
 
 
-def write_mlruns(folder: Path) -> None:
-    """Let MLflow's own file store write an old folder, in a process where that is allowed."""
-    code = """
-import mlflow, pathlib, warnings
-warnings.simplefilter("ignore")
-mlflow.set_tracking_uri("file:mlruns")
-mlflow.set_experiment("old")
-with mlflow.start_run(run_name="first"):
-    mlflow.log_params({"arch": "efficientnet"})
-    for step in range(3):
-        mlflow.log_metric("valid/pf1", step / 10, step=step)
-    pathlib.Path("oof.csv").write_text("a")
-    mlflow.log_artifact("oof.csv", "tables")
-with mlflow.start_run(run_name="second"):
-    mlflow.log_metric("loss", 1.5)
-"""
-    allowed = os.environ | {"MLFLOW_ALLOW_FILE_STORE": "true"}
-    subprocess.run([sys.executable, "-c", code], cwd=folder, env=allowed, check=True)
+def test_a_field_that_is_wrong_is_named(tmp_path, store, here):
+    """A run.json by hand, or of a version that never was."""
+    bucket = tmp_path / "bucket"
+    sync.push(str(bucket), here)
+    path = next(bucket.glob("*/run.json"))
+    whole = json.loads(path.read_text())
+    for name, value, field in (
+        ("status", None, "status"),
+        ("metrics", {"pfbeta": [[0, 1]]}, "metrics.pfbeta"),
+        ("artifacts", {"oof.csv": {"sha256": "0"}}, "artifacts.oof.csv.bytes"),
+        ("params", {"lr": 0.1}, "params.lr"),
+    ):
+        path.write_text(json.dumps(whole | {name: value}))
+        with pytest.raises(DataError, match=rf"run\.json cannot be used: the field {field} "):
+            sync.pull(str(bucket), store(tmp_path / "there"))
 
 
-@pytest.fixture(scope="module")
-def old(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("old")
-    write_mlruns(folder)
-    (folder / "oof.csv").unlink()
-    moved = folder / "elsewhere"  # so that no absolute path in it is true any more
-    moved.mkdir()
-    (folder / "mlruns").rename(moved / "mlruns")
-    return moved
+def test_a_metric_that_is_nan_travels(tmp_path, store):
+    """MLflow keeps it, and so does a run of another program that is pushed with ours."""
+    here, there = (store(tmp_path / name) for name in ("here", "there"))
+    with tracking.quietly():
+        client = tracking.open_client(here)
+        run = client.create_run(tracking.open_experiment(client, here, "other"), run_name="nan")
+        client.log_metric(run.info.run_id, "loss", float("nan"), step=1)
+        client.set_terminated(run.info.run_id)
+    bucket = str(tmp_path / "bucket")
+    assert sync.push(bucket, here).changed == 1
+    assert sync.push(bucket, here).changed == 0
+    assert sync.pull(bucket, there).changed == 1
+    assert sync.pull(bucket, there).changed == 0
 
 
-def test_an_old_mlruns_folder_is_converted(old, url, tmp_path, store):
-    there = store(tmp_path / "there")
-    if "://" in url:
-        import fsspec
-
-        filesystem, path = fsspec.core.url_to_fs(url)
-        filesystem.put(str(old / "mlruns"), f"{path}/mlruns", recursive=True)
-    else:
-        shutil.copytree(old, url)
-    assert sync.pull(url, there).changed == 2
-    assert sync.pull(url, there).changed == 0
-    runs = {run["name"]: run for run in contents(there, tmp_path / "scratch").values()}
-    assert set(runs) == {"first", "second"}
-    first = runs["first"]
-    assert (first["experiment"], first["status"]) == ("old", "FINISHED")
-    assert first["params"] == {"arch": "efficientnet"}
-    assert [point[2] for point in first["metrics"]["valid/pf1"]] == [0.0, 0.1, 0.2]
-    assert list(first["artifacts"]) == ["tables/oof.csv"]
-    assert first["tags"][TAG] == first["run_id"]
+def test_an_old_mlruns_folder_is_left_to_mlflows_own_converter(tmp_path, store):
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("name: Default\n")
+    with pytest.raises(DataError, match="mlflow migrate-filestore --source DIR"):
+        sync.pull(str(tmp_path / "mlruns"), store(tmp_path / "there"))
 
 
 def test_the_command_line(here, bucket, tmp_path, monkeypatch, capsys, store):
@@ -185,8 +182,8 @@ def test_the_command_line(here, bucket, tmp_path, monkeypatch, capsys, store):
     store(tmp_path / "runs")
     sync.main(["push", bucket, "--uri", here])
     sync.main(["pull", bucket])
-    said = capsys.readouterr().out.splitlines()
-    assert [line.partition(": ")[2] for line in said] == [
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2] for line in lines] == [
         "2 runs, 2 new or changed, 4 files of 0.0 MiB"
     ] * 2
     assert (tmp_path / "runs" / "mlflow.db").exists()

@@ -16,14 +16,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m train.phantom", description=train.phantom.__doc__
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--patients", type=int, default=24, metavar="N")
-    parser.add_argument("--test-patients", type=int, default=0, metavar="M")
-    parser.add_argument("--prevalence", type=float, default=0.02, metavar="P")
-    parser.add_argument("--contrast", type=float, default=0.5, metavar="C")
-    parser.add_argument("--size", type=int, nargs=2, default=(512, 400), metavar=("H", "W"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--patients", type=int, default=24, metavar="N", help="in train.csv")
+    add("--test-patients", type=int, default=0, metavar="M", help="in test.csv")
+    add("--prevalence", type=float, default=0.02, metavar="P", help="share of sick breasts")
+    add("--contrast", type=float, default=0.5, metavar="C", help="of a lesion; 0: invisible")
+    size = (512, 400)
+    add("--size", type=int, nargs=2, default=size, metavar=("H", "W"), help="of the largest image")
+    add("--seed", type=int, default=0, metavar="N", help="equal seeds give equal files")
+    cpus = os.cpu_count() or 1
+    add("--workers", type=int, default=cpus, metavar="N", help="processes that draw")
     options = parser.parse_args(arguments)
     written = train.phantom.write_competition(
         options.out,

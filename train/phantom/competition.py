@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -42,6 +41,7 @@ TEST_COLUMNS = [
     "prediction_id",
 ]
 SUBMISSION_COLUMNS = ("prediction_id", "cancer")
+Row = dict[str, int | float | str]  # column → cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +210,7 @@ def _truth(breasts: Iterable[Breast]) -> dict[str, int]:
     return {_prediction_id(breast): int(breast.cancer) for breast in breasts}
 
 
-def _train_row(shot: Shot) -> dict[str, Any]:
+def _train_row(shot: Shot) -> Row:
     breast = shot.breast
     rng = np.random.default_rng(breast.seed)  # by breast: its images agree
     biopsy = breast.cancer or rng.random() < 0.04
@@ -227,11 +227,11 @@ def _train_row(shot: Shot) -> dict[str, Any]:
     }
 
 
-def _test_row(shot: Shot) -> dict[str, Any]:
+def _test_row(shot: Shot) -> Row:
     return {**_shared_row(shot), "prediction_id": _prediction_id(shot.breast)}
 
 
-def _shared_row(shot: Shot) -> dict[str, Any]:
+def _shared_row(shot: Shot) -> Row:
     breast = shot.breast
     return {
         "site_id": breast.machine.site_id,
@@ -245,7 +245,7 @@ def _shared_row(shot: Shot) -> dict[str, Any]:
     }
 
 
-def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as table:
         writer = csv.DictWriter(table, columns, lineterminator="\n")

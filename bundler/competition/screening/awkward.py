@@ -27,7 +27,8 @@ class AwkwardImage:
         return self.case in (*BROKEN, "blank")
 
 
-# (breast, case) for each image. Ids with leading zeros look like numbers and are none.
+# (breast, case) for each image. Ids with leading zeros look like numbers and are none. A broken
+# image has a sound one beside it, from which its breast can be predicted all the same.
 CASES: tuple[tuple[str, str], ...] = (
     ("00711_L", "one image in the breast"),
     *(("00711_R", "eight images in the breast") for _ in range(8)),

@@ -1,12 +1,13 @@
 """RSNA screening mammography, as a rehearsal sees it: the Protocol, implemented."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import (
     ComparisonResult,
+    OtherRun,
     Planted,
     Probe,
     RunOutput,
@@ -66,9 +67,17 @@ class ScreeningTest:
         """Return which breasts have a cancer, where that is known."""
         return {breast: {"cancer": str(label)} for breast, label in self.data.labels.items()}
 
-    def reduced(self, folder: Path) -> "ScreeningTest":
+    def second(self, folder: Path) -> "ScreeningTest":
         """Write the awkward images alone into the new folder `folder`."""
         return ScreeningTest(data=hidden_test.reduce(self.data, folder))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing: the hidden test is as on Kaggle."""
+        return ()
+
+    def public(self) -> None:
+        """Return nothing: the runner in the box runs the public test as it does the hidden one."""
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
         """Return the script that predicts some images one by one, and all at the runner's pace."""
@@ -77,7 +86,7 @@ class ScreeningTest:
     def check(self, output: RunOutput) -> SubmissionResult:
         """Check submission.csv and, where the runner in the box ran, its own report."""
         problems = list(submission_csv.problems(output.working / self.submission, self.ids))
-        fine = f"{len(self.ids)} breasts, as sample_submission.csv has them"
+        fine = f"{len(self.ids)} breasts, as in sample_submission.csv"
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
@@ -93,7 +102,9 @@ class ScreeningTest:
         probed = measurement.read(output.probe)
         if probed is None:
             tail = "\n".join(output.probe_log.strip().splitlines()[-6:])
-            message = f"The predictions could not be measured after the run:\n{tail}"
+            message = (
+                f"The probe failed after the run, so there are no predictions to compare:\n{tail}"
+            )
             return ComparisonResult(
                 checks=(Check(name="parity", status="failed", message=message),)
             )
@@ -107,6 +118,10 @@ class ScreeningTest:
             pictures=pictures.draw(notebook.inputs, probed, self.data),
             measurement=measurement.summarize(probed, self.data),
         )
+
+    def compare_runs(self, output: RunOutput, others: Sequence[OtherRun]) -> tuple[Check, ...]:
+        """Return nothing: `compare` holds every image against the laptop's prediction."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,6 +181,7 @@ def _drawn(patients: int, size: tuple[int, int]) -> Path:
     cached = cache.folder("phantoms") / f"1-{patients}-{size[0]}x{size[1]}"
     if not cached.is_dir():
         with atomic.new_folder(cached) as folder:
+            # Drawing is slow and always gives the same images, so they are kept.
             write_competition(
                 folder, patients=1, test_patients=patients, prevalence=0.02, size=size, workers=2
             )
@@ -193,6 +194,7 @@ def write_tables(hidden: HiddenSet) -> None:
     _write(
         hidden.folder / "test.csv", [*TEST_COLUMNS, *EXTRA], [row | EXTRA for row in hidden.rows]
     )
+    # A constant, as in Kaggle's own: a notebook that copies the sample is found out by it.
     sample = [{"prediction_id": breast, "cancer": "0.02"} for breast in hidden.breasts]
     _write(hidden.folder / "sample_submission.csv", COLUMNS, sample)
 

@@ -42,6 +42,7 @@ class Mixture:
     def weights(self) -> dict[str, float]:
         """Return the share of each transfer syntax among those that the images have."""
         known = {name: self.shares.get(name, 0.0) for name in self.counts}
+        # Where nothing is known of the hidden test, the sample speaks for it.
         if not sum(known.values()):
             known = dict(self.counts)
         whole = sum(known.values())
@@ -60,6 +61,8 @@ class Mixture:
             by_syntax[syntax].append(name)
         weights, given = self.weights, Counter[str]()
         taken = []
+        # The kind that is most behind its share comes next: any stretch of the list holds all
+        # kinds in their shares, wherever the measuring is cut off.
         for number in range(1, count + 1 if by_syntax else 1):
             behind = {name: number * weights[name] - given[name] for name in by_syntax}
             syntax = max(behind, key=behind.__getitem__)
@@ -74,11 +77,13 @@ def choose(rows: Sequence[Row], number: int) -> set[str]:
     machines = {row["patient_id"]: _machine(row) for row in rows}
     patients = sorted(machines)
     random.Random(SEED).shuffle(patients)
+    # Sorted by machine (the sort keeps the shuffled order within one), then evenly spread.
     return set(_spread(sorted(patients, key=machines.__getitem__), number))
 
 
 def survey(images: Path, rows: Sequence[Row]) -> dict[str, float]:
     """Return the share of each transfer syntax among all rows, from some of every machine."""
+    # Reading the header of each of 55,000 files would take minutes on a slow disk.
     some = _spread(sorted(rows, key=_machine), SURVEYED)
     counts = Counter(syntaxes(images, some).values())
     return {name: count / counts.total() for name, count in counts.items()}

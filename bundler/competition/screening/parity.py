@@ -46,9 +46,10 @@ def compare(notebook: Notebook, hidden: HiddenSet, model: Bundle) -> list[Check]
     fine = f"{len(laptop)} images are predicted as on the laptop"
     checks = [
         verdict("parity", problems, fine),
-        verdict("modules", notebook.probed.origins, "each locked package is the bundle's own"),
+        verdict("modules", notebook.probed.origins, "every locked package comes from the bundle"),
         *_score(notebook.submission, hidden, card),
     ]
+    # One or two images may well agree; where all do, the comparison above proves nothing.
     values = set(probabilities.values())
     if len(values) == 1 and len(laptop) > 2:
         message = f"All {len(laptop)} images get {values.pop():.4f}: the model sees nothing."
@@ -126,7 +127,7 @@ def _breasts(
         value, written = AGGREGATIONS[card.aggregation](values), submission.get(breast)
         try:
             decided, _ = decide({breast: value}, card.output, card.threshold, card.prevalence)
-        except RunError:
+        except RunError:  # binary without a threshold: the run itself has failed by it
             return
         # Near the threshold the last digit decides between 0 and 1, on either machine.
         near = card.output == "binary" and abs(value - (card.threshold or 0)) <= TOLERANCE

@@ -14,10 +14,18 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # on the notebook these are the code bundle's, found when `main` has begun
+    import numpy as np
+    import numpy.typing as npt
+
+    from inference.deadline import Deadline, Pace
+    from inference.pipeline import Outcome, Replica
+    from inference.submission import TestImage
 
 FEWEST = 48  # images of steady work, unless they take too long
 MOST_SECONDS = 40.0  # of it
@@ -66,14 +74,14 @@ def main(arguments: list[str]) -> None:
     """Measure as the file of a `Spec` says, and write the results."""
     spec = Spec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     # The notebook's first cell unpacked the runner there, under a random name.
-    (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code")
+    (code,) = glob.glob(f"{tempfile.gettempdir()}/rsna-bundle-*/code-*/runner")
     sys.path.insert(0, code)
     os.environ["PYTHONPATH"] = os.pathsep.join([code, os.environ.get("PYTHONPATH", "")])
     from inference.boot import bundle as bundles
     from inference.boot import install
 
     libs = bundles.read(Path(spec.libs))
-    site = Path(code).parent / f"site-{libs.id[:16]}"
+    site = install.folder(libs, Path(code).parents[1])
     install.activate(site)
     probed = measure(spec, origins(install.fitting(libs.libs).lock, site))
     (Path(spec.out) / RESULT).write_text(json.dumps(asdict(probed)), encoding="utf-8")
@@ -133,12 +141,15 @@ def measure(spec: Spec, wrong_origins: list[str]) -> Probed:
     )
 
 
-def predict_each(images: list[Any], models: list[Any]) -> tuple[dict[str, float], list[Any]]:
+def predict_each(
+    images: "list[TestImage]", models: "Replica"
+) -> "tuple[dict[str, float], list[npt.NDArray[np.uint8]]]":
     """Return each image's probability, and what the first model was shown, uint8 [H, W]."""
     from inference import metadata
     from inference.pixels.loading import load
 
     predictions, inputs = {}, []
+    # One by one, as the laptop does it: only what the machines do differently shows.
     for image in images:
         loaded = load(image.path, [model.preprocess for model in models])
         by_model = []
@@ -150,18 +161,23 @@ def predict_each(images: list[Any], models: list[Any]) -> tuple[dict[str, float]
     return predictions, inputs
 
 
-def time_stages(work: list[Any], models: list[Any]) -> dict[str, list[dict[str, float]]]:
+def time_stages(work: "list[TestImage]", models: "Replica") -> dict[str, list[dict[str, float]]]:
     """Return by transfer syntax the seconds of each stage of some images, on one core."""
     from inference.pixels.loading import load
 
     stages: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
     for image in list({image.image_id: image for image in work}.values())[:TIMED]:
         loaded = load(image.path, [model.preprocess for model in models])
-        stages[loaded.transfer_syntax].append(loaded.seconds)
+        stages[loaded.transfer_syntax].append(dict(loaded.seconds))
     return dict(stages)  # dataclasses.asdict cannot copy a defaultdict
 
 
-def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> Rate:
+def steady(
+    work: "list[TestImage]",
+    small: "list[TestImage]",
+    replicas: "Sequence[Replica]",
+    seconds: float,
+) -> Rate:
     """Return the pace of the very pipeline over so many seconds, and what it took beside.
 
     A decoder may start late in a long run (`inference.pixels.decoders`): `small` images, many
@@ -173,11 +189,11 @@ def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> 
     configs = tuple(model.preprocess for model in replicas[0])
     tasks = [workers.Task(key=0, path=image.path, configs=configs) for image in small]
 
-    def note(outcome: Any) -> None:
+    def note(outcome: "Outcome") -> None:
         done = len(outcome.probabilities) + len(outcome.failures)
         seen.append((time.perf_counter(), done))
 
-    def run(images: list[Any], seconds: float) -> Any:
+    def run(images: "list[TestImage]", seconds: float) -> "Outcome":
         seen.clear()
         return pipeline.run(
             images,
@@ -191,6 +207,7 @@ def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> 
     with workers.Workers(workers.default_count()) as decoding:
         for _ in workers.load_all(decoding, tasks * SETTLING * decoding.count):
             pass
+        # The first batches open libraries and fill caches, which a long run pays for once.
         run(work[:WARMING], MOST_SECONDS)
         outcome = run(work, seconds)
     count = max(len(outcome.probabilities), 1)
@@ -201,12 +218,12 @@ def steady(work: list[Any], small: list[Any], replicas: Any, seconds: float) -> 
     )
 
 
-def _until(seconds: float) -> Any:
+def _until(seconds: float) -> "Deadline":
     """Return a deadline that is over after so many seconds, but not before enough images."""
     from inference.deadline import Deadline
 
     class Until(Deadline):
-        def pace(self, done: int, total: int) -> Any:
+        def pace(self, done: int, total: int) -> "Pace":
             enough = self.elapsed() >= seconds and done >= FEWEST
             return "over" if enough or self.elapsed() >= MOST_SECONDS else "full"
 
@@ -215,6 +232,7 @@ def _until(seconds: float) -> Any:
 
 def rates(seen: list[tuple[float, int]]) -> list[float]:
     """Return the seconds per image in each part of the steady work."""
+    # Before the first batch is predicted the workers are only ahead of it: no pace yet.
     steady = [point for point in seen if point[1] > 0] or seen
     edges = [round(number * (len(steady) - 1) / PARTS) for number in range(PARTS + 1)]
     seconds = []

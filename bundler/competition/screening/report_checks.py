@@ -17,7 +17,7 @@ def check(report: RunReport, hidden: HiddenSet) -> list[Check]:
     """Return whether each image was read or named as unreadable, and the run's own warnings."""
     fine = (
         f"{len(hidden.sample)} from {hidden.source}, {len(hidden.planted)} awkward ones; those "
-        "that cannot be read were named, and their breasts predicted from others"
+        "that cannot be read were reported, and their breasts predicted from other images"
     )
     checks = [verdict("images", list(_images(report, hidden)), fine)]
     for warning in report.warnings:
@@ -45,11 +45,11 @@ def _images(report: RunReport, hidden: HiddenSet) -> Iterator[str]:
         image = planted.get(name)
         if image is None or not image.may_fail:
             what = f" ({image.case})" if image else ""
-            yield f"The image {name}{what} could not be read: {kind}."
+            yield f"Image {name}{what} could not be read: {kind}."
     for name, image in planted.items():
         if image.case in BROKEN and name not in report.failures:
-            yield f"The {image.case} file {name} was not noticed: something was predicted for it."
+            yield f"The {image.case} file {name} was not reported as unreadable."
     if report.total != len(hidden.rows):
-        yield f"{report.total} images were predicted, test.csv has {len(hidden.rows)}."
+        yield f"{report.total} images were predicted, but test.csv has {len(hidden.rows)}."
     if report.fallbacks:
-        yield f"Breasts got a fallback though they have images: {some(report.fallbacks)}"
+        yield f"Breasts got a fallback although they have images: {some(report.fallbacks)}"

@@ -75,7 +75,7 @@ def _values(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
         except ValueError:
             values[name] = math.nan
     if bad := [name for name, value in values.items() if not math.isfinite(value)]:
-        yield f"{len(bad)} predictions are NaN or no number: {some(bad)}"
+        yield f"{len(bad)} predictions are not finite numbers: {some(bad)}"
     if bad := [name for name, value in values.items() if not 0 <= value <= 1 and value == value]:
         yield f"{len(bad)} predictions lie outside [0, 1]: {some(bad)}"
     different = set(values.values())

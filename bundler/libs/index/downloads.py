@@ -47,7 +47,7 @@ def _described(pins: list[Pin]) -> tuple[str, int | None]:
 def cached(pin: Pin) -> Path | None:
     """Return a pin's file from the cache, where it is there and as it should be."""
     path = cache.wheel(pin.sha256, pin.file)
-    try:
+    try:  # gigabytes are hashed once; later their size, time and inode stand for the hash
         if _state(path) == _mark_of(path).read_text():
             return path  # nobody has touched it since it was hashed
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def cached(pin: Pin) -> Path | None:
     if digest(path) == pin.sha256:
         _mark(path)
         return path
-    path.unlink()
+    path.unlink()  # altered or half-written: it is downloaded again
     return None
 
 
@@ -129,8 +129,8 @@ def locate(pin: Pin, sources: Sources) -> str:
         listed = simple_api.files(sources, pin.name)
     except NetworkError as error:
         raise NetworkError(
-            f"{pin.file} is not in the cache, and {error} Connect to the network and run it "
-            "again: files that are in the cache are not downloaded twice."
+            f"{pin.file} is not in the cache, and its index does not answer: {error}\nConnect to "
+            "the network and run it again: files that are in the cache are not downloaded twice."
         ) from error
     for file in listed:
         if file.name == pin.file and file.sha256 in (None, pin.sha256):
@@ -196,5 +196,5 @@ def metadata(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Wheel:
     if cached(pin) is None and (pin.url or "").startswith(("http://", "https://")):
         with contextlib.suppress(web.AbsentError), web.opened(f"{pin.url}.metadata") as stream:
             text = stream.read().decode("utf-8", errors="replace")
-            return Wheel(Path(pin.file), pin.name, pin.version, text, ())
+            return wheels.parse(Path(pin.file), pin.name, pin.version, text)
     return wheels.read(fetch([pin], sources, progress)[pin.file])

@@ -36,7 +36,7 @@ def by_version(
 ) -> dict[Version, list[simple_api.File]]:
     """Return the releases that the requirements allow, newest first, without yanked files.
 
-    Pre-releases count where there is nothing else.
+    Pre-releases count only where a package has nothing else.
     """
     groups: dict[Version, list[simple_api.File]] = {}
     for file in files:

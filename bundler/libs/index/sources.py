@@ -84,7 +84,7 @@ def _pip_settings() -> Iterator[tuple[str, str]]:
 def _pip_files() -> Iterator[Path]:
     """Yield the configuration files of pip (pip's documentation, "Configuration")."""
     own = os.environ.get("PIP_CONFIG_FILE")
-    if own == os.devnull:
+    if own == os.devnull:  # pip's way to say: no configuration file at all
         return
     home = Path.home()
     if sys.platform == "win32":

@@ -61,6 +61,7 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
         except urllib.error.URLError as error:
             if isinstance(error.reason, FileNotFoundError) or plain.startswith("file:"):
                 raise AbsentError(f"{shown(url)} does not exist.") from error
+            # A certificate does not become valid by asking again.
             if attempt == TRIES - 1 or "SSL" in type(error.reason).__name__:
                 host = urlsplit(plain).hostname
                 raise NetworkError(f"{host} cannot be reached: {error.reason}.") from error

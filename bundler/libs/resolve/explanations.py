@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from bundler.errors import InputError, NetworkError
 from bundler.libs import effects
 from bundler.libs.index import downloads, releases, simple_api, suggestions
-from bundler.libs.requirements import holds
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.solution import Problem, solve
 
@@ -32,23 +31,19 @@ def explained(problem: Problem, error: UnresolvedError) -> InputError:
 
 
 def _reasons(problem: Problem, output: str) -> Sequence[str]:
+    # The first kind that is there explains the rest: an absent name makes all else fail, too.
     reasons = _absent(problem) or _impossible(problem) or _conflicts(problem)
     if not reasons and ASKS.search(output) and not LACKS.search(output):
         return ["The requirements contradict each other: loosen one of those named below."]
     return reasons
 
 
-def _applying(problem: Problem) -> list[Requirement]:
-    environment = problem.target.environment
-    return [need for need in problem.requirements.wanted if holds(need.marker, environment)]
-
-
 def _absent(problem: Problem) -> list[str]:
     """Return a sentence for each name that no index has."""
     sentences = []
-    for need in _applying(problem):
+    for need in problem.requirements.wanted:
         name = canonicalize_name(need.name)
-        if problem.delta and name in problem.target.packages:
+        if name in problem.target.packages:
             continue
         if not simple_api.files(problem.sources, name):
             sentences.append(suggestions.absent(name, problem.target))
@@ -58,9 +53,9 @@ def _absent(problem: Problem) -> list[str]:
 def _impossible(problem: Problem) -> list[str]:
     """Return a sentence for each requirement that no release, or no fitting wheel, meets."""
     sentences = []
-    for need in _applying(problem):
+    for need in problem.requirements.wanted:
         name = canonicalize_name(need.name)
-        if problem.delta and name in problem.target.packages:
+        if name in problem.target.packages:
             continue
         files = simple_api.files(problem.sources, name)
         allowed = releases.by_version(files, [need])
@@ -108,7 +103,7 @@ def _unfitting(problem: Problem, name: str, newest: list[simple_api.File]) -> st
 
 def _conflicts(problem: Problem) -> list[str]:
     """Return what the wheelhouse needs of the image and does not get, with the ways out."""
-    if not problem.delta or not problem.target.installed:
+    if not problem.target.installed:
         return []
     who = problem.requirements.path.name
     conflicts = list(effects.unmet(problem.target, who, problem.requirements.wanted))
@@ -128,7 +123,7 @@ def _conflicts(problem: Problem) -> list[str]:
 def _transitive_conflicts(problem: Problem) -> list[str]:
     """Resolve without the image, and return what that answer needs of the image and lacks."""
     try:
-        whole = solve(replace(problem, delta=False))
+        whole = solve(replace(problem, target=problem.target.without(problem.target.packages)))
     except (UnresolvedError, NetworkError):
         return []
     return [

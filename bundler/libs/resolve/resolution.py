@@ -24,7 +24,7 @@ class Pin:
     sha256: str
     bytes: int | None = None
     url: str | None = None
-    via: tuple[str, ...] = ()  # who asked for it
+    via: tuple[str, ...] = ()  # who requires it
     built_from: str | None = None  # the sdist that this wheel was built from: name sha256
 
     @property

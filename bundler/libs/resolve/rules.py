@@ -8,7 +8,6 @@ from packaging.utils import canonicalize_name
 
 from bundler.errors import InputError
 from bundler.image.target import Target
-from bundler.libs.requirements import holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +46,6 @@ def notes(target: Target, wanted: tuple[Requirement, ...]) -> Iterator[str]:
         name = canonicalize_name(rule.constraint.name)
         for need in wanted:
             if canonicalize_name(need.name) != name or not rule.applies(target):
-                continue
-            if not holds(need.marker, target.environment):
                 continue
             reason = rule.reason.format(cuda=target.cuda)
             older = Requirement(f"{name}{need.specifier}")

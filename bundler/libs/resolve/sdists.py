@@ -20,6 +20,7 @@ from packaging.utils import parse_wheel_filename
 
 from bundler import cache, process
 from bundler.errors import InputError
+from bundler.libs import wheels
 from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources, pip_connection
 from bundler.libs.resolve.resolution import Pin
@@ -32,7 +33,7 @@ COMPILED = (".c", ".cc", ".cpp", ".cu", ".cxx", ".f", ".f90", ".pyx", ".rs")
 
 
 class CompiledError(InputError):
-    """An sdist of compiled code: a wheel that is built here might not run there."""
+    """An sdist of compiled code: a wheel built on this machine may not run on the notebook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def build(sdist: Sdist, sources: Sources) -> Path:
         if any(tag.platform != "any" for tag in parse_wheel_filename(built.name)[3]):
             raise CompiledError(
                 f"{sdist.pin.name} {sdist.pin.version} has no wheel that fits, and its sdist "
-                f"contains compiled code (it became {built.name} here), so a wheel built on this "
+                f"contains compiled code (it became {built.name}), so a wheel built on this "
                 "machine may not run on the notebook. Require a release with wheels, or ship the "
                 "sdist, to be built there, with --allow-sdist."
             )
@@ -84,6 +85,7 @@ def _build(sdist: Sdist, sources: Sources, folder: Path) -> Path:
     else:
         command += ["--no-index"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    # Equal sources are to give equal bytes, whatever this machine's settings and clock.
     settings = {"PIP_CONFIG_FILE": os.devnull, "SOURCE_DATE_EPOCH": str(EPOCH)}
     result = process.run(command, env=kept | pip_connection() | settings, check=False)
     built = sorted(folder.glob("*.whl"))
@@ -106,7 +108,7 @@ def _end_of_output(stderr: str) -> list[str]:
 
 def _canonical(built: Path, path: Path) -> Path:
     """Write a wheel anew with sorted members and fixed times: equal content, equal bytes."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial = path.with_suffix(f".{os.getpid()}.part")  # two runs at once build the same
     with zipfile.ZipFile(built) as source, zipfile.ZipFile(partial, "w") as target:
         for info in sorted(source.infolist(), key=lambda info: info.filename):
             entry = zipfile.ZipInfo(info.filename, (1980, 1, 1, 0, 0, 0))
@@ -135,7 +137,7 @@ def restore(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Path:
 def as_wheel(path: Path, pin: Pin) -> Wheel:
     """Return what the wheel that an sdist becomes will ask for."""
     lines = "".join(f"Requires-Dist: {line}\n" for line in requirements(path))
-    return Wheel(path, pin.name, pin.version, lines, ())
+    return wheels.parse(path, pin.name, pin.version, lines)
 
 
 # --- the metadata of an sdist ---

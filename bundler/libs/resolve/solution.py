@@ -17,10 +17,9 @@ from packaging.version import Version
 from bundler.errors import NetworkError
 from bundler.image import stub_packages
 from bundler.image.target import Target
-from bundler.libs import requirements
 from bundler.libs.index import downloads, releases, simple_api, suggestions
 from bundler.libs.index.sources import Sources
-from bundler.libs.requirements import Requirements
+from bundler.libs.requirements import Requirements, applying, write
 from bundler.libs.resolve import image_provides, pip_tools, rules, sdists, uv
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.sdists import CompiledError, Sdist
@@ -42,10 +41,9 @@ class Problem:
     """What is to be solved."""
 
     requirements: Requirements
-    target: Target
+    target: Target  # with those of its packages that need not be brought
     sources: Sources
     resolver: str
-    delta: bool
     allow_sdist: bool = False
     upgrade: bool = False
     keep: tuple[Pin, ...] = ()  # of an earlier lock, preferred while they fit
@@ -79,7 +77,7 @@ def solve(problem: Problem) -> Solution:
 
     Builds what has no wheel on the way. Raises UnresolvedError, NetworkError, InputError.
     """
-    if problem.keep:
+    if problem.keep:  # a new requirement may not fit them: then all may move
         with contextlib.suppress(UnresolvedError):
             return _solve(problem)
     return _solve(replace(problem, keep=()))
@@ -135,6 +133,7 @@ def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool
             with _newest_ahead(problem):
                 pins, offline = _resolve(problem, links)
         except UnresolvedError as error:
+            # Resolvers are given wheels only, so a package without one looks as if it were absent.
             if not _add_sdists(problem, links, _wheelless(error.output, problem)):
                 raise UnresolvedError(error.output, tuple(links.refused)) from error
             continue
@@ -153,22 +152,22 @@ def _newest_ahead(problem: Problem) -> Iterator[None]:
             releases.newest(problem.sources, name)
 
     names = {canonicalize_name(need.name) for need in problem.requirements.wanted}
-    provided = problem.target.packages if problem.delta else {}
     with ThreadPoolExecutor(8) as pool:
-        for name in sorted(names - provided.keys()):
+        for name in sorted(names - problem.target.packages.keys()):
             pool.submit(ask, name)
         yield
 
 
 def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
     """Ask the resolver once; without a network, ask uv's cache."""
-    target, environment = problem.target, problem.target.environment
-    wanted = list(requirements.applying(problem.requirements.wanted, environment))
-    limits = list(requirements.applying(problem.requirements.constraints, environment))
+    target = problem.target
+    wanted = [write(need) for need in problem.requirements.wanted]
+    limits = [write(need) for need in problem.requirements.constraints]
     limits += rules.constraints(target)
+    # As constraints, not as requirements: what nobody needs any more drops out.
     limits += [f"{pin.name}=={pin.version}" for pin in problem.keep]
     folders = [*problem.sources.links]
-    if problem.delta and target.installed:
+    if target.installed:
         limits += stub_packages.constraints(target)
         folders.append(str(stub_packages.stub_wheels(target)))
     if links.built or links.shipped:
@@ -213,6 +212,7 @@ def _add_sdists(problem: Problem, links: _Links, names: list[str]) -> bool:
 
 def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
     """Add wheels where the newest release lacks one and an older release was taken instead."""
+    # What a lock holds is not behind: moving it is what --upgrade is for.
     settled = links.tried | {pin.name for pin in problem.keep}
     known = {pin.name: pin for pin in pins if pin.name not in settled}
     with ThreadPoolExecutor(8) as pool:
@@ -296,9 +296,11 @@ def _build_pins(problem: Problem, links: _Links, pins: list[Pin]) -> list[Pin]:
     lines = [line for sdist in shipped for line in sdists.build_requirements(sdist.path)]
     if not lines:
         return []
-    wanted = list(requirements.applying(tuple(map(Requirement, lines)), problem.target.environment))
+    needs = applying(map(Requirement, lines), problem.target.environment)
+    wanted = [write(need) for need in needs]
     resolve = RESOLVERS[problem.resolver]
     via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
     known = {pin.file for pin in pins}
+    # The build runs in an environment of its own, in which the image's packages are not seen.
     pins_of_builds = resolve(problem.target, wanted, [], problem.sources)
     return [replace(pin, via=via) for pin in pins_of_builds if pin.file not in known]

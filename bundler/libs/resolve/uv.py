@@ -1,4 +1,4 @@
-"""The resolver uv: told the target's Python and platform, it answers with wheels and hashes."""
+"""The resolver uv: given the target's Python and platform, it returns wheels and their hashes."""
 
 import os
 import sys
@@ -18,7 +18,6 @@ from bundler.libs.index.sources import Sources
 from bundler.libs.resolve.resolution import Pin, UnresolvedError, best, with_digest
 
 NEWEST_GLIBC = 40  # the newest manylinux_2_N that uv's --python-platform names
-OLDEST_GLIBC = 28  # of the unbroken row 2_31 …; below it 2_28 and 2_17 alone
 
 
 def executable() -> Path:
@@ -39,7 +38,7 @@ def platform(target: Target) -> str:
     )
     if target.system == "linux":
         glibc = int(target.release.split(".")[1])
-        known = (17, 28, *range(31, NEWEST_GLIBC + 1))
+        known = (17, 28, *range(31, NEWEST_GLIBC + 1))  # uv has names for these alone
         newest = max((minor for minor in known if minor <= glibc), default=17)
         return f"{machine}-manylinux_2_{newest}"
     if target.system == "darwin":
@@ -55,19 +54,18 @@ def resolve(
     *,
     upgrade: bool = False,
     offline: bool = False,
-    only_binary: bool = True,
 ) -> list[Pin]:
     """Return the pins that meet `wanted` on the target. Raises UnresolvedError."""
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as name:
         folder = Path(name)
         (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        command = [str(executable()), "pip", "compile", "requirements.in", *_options(target)]
-        command += ["--constraints", "constraints.txt", *_sources(sources)]
-        command += ["--refresh"] if upgrade else []
-        command += ["--offline"] if offline else []
-        command += ["--only-binary", ":all:"] if only_binary else []
-        result = process.run(command, cwd=folder, env=_environment(target), check=False)
+        options = [*_options(target), "--constraints", "constraints.txt", "--only-binary", ":all:"]
+        options += ["--refresh"] if upgrade else []
+        options += ["--offline"] if offline else []
+        environment = _environment(target)
+        command = ["pip", "compile", "requirements.in", *options, *_sources(sources)]
+        result = process.run([executable(), *command], cwd=folder, env=environment, check=False)
     if result.returncode:
         raise UnresolvedError(result.stderr.strip().replace(f"{folder}/", ""))
     return _parse(result.stdout, target)
@@ -118,7 +116,8 @@ def _parse(pylock: str, target: Target) -> list[Pin]:
         if pin is None:
             raise BundlerError(
                 f"{package['name']} {package.get('version', '')} has no wheel that fits "
-                f"{target.name} (Python {target.short_python}, {platform(target)})."
+                f"{target.name} (Python {target.short_python}, {platform(target)}). Require "
+                "another release of it."
             )
         pins.append(with_digest(pin))
     return pins

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bundler import cache
+from bundler.competition.check import Check
+from bundler.model import sources
 from bundler.rehearse.run import upload
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
@@ -20,6 +22,15 @@ def altered(bundles: Mapping[str, Bundle]) -> Iterator[str]:
             reader.verify(bundle.folder)
         except BundleError as error:
             yield str(error)
+
+
+def changed_files(model: Bundle) -> Iterator[Check]:
+    """Warn of weights that changed since they were bundled: what is rehearsed works all the same.
+
+    Of bundles that were made on another machine, and of ONNX models, nothing is known.
+    """
+    if warning := sources.warning(model):
+        yield Check(name="model files", status="unproven", message=warning)
 
 
 def lost_by_upload(bundles: Mapping[str, Bundle], scratch: Path) -> Iterator[str]:

@@ -12,10 +12,11 @@ from bundler.errors import InputError
 from bundler.notebook import submission
 from bundler.settings import Settings
 from inference.boot.bundle import Bundle
-from inference.boot.manifest import Code, Model
+from inference.boot.manifest import Code, Model, ModelFiles
 
 EXPECTED = re.compile(r"^EXPECTED = (\{.*?\})$", re.MULTILINE | re.DOTALL)
 SHOWN = 20  # lines of a difference
+NAMED = 3  # files of weights
 
 
 def stale(notebook: Path, bundles: Mapping[str, Bundle]) -> Iterator[str]:
@@ -25,15 +26,15 @@ def stale(notebook: Path, bundles: Mapping[str, Bundle]) -> Iterator[str]:
         if made_for.get(kind) != bundle.id:
             yield (
                 f"The notebook was made for the {kind} bundle {made_for.get(kind, 'none')[:12]}, "
-                f"but {bundle.folder} is {bundle.id[:12]}{origin(bundle)}: a stale version. Write "
-                "the notebook again with `rsna-bundle notebook`, or build the bundle it wants."
+                f"but {bundle.folder} is {bundle.id[:12]}{origin(bundle)}: a stale version. Run "
+                "`rsna-bundle notebook` again, or rebuild the bundle that it was made for."
             )
 
 
 def edited(notebook: Path, dist: Path, settings: Settings) -> Iterator[str]:
     """Yield how the notebook differs from what the tool writes for `dist` and the settings."""
     with tempfile.TemporaryDirectory() as folder:
-        written = submission.write(dist, Path(folder), submission.runner_options(settings)).path
+        written = submission.write(dist, Path(folder), submission.plan(settings)).path
         lines = list(_difference(written.read_text("utf-8"), notebook.read_text("utf-8")))
     if not lines:
         return
@@ -42,7 +43,7 @@ def edited(notebook: Path, dist: Path, settings: Settings) -> Iterator[str]:
     yield (
         f"{notebook} is not what `rsna-bundle notebook` writes for these settings: it was edited "
         f"by hand, or written by another version or with other options. The difference:\n"
-        f"{difference}\nWrite it again, or say what you want in the settings."
+        f"{difference}\nRun `rsna-bundle notebook` again, or change the settings in pyproject.toml."
     )
 
 
@@ -66,6 +67,10 @@ def origin(bundle: Bundle) -> str:
     if isinstance(part, Model):
         names = [one.name for model in part.models for one in model.checkpoints]
         return f" (of the checkpoint {', '.join(names)})" if names else ""
+    if isinstance(part, ModelFiles):
+        names = [one.name for one in part.weights]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f" (of {', '.join(names[:NAMED])}{more})" if names else ""
     return f" (of the commit {part.commit[:12]})" if isinstance(part, Code) else ""
 
 

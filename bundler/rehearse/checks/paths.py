@@ -43,7 +43,7 @@ def _read(path: Path) -> dict[str, str]:
     """Return the text of each source file in the archive, by its name; others are empty."""
     with zipfile.ZipFile(path) as archive:
         return {
-            name: archive.read(name).decode("utf-8", errors="replace")
+            name.removeprefix("tree/"): archive.read(name).decode("utf-8", errors="replace")
             if name.endswith(SOURCES)
             else ""
             for name in archive.namelist()

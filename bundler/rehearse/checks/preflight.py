@@ -21,17 +21,18 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     idle = list(wheels.without_gpu(libs, target, accelerator)) if wants_gpu else []
     named = list(paths.of_laptop(inputs.bundles["code"]))
     checks = [
-        verdict("bundles", altered, "every file is as its manifest says"),
-        verdict("upload", lost, "found and verified in every form of an upload"),
-        verdict("ids", stale, "the notebook was made for these three bundles"),
+        verdict("bundles", altered, "every file matches its manifest"),
+        *bundles.changed_files(inputs.bundles["model"]),
+        verdict("upload", lost, "the bundles can be found and verified after every form of upload"),
+        verdict("ids", stale, "the notebook was written for these bundles"),
     ]
     if not stale:
-        checks.append(verdict("notebook", edited, "as the tool wrote it"))
-    checks.append(verdict("wheels", unfit, f"all fit {target.name}"))
+        checks.append(verdict("notebook", edited, "as `rsna-bundle notebook` writes it"))
+    checks.append(verdict("wheels", unfit, f"all of them install on {target.name}"))
     if wants_gpu:
         fine = f"onnxruntime-gpu for CUDA {target.cuda}"
         checks.append(verdict("accelerator", idle, fine))
-    return (*checks, verdict("paths", named, "none of the laptop's"))
+    return (*checks, verdict("paths", named, "the code names no file of the laptop"))
 
 
 def is_fatal(checks: tuple[Check, ...]) -> bool:

@@ -18,7 +18,7 @@ from bundler.rehearse.inputs import Inputs
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.result import Json
 
-RED = 0.8  # of a limit
+RED = 0.8  # of a limit: what is left is for what no rehearsal sees, such as slow mounts
 Z = 1.645  # of a 90 % interval
 UNCALIBRATED = 1.35  # how far another machine's core may be from this one's
 MOST_ERROR = 0.9  # of the rate: beyond it the lower end would be no time at all
@@ -125,11 +125,13 @@ def project(run: NotebookRun, measured: Measurement | None, inputs: Inputs) -> P
     rate = statistics.fmean(measured.rates)
     speed = _speed(target)
     cores = target.cpus or limits.cpus
+    # The runner keeps all cores busy, so its rate grows with their number.
     scale = limits.cpus / cores / (speed or 1.0)
     gpu_missing = bool(target.gpus) and not measured.on_gpu
     # The notebook's time is what does not grow, and the rate for each row of the sample.
     fixed = max(run.seconds - measured.sample * rate, 0.0)
     strata = [stratum for stratum in measured.strata if stratum.share and stratum.seconds]
+    # A GPU predicts while the CPU decodes, so decoding alone is the least that it takes.
     least = min(_mean(strata) / limits.cpus, rate) if gpu_missing else rate
     error = min(Z * _relative_error(measured.rates, strata), MOST_ERROR)
     doubt = 1.0 if target.name == "host" or speed is not None else UNCALIBRATED
@@ -185,6 +187,7 @@ def _relative_error(rates: Sequence[float], strata: Sequence[Stratum]) -> float:
     The rows are a stratified sample: what varies is the mean of each kind, by its share
     (Cochran, Sampling Techniques, 5.3).
     """
+    # One part says nothing of how parts differ, nor one row of its kind.
     parts = statistics.stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else 0.0
     variance = sum(
         one.share**2 * statistics.variance(_loads(one)) / one.count

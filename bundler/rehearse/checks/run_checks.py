@@ -10,6 +10,7 @@ from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
 from inference.boot import bundle as reader
 
+PUBLIC = "public test"
 LAST = 12  # lines of the log that a message repeats
 
 
@@ -49,7 +50,7 @@ def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
     """Return the checks of a run in another layout that say more than the first run's."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({setup.layout.name})")
+        replace(check, name=f"{check.name} ({setup.layout.name if setup.rerun else PUBLIC})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]
@@ -60,8 +61,8 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
     end = list(_end(run, setup))
     tried, written = list(network.tried(run)), list(network.written(run))
     return [
-        verdict("notebook ran", end, f"to its end in {run.seconds:.1f} s"),
-        verdict("network", tried, "nothing tried it"),
+        verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
+        verdict("network", tried, "no attempt to use it"),
         verdict("writes", written, "only in /kaggle/working and the temporary folder"),
     ]
 
@@ -69,7 +70,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
 def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
     """Return whether the run says that it used the expected bundles."""
     if run.output.report is None:
-        message = "No submission.json was written: what ran, and from what, is not known."
+        message = "The runner wrote no submission.json, so it is not known which bundles were used."
         return Check(name="provenance", status="failed", message=message)
     used = run.output.report.ids
     problems = [
@@ -77,7 +78,7 @@ def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
         for kind, ours in expected.items()
         if used.get(kind) != ours
     ]
-    return verdict("provenance", problems, "the ids are the expected ones")
+    return verdict("provenance", problems, "the run used these bundles")
 
 
 def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:

@@ -47,6 +47,7 @@ def describe(
 ) -> Provenance:
     """Return what was rehearsed with what, as far as it came."""
     notes = [*(image.differences if image else ()), *inputs.limits.scaled]
+    notes += hidden.notes if hidden else ()
     if inputs.backend == seatbelt.PROGRAM:
         notes.append(seatbelt.UNTESTED)
     if inputs.target.estimate:

@@ -25,6 +25,8 @@ class Layout:
         return {**paths, "competition": f"{self.competitions}/{settings.competition}"}
 
 
+# Kaggle mounts datasets in this way since 2026-02, but the old way was seen after it, once both on
+# one day: a notebook must find its bundles in either.
 NEW = Layout(
     name="new",
     datasets=f"{INPUT}/datasets/{{owner}}",

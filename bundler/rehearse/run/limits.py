@@ -27,6 +27,7 @@ def read(options: RehearseOptions, target: Target) -> Limits:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if target.cpus and target.cpus > cpus:
         scaled.append(f"{cpus} CPUs here, {target.cpus} on the target")
+    # Without a limit that this machine can hold, the kernel here would kill in the wrong place.
     free = int(_free_memory() * SHARE)
     memory = options.memory_bytes or target.memory_bytes or free
     if memory > free:
@@ -46,5 +47,6 @@ def _free_memory() -> int:
     path = Path("/proc/meminfo")
     if not path.exists():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # MemAvailable counts caches that the kernel would give up; MemFree does not.
     lines = dict(line.split(":") for line in path.read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) << 10

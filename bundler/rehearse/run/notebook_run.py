@@ -26,6 +26,7 @@ class NotebookRun:
     """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
+    rerun: bool  # False: on the public test
     returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
@@ -44,7 +45,7 @@ def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRu
     """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
     runs: list[NotebookRun] = []
     for setup in setups:
-        progress.step(f"Running the notebook, network cut, {setup.layout.name} layout")
+        progress.step(f"Running the notebook, network cut, {setup.title}")
         runs.append(run(setup))
         if runs[-1].returncode != 0:
             break
@@ -91,6 +92,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout.name,
+        rerun=setup.rerun,
         returncode=ended.returncode if ended else None,
         log=executed.log,
         error=executed.error or (output.strip() if failed else None),

@@ -27,7 +27,7 @@ from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
-HOME_BYTES = 2 << 30
+HOME_BYTES = 2 << 30  # kernels and caches write there; in memory, so that nothing of it stays
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -47,6 +47,12 @@ class RunSetup:
     layout: Layout
     backend: str
     measure_seconds: float | None  # None: nothing is measured after the notebook
+    rerun: bool = True  # False: the public test, as it is run when the notebook is committed
+
+    @property
+    def title(self) -> str:
+        """Return what this run is, for people."""
+        return f"{self.layout.name} layout" if self.rerun else "public test"
 
     @property
     def out(self) -> Path:
@@ -88,7 +94,9 @@ class RunSetup:
     def environment(self) -> dict[str, str]:
         """Return the variables that a notebook finds on Kaggle when its hidden test is run."""
         below_a_root = {"RSNA_BUNDLE_INPUT": self.at(INPUT)} if self.at("") else {}
+        # The notebook's Python first, so that `python` in a cell is the emulated image's.
         programs = [str(self.image.python.parent), "/usr/local/bin", os.defpath]
+        # Nothing of the user's own environment: it is not there on Kaggle, and may hold secrets.
         return {
             "PATH": os.pathsep.join(programs),
             "HOME": self.at(self.home),
@@ -97,25 +105,31 @@ class RunSetup:
             "PYTHONPATH": self.at(f"{OWN}/hook"),
             **below_a_root,
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
-            "KAGGLE_IS_COMPETITION_RERUN": "1",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
+            **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.rerun else {}),
         }
 
 
 def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -> list[RunSetup]:
     """Prepare a run in each layout, in folders below `folder`; the first one is measured.
 
-    The others take a reduced hidden test.
+    The others take the competition's second hidden test; the public test comes last, if it has one.
     """
-    options, setups = inputs.options, []
+    options = inputs.options
     pythons = system.python_folders([prepared.image.python, Path(sys.executable)])
-    for number, name in enumerate(options.layouts):
-        layout, own = LAYOUTS[name], folder / name
+    tests = [(name, hidden, True) for name in options.layouts[:1]]
+    for name in options.layouts[1:]:
+        tests.append((name, hidden.second(folder / f"{name}-hidden"), True))
+    if public := hidden.public():
+        tests.append((options.layouts[0], public, False))
+    setups = []
+    for number, (name, test, rerun) in enumerate(tests):
+        layout, own = LAYOUTS[name], folder / (name if rerun else "public")
         setup = RunSetup(
             folder=own,
             notebook=prepared.dist / "notebook" / NAME,
             datasets=_upload(prepared.dist, own / "datasets", layout),
-            hidden=hidden if number == 0 else hidden.reduced(own / "hidden"),
+            hidden=test,
             image=prepared.image,
             pythons=pythons,
             settings=options.settings,
@@ -123,6 +137,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             layout=layout,
             backend=inputs.backend,
             measure_seconds=options.measure_seconds if number == 0 else None,
+            rerun=rerun,
         )
         _write(setup)
         setups.append(setup)
@@ -141,10 +156,10 @@ def _write(setup: RunSetup) -> None:
     own, tmp = setup.folder / "own", setup.folder / "tmp"
     for folder in (own / "hook", own / "out", setup.out, tmp):
         folder.mkdir(parents=True)
-    tmp.chmod(0o1777)
+    tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
     shutil.copyfile(str(supervise.__file__), own / "supervise.py")
-    # Every Python imports a module of this name when it starts.
+    # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
     shutil.copyfile(setup.notebook, own / "notebook.ipynb")
     (own / "resolv.conf").write_text(RESOLVER)
@@ -163,6 +178,7 @@ def _notebook(setup: RunSetup) -> Step:
     own, out = setup.at(OWN), setup.at(OUT)
     notebooks = [f"{own}/notebook.ipynb", f"{out}/executed.ipynb"]
     python = str(setup.image.python)
+    # nbclient runs in our own Python: the image's need not have it, as Kaggle's has not.
     return Step(
         name="notebook",
         command=[sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python],

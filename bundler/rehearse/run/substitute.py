@@ -27,5 +27,5 @@ def build(options: RehearseOptions, folder: Path) -> Path:
             progress=options.progress,
         )
     )
-    submission.write(folder, folder / "notebook", submission.runner_options(settings))
+    submission.write(folder, folder / "notebook", submission.plan(settings))
     return folder

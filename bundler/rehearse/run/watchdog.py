@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+# Often enough to see a peak before the kernel kills for it, seldom enough to cost nothing.
 EVERY = 0.1  # seconds between two looks
 PROC = Path("/proc")
 LISTED = ("ps", "-axo", "pid=,ppid=,rss=")  # where there is no /proc; kilobytes
@@ -40,12 +41,14 @@ def watch(
     series: list[tuple[float, int]] = []
     while process.poll() is None:
         elapsed = time.monotonic() - start
+        # By process, not by a cgroup: to make one needs rights that a user seldom has.
         sizes = sizes_below(process.pid)
         if not until.exists():
             total = _total(sizes, memory)
             if total:
                 series.append((elapsed, total))
             if total > memory:
+                # The kernel on Kaggle kills one process, too, and the rest may well go on.
                 killed = "memory"
                 _kill(max((pid for pid in sizes if not _is_ours(pid)), key=sizes.__getitem__))
         elif ended is None:

@@ -160,7 +160,6 @@ MODEL = Command(
 )
 CODE = Command(
     functions=("bundler.snapshot:build", PUBLISH_FOLDER),
-    progress=False,
     options={
         "--rev": case("--rev v1", at("rev"), "v1", "HEAD"),
         "--allow-dirty": case("--allow-dirty", at("allow_dirty"), True, False),
@@ -172,8 +171,8 @@ CODE = Command(
 
 
 def word_after(word: str) -> Pick:
-    """Return what picks a word for the notebook's command, of the options of `write`."""
-    return lambda run: run.call[2][run.call[2].index(word) + 1]
+    """Return what picks a word of the notebook's command, of the plan of `write`."""
+    return lambda run: run.call[2].command[run.call[2].command.index(word) + 1]
 
 
 NOTEBOOK_SUBMISSION = Command(
@@ -188,9 +187,15 @@ NOTEBOOK_SUBMISSION = Command(
         ),
         "--on-failures": case(
             "--on-failures stop",
-            lambda run: "--on-failures" in run.call[2],
+            lambda run: "--on-failures" in run.call[2].command,
             False,  # the runner's own default
             True,
+        ),
+        "--run": Case(
+            words=("--run", "python -m mine --x 'a b'"),
+            pick=lambda run: run.call[2].command[:5],
+            value=("python", "-m", "mine", "--x", "a b"),
+            default=("python", "-m", "inference.run", "--competition", "settings-competition"),
         ),
         **dist(at(1), ROOT / "dist" / "notebook"),
         **reporting(),

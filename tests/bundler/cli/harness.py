@@ -109,7 +109,7 @@ def run(root: Path, line: Sequence[str], functions: Sequence[str]) -> Run:
             module, _, name = function.partition(":")
             target = importlib.import_module(module)
             stack.enter_context(mock.patch.object(target, name, replacement(name)))
-        stack.enter_context(mock.patch("bundler.progress.to_stderr", begin))
+        stack.enter_context(mock.patch("bundler.cli.reports.to_stderr", begin))
         stack.enter_context(contextlib.chdir(root))
         stack.enter_context(contextlib.redirect_stdout(printed))
         with contextlib.suppress(SystemExit):

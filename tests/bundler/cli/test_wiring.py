@@ -9,6 +9,7 @@ import pytest
 from bundler.cli import cli
 from tests.bundler.cli import harness
 from tests.bundler.cli.cases import COMMANDS, Case, Command
+from tests.recorder import Recorder
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -64,6 +65,17 @@ def test_progress_arrives(path: str, tmp_path: Path) -> None:
     assert harness.reaches(done)
 
 
+def test_progress_arrives_where_scores_are_asked_for(tmp_path: Path) -> None:
+    done = harness.run(tmp_path, ["history", "--update"], COMMANDS["history"].functions)
+    assert harness.reaches(done)
+
+
+def test_nothing_but_the_result_is_printed(tmp_path: Path) -> None:
+    command = COMMANDS["competition"]
+    words = ["competition", *command.base, "--write", "--json"]
+    assert harness.run(tmp_path, words, command.functions).printed == harness.JSON
+
+
 def test_target_is_captured_on_kaggle_with_the_same_options(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     functions = ("bundler.publish.notebooks:capture",)
@@ -86,6 +98,7 @@ def test_what_is_published_is_what_was_built(kind: str, tmp_path: Path) -> None:
     assert publication
     assert publication[1] == Path("elsewhere")
     assert publication[0].owner == "settings-owner"
+    assert isinstance(publication[2], Recorder)
     assert done.quiet is False
 
 

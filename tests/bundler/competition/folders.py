@@ -130,6 +130,24 @@ def repeated(root: Path, studies: int = 6) -> Path:
     return root
 
 
+def long_rows(root: Path, studies: int = 8) -> Path:
+    """A row per study and finding in both tables; a folder with folders of any name per study."""
+    rows = {"train": range(studies), "test": range(studies, studies + 1)}
+    for name, numbers in rows.items():
+        made = [
+            {"row_id": f"{700 + n}_{finding}", "study": 700 + n, "finding": finding}
+            | ({"present": (n + k) % 2} if name == "train" else {})
+            for n in numbers
+            for k, finding in enumerate(("fracture", "tumor"))
+        ]
+        write_csv(root / f"{name}.csv", made)
+        series = (f"{name}_series/{700 + n}/{UID}.{n}.{k}" for n in numbers for k in (1, 2))
+        write_files(root, (f"{folder}/{s}.dcm" for folder in series for s in (1, 2)))
+    sample = [{"row_id": row["row_id"], "present": 0.5} for row in made]
+    write_csv(root / "sample_submission.csv", sample)
+    return root
+
+
 def masks(root: Path, count: int = 12) -> Path:
     """Segmentation: run lengths to be written, masks beside the training images."""
     names = [f"img{n:04d}" for n in range(count + 2)]

@@ -52,6 +52,13 @@ KNOWN: dict[str, dict[str, Any]] = {
             ("test_images/{StudyInstanceUID}/*.dcm", "train_images/{StudyInstanceUID}/*.dcm"),
         ),
     },
+    "long_rows": {
+        "id": ("row_id",),
+        "derived": (("row_id", "{study}_{finding}"),),
+        "unit": "study",
+        "labels": ("present",),
+        "files": (("test_series/{study}/", "train_series/{study}/"),),
+    },
     "masks": {
         "id": ("id",),
         "labels": ("rle",),

@@ -9,6 +9,7 @@ import pytest
 
 from bundler.competition import profile, tables
 from bundler.competition.tables import Plan, TableSet
+from bundler.competition.templates import render
 from bundler.errors import CheckError, InputError
 from bundler.hidden import Hidden
 from tests.bundler.competition import folders
@@ -149,6 +150,7 @@ TRUTH = {  # shape → (the label of an id by the training tables, one of the id
             name.split("_", 1)[1]
         ]
     },
+    "long_rows": lambda root, name: {"present": one(root / "train.csv", "row_id", name)["present"]},
     "masks": lambda root, name: {"rle": one(root / "train.csv", "id", name)["rle"]},
     "class_rows": lambda root, name: {
         "predicted": next(
@@ -212,6 +214,16 @@ def test_a_larger_one_has_all_units_of_the_smaller(tmp_path: Path, shape: str) -
     assert shared != [name for name in small.ids if name in shared], "in another order"
 
 
+def test_clones_have_twins_too(tmp_path: Path) -> None:
+    made = deal(tmp_path, "no_train", Plan(units=5, twins=2, awkward=False))
+    twins = {unit.twin: unit for unit in made.dealt if unit.twin}
+    originals = {unit.name: unit for unit in made.ordinary}
+    assert len(twins) == 2
+    assert len(made.ids) == 7
+    for name, twin in twins.items():
+        assert twin.rows[0]["prompt"] == originals[name].rows[0]["prompt"]
+
+
 @pytest.mark.parametrize("shape", LEARNED)
 def test_twins_have_the_same_content_under_other_ids(tmp_path: Path, shape: str) -> None:
     made = deal(tmp_path, shape, Plan(units=3, twins=2, awkward=False))
@@ -225,6 +237,8 @@ def test_twins_have_the_same_content_under_other_ids(tmp_path: Path, shape: str)
         assert [f.source for f in twin.files] == [f.source for f in original.files]
         assert not {f.path for f in twin.files} & {f.path for f in original.files}
         assert list(twin.labels.values()) == list(original.labels.values())
+        for name, template in made.profile.hidden.derived:
+            assert [row[name] for row in twin.rows] == [render(template, r) for r in twin.rows]
 
 
 def test_other_seeds_deal_other_units(tmp_path: Path) -> None:

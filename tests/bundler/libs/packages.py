@@ -47,6 +47,7 @@ def wheel(
     body: str | None = None,
     files: dict[str, str] | None = None,
     record_lacks: str | None = None,
+    without_digest: str | None = None,
     metadata_name: str | None = None,
 ) -> tuple[str, bytes]:
     """Return (file name, bytes) of a wheel that installs and imports."""
@@ -62,7 +63,9 @@ def wheel(
     record = []
     for member, text in content.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
-        if member != record_lacks:
+        if member == without_digest:  # which the specification allows for signatures
+            record.append(f"{member},,")
+        elif member != record_lacks:
             record.append(f"{member},sha256={digest.decode()},{len(text.encode())}")
     record.append(f"{stem}.dist-info/RECORD,,")
     content[f"{stem}.dist-info/RECORD"] = "\n".join(record) + "\n"

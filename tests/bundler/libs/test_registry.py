@@ -52,7 +52,7 @@ def project_requirements(extra: str) -> list[str]:
 def test_the_projects_extras_resolve(name: str, extra: str) -> None:
     target: Target = MACHINES[name]
     needs = tuple(Requirement(line) for line in project_requirements(extra))
-    wanted = list(requirements.applying(needs, target.environment))
+    wanted = [str(need) for need in requirements.applying(needs, target.environment)]
 
     pins = uv.resolve(target, wanted, [], sources.Sources())
 

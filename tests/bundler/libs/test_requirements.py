@@ -78,10 +78,13 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     folder = tmp_path_factory.mktemp("any")
     (folder / "wheelhouse.txt").write_bytes(text.encode("utf-8", errors="surrogatepass"))
     try:
-        found = requirements.read(folder / "wheelhouse.txt")
+        wanted = requirements.read(folder / "wheelhouse.txt").wanted
     except BundlerError:
         return
-    assert found.wanted
+    lines = "".join(f"{requirements.write(need)}\n" for need in wanted)
+    (folder / "again.txt").write_text(lines, encoding="utf-8")
+    again = requirements.read(folder / "again.txt").wanted
+    assert list(map(requirements.write, again)) == list(map(requirements.write, wanted))
 
 
 def test_pips_and_uvs_settings_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

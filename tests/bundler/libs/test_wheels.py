@@ -12,6 +12,7 @@ from bundler.errors import InputError
 from bundler.libs import locks, wheels
 from bundler.libs.locks import Lock, Provided
 from bundler.libs.resolve.resolution import Pin
+from inference.boot.manifest import Member
 from tests.bundler.libs.packages import wheel
 
 
@@ -34,7 +35,7 @@ def test_metadata_are_read(tmp_path: Path) -> None:
 def test_folded_fields_and_descriptions_are_told_apart() -> None:
     text = "Name: x\nLicense: one\n        two\nRequires-Dist: a\nRequires-Dist: b\n\nName: y\n"
 
-    found = wheels.Wheel(Path("x.whl"), "x", "1", text, ())
+    found = wheels.parse(Path("x.whl"), "x", "1", text)
 
     assert found.headers == {"name": ["x"], "license": ["one\ntwo"], "requires-dist": ["a", "b"]}
 
@@ -52,27 +53,27 @@ def test_folded_fields_and_descriptions_are_told_apart() -> None:
     ],
 )
 def test_what_can_be_imported(members: list[str], modules: tuple[str, ...]) -> None:
-    assert wheels.Wheel(Path("x.whl"), "x", "1", "", tuple(members)).modules == modules
+    listed = [Member(name=name, sha256="0" * 64) for name in members]
+    assert wheels.parse(Path("x.whl"), "x", "1", "", listed).modules == modules
 
 
 def test_record_tells_what_hashing_every_member_would(tmp_path: Path) -> None:
     plain = written(tmp_path, wheel("plain", "1.0", files={"plain/b.py": "b = 1\n"}))
-    partly = written(tmp_path, wheel("partly", "1.0", record_lacks="partly/__init__.py"))
+    partly = written(tmp_path, wheel("partly", "1.0", without_digest="partly/__init__.py"))
 
     for path in (plain, partly):
-        file = bundle.describe(path.name, path)
-        known = bundle.Content(sha256=file.sha256, members=file.members)
-        assert wheels.content(path, file.sha256) == known
+        assert wheels.read(path).members == bundle.describe(path.name, path).members
 
 
 def test_wheels_that_disagree_with_themselves_are_refused(tmp_path: Path) -> None:
     good = wheel("odd", "1.0")
     cases = {
         "does not list": wheel("odd", "1.0", record_lacks="odd/__init__.py"),
-        "metadata say 'other 1.0'": wheel("odd", "1.0", metadata_name="other"),
+        "metadata names 'other 1.0'": wheel("odd", "1.0", metadata_name="other"),
         "cannot be read as a wheel": ("odd-1.0-py3-none-any.whl", good[1][:100]),
-        "lie in odd-1.0.dist-info": ("even-1.0-py3-none-any.whl", good[1]),
-        "metadata say 'odd 1.0'": ("odd-2.0-py3-none-any.whl", good[1]),
+        "metadata is in odd-1.0.dist-info": ("even-1.0-py3-none-any.whl", good[1]),
+        "metadata names 'odd 1.0'": ("odd-2.0-py3-none-any.whl", good[1]),
+        "unsafe file name": wheel("odd", "1.0", files={"../odd.py": "a = 1\n"}),
         "0 .dist-info folders": ("odd-1.0-py3-none-any.whl", b"PK\5\6" + bytes(18)),
     }
     for said, file in cases.items():

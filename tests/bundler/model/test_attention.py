@@ -39,7 +39,7 @@ def count(network: Folds, tmp_path: Any) -> tuple[int, int]:
     """Return how many operators and how many formulas stand in the graph, which must be right."""
     model = graph.export(network, SIZE, 0, "attending")
     path = tmp_path / "model.onnx"
-    graph.write(model, path, {})
+    graph.write(model, path)
     images = parity.random_images(SIZE)
     told = parity.answer_torch(network, images, None), parity.answer_onnx(path, images, None)
     parity.check(parity.compare(*told, real=0, tolerance=1e-4), "fp32")

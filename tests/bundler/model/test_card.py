@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import onnx
 import pytest
 from click.testing import CliRunner
@@ -17,6 +16,7 @@ from inference.boot.fields import plain
 from inference.errors import BundleError
 from tests.bundler.model.checkpoints import options, save
 from tests.bundler.model.test_thresholds import drawn, write
+from tests.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,13 @@ def test_an_unnatural_prevalence_is_a_warning_in_red(place: Path) -> None:
     assert "validated at a prevalence of 50.00%; naturally it is 2 %" in red
     assert card.RED not in show(place)  # no colours where nobody sees them
     natural = replace(only, checkpoints=(replace(only.checkpoints[0], prevalence=0.0206),))
-    assert not any(card.RED in line for line in card.warnings(natural))
+    assert not any(remark.serious for remark in card.remarks(natural))
 
 
 def test_unknown_measures_are_said_to_be_unknown(place: Path) -> None:
     (only,) = card.read(place)
     stranger = replace(only, checkpoints=(replace(only.checkpoints[0], metrics_per=None),))
-    lines = "".join(card.warnings(stranger))
+    lines = "".join(remark.text for remark in card.remarks(stranger))
     assert "does not say whether its metrics are per breast or per image" in lines
 
 
@@ -91,7 +91,7 @@ def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "some.json").write_text("{}")
     for name in ("some.json", "weights.pth"):
         (tmp_path / name).touch()
-        with pytest.raises(InputError, match=r"is no ONNX file .* --dry-run --ckpt"):
+        with pytest.raises(InputError, match=r"is not an ONNX file .* --dry-run --ckpt"):
             card.read(tmp_path / name)
     with pytest.raises(InputError, match="There is no"):
         card.read(tmp_path / "none.onnx")
@@ -106,13 +106,21 @@ def test_the_out_of_fold_rows_beside_a_checkpoint_are_used_if_they_are_its_own(
 
     oof = write(tmp_path / "fold0.oof.csv", drawn())
     own = thresholds.curve(thresholds.read([oof]), "mean").probabilistic
-    said: list[str] = []
+    progress = Recorder()
     for pfbeta, used in ((own, True), (own + 0.05, False)):
         path = save(tmp_path / "fold0.pt", metrics={"pfbeta": pfbeta})
         chosen = [checkpoint.read(path)]
-        decided = decision.decide(options(path, threshold=0.3), chosen, said.append)
+        decided = decision.decide(options(path, threshold=0.3, progress=progress), chosen)
         assert (len(decided.curves) == 2) is used
         assert decided.threshold == 0.3
-    assert len(said) == 1
-    assert "it is not this checkpoint's" in said[0]
-    assert click.unstyle(said[0]) == said[0]
+    assert len(progress.texts) == 1
+    assert "it is not this checkpoint's" in progress.texts[0]
+
+
+def test_a_report_says_the_same_without_colours(place: Path) -> None:
+    (only,) = card.read(place)
+    progress = Recorder()
+    card.report(only, progress)
+    assert progress.texts[0] == card.tabulate(only)
+    assert progress.texts[1:] == [remark.text for remark in card.remarks(only)]
+    assert "\x1b" not in "".join(progress.texts)

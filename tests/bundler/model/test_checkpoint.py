@@ -155,8 +155,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda path: torch.save({"optimizer": {"state": {}, "param_groups": []}}, path),
         "the optimizer's state and no weights",
     ),
-    "no weights": (lambda path: torch.save({"epoch": 1}, path), r"no weights .* \(keys: epoch\)"),
-    "a list": (lambda path: torch.save([torch.zeros(3)], path), "holds a list, no weights"),
+    "no weights": (
+        lambda path: torch.save({"epoch": 1}, path),
+        r"no weights .* \(its keys: epoch\)",
+    ),
+    "a list": (lambda path: torch.save([torch.zeros(3)], path), "holds a list, not weights"),
     "format 1, incomplete": (
         lambda path: torch.save({"format": 1, "arch": "resnet50", "model": {}}, path),
         "lacks the field ema, model_kwargs",

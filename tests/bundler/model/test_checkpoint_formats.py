@@ -68,7 +68,7 @@ def test_format_1(mapped: bool) -> None:
     assert (found.ours, found.source, found.arch) == (True, "model", "test_resnet")
     assert found.state.keys() == NAMES
     assert found.model_kwargs == {"num_classes": 1, "in_chans": 1}
-    assert found.preprocess == PreprocessConfig(size=(96, 64))
+    assert found.preprocess == PreprocessConfig(version=1, size=(96, 64))
     assert found.normalize == Normalize(mean=(0.449,), std=(0.226,), scale=1 / 255)
     assert found.metadata_columns == ("age",)
     assert (found.fold, found.epoch) == (1, 2)

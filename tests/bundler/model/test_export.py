@@ -21,6 +21,7 @@ from bundler.model import card, export, golden, graph, parity
 from inference import predict
 from inference.boot import bundle as reader
 from inference.boot.card import OnnxModel, Parity
+from inference.pixels.preprocess import PreprocessConfig
 from tests.bundler.model.checkpoints import NORMALIZE, SIZE, net, options, save
 
 TRACES = (b".py", b"site-packages", b"/home", b"/tmp", b"stack_trace", b"Folds", b"class_hier")
@@ -146,7 +147,7 @@ def test_folds_may_stay_apart(folds: list[Path], tmp_path: Path) -> None:
     ("changes", "part"),
     [
         (
-            {"preprocess": {"version": 1, "size": [64, 64]}},
+            {"preprocess": PreprocessConfig(size=(64, 64))},
             r"in preprocess size \[64, 64\] and size \[96, 64\]\. Choose",
         ),
         ({"arch": "test_resnet.r160_in1k", "model_kwargs": {"num_classes": 1}}, "arch"),
@@ -267,7 +268,7 @@ def test_beside_json_notes_go_to_stderr(checkpoint: Path, tmp_path: Path) -> Non
     place = tmp_path / "bundle"
     said = command("--json", "--ckpt", str(checkpoint), "--threshold", "0.5", "--out", str(place))
     assert json.loads(said.stdout)["id"] == reader.read(place).id
-    assert "comparing ONNX Runtime with torch" in said.stderr
+    assert "compare ONNX Runtime with torch" in said.stderr
     quiet = command("--quiet", "--ckpt", str(checkpoint), "--threshold", "0.5", "--out", str(place))
     assert quiet.output == ""
 

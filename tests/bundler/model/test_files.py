@@ -3,15 +3,12 @@
 import json
 import os
 import pickle
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,6 @@ from bundler.rehearse.run import upload
 from inference.boot import bundle as bundles
 from inference.boot import files
 from tests.bundler.model.model_trees import (
-    Meddling,
     build,
     digests,
     fill,
@@ -31,12 +27,6 @@ from tests.bundler.model.model_trees import (
     nnunet,
     scikit_learn,
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
-
 
 TREES: dict[str, Callable[[Path], Path]] = {
     "hugging face": hugging_face,
@@ -223,78 +213,7 @@ def test_takes_spaces_and_unicode(tmp_path: Path) -> None:
     assert digests(restored / "m") == digests(tmp_path / "m")
 
 
-@pytest.mark.parametrize("name", ["two\nlines.pt", "bell\a.pt", "back\\slash.pt", "del\x7f.pt"])
-def test_refuses_names_that_do_not_travel(tmp_path: Path, name: str) -> None:
-    fill(tmp_path / "m" / "model.pt", 10)
-    (tmp_path / "m" / name).touch()
-    with pytest.raises(InputError, match=r"cannot keep its name.*Rename it") as error:
-        build(tmp_path / "m", out=tmp_path / "model")
-    assert "\n" not in str(error.value)
-    assert "\a" not in str(error.value)
-    assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names as Unicode")
-def test_refuses_a_name_that_is_no_utf8(tmp_path: Path) -> None:
-    (tmp_path / "m").mkdir()
-    Path(os.fsdecode(os.fsencode(tmp_path / "m") + b"/\xff.pt")).touch()
-    with pytest.raises(InputError, match="not UTF-8"):
-        build(tmp_path / "m", out=tmp_path / "model")
-
-
-def test_refuses_two_paths_of_one_name(tmp_path: Path) -> None:
-    one, other = fill(tmp_path / "a" / "best.pth", 10), fill(tmp_path / "b" / "best.pth", 10)
-    with pytest.raises(InputError, match=r"would both be best\.pth"):
-        build(one, other, out=tmp_path / "model")
-    with pytest.raises(InputError, match="is named twice"):
-        build(one, tmp_path / "b" / ".." / "a" / "best.pth", out=tmp_path / "model")
-
-
-def test_takes_relative_paths_and_names_with_dots(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path / "work" / "weights" / "x.pt", 10)
-    monkeypatch.chdir(tmp_path / "work" / "weights")
-    built = build(Path("../weights"), out=tmp_path / "model")
-    assert [file.name for file in built.bundle.files] == ["weights/x.pt"]
-
-
 # --- what cannot be bundled ---
-
-
-def test_refuses_a_path_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.pth does not exist"):
-        build(tmp_path / "nowhere.pth", out=tmp_path / "model")
-
-
-def test_refuses_folders_without_a_file(tmp_path: Path) -> None:
-    (tmp_path / "m" / "inner").mkdir(parents=True)
-    with pytest.raises(InputError, match="holds no file"):
-        build(tmp_path / "m", out=tmp_path / "model")
-    with pytest.raises(InputError, match="has no name"):
-        build(Path("/"), out=tmp_path / "model")
-
-
-def test_refuses_pipes_loops_and_dangling_links(tmp_path: Path) -> None:
-    fill(tmp_path / "m" / "x.pt", 10)
-    os.mkfifo(tmp_path / "m" / "pipe")
-    with pytest.raises(InputError, match="pipe is neither a file nor a folder, but a pipe"):
-        build(tmp_path / "m", out=tmp_path / "model")
-    (tmp_path / "m" / "pipe").unlink()
-    (tmp_path / "m" / "loop").symlink_to(tmp_path / "m")
-    with pytest.raises(InputError, match="loop is a link to a folder that it lies in"):
-        build(tmp_path / "m", out=tmp_path / "model")
-    (tmp_path / "m" / "loop").unlink()
-    (tmp_path / "m" / "gone").symlink_to("blob")
-    with pytest.raises(InputError, match="gone is a link to blob, which does not exist"):
-        build(tmp_path / "m", out=tmp_path / "model")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
-    fill(tmp_path / "m" / "x.pt", 10).chmod(0)
-    with pytest.raises(InputError, match=r"x\.pt cannot be read: Permission denied"):
-        build(tmp_path / "m", out=tmp_path / "model")
 
 
 def test_refuses_more_than_a_dataset_holds_before_reading_it(tmp_path: Path) -> None:
@@ -328,123 +247,6 @@ def test_takes_no_foreign_folders_place(tmp_path: Path) -> None:
     fill(tmp_path / "thesis" / "text.txt", 10)
     with pytest.raises(BundlerError, match="is no bundle"):
         build(fill(tmp_path / "x.pt", 10), out=tmp_path / "thesis")
-
-
-# --- files that change meanwhile ---
-
-
-def _grow(path: Path) -> None:
-    with path.open("ab") as stream:
-        stream.write(b"more")
-
-
-def _rewrite(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def _replace(path: Path) -> None:
-    other = path.with_name("other")
-    shutil.copy2(path, other)
-    other.replace(path)
-
-
-def _add(path: Path) -> None:
-    path.with_name("new.pt").touch()
-
-
-@pytest.mark.parametrize("meddle", [_grow, _rewrite, _replace, Path.unlink, _add])
-@pytest.mark.parametrize("name", ["a.pt", "z.pt"])  # before and after what is read first
-def test_notices_a_file_that_changes_meanwhile(
-    tmp_path: Path, meddle: Callable[[Path], None], name: str
-) -> None:
-    old = build(fill(tmp_path / "old.pt", 10), out=tmp_path / "model").bundle
-    for part in ("a.pt", "m.pt", "z.pt"):
-        fill(tmp_path / "m" / part, 3_000_000)
-    progress = Meddling(lambda: meddle(tmp_path / "m" / name))
-    with pytest.raises(BundlerError, match="changed while"):
-        build(tmp_path / "m", out=tmp_path / "model", progress=progress)
-    assert bundles.verify(tmp_path / "model").id == old.id
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "m", "model", "old.pt"]
-
-
-# --- killed, full, two at once ---
-
-BUILD = """
-import sys, time
-from pathlib import Path
-from bundler.errors import BundlerError
-from tests.bundler.model.model_trees import Meddling, build
-seconds = float(sys.argv[3])
-waiting = Meddling(lambda: time.sleep(seconds))
-try:
-    made = build(Path(sys.argv[1]), out=Path(sys.argv[2]), progress=waiting)
-    print(made.bundle.id)
-except BundlerError as error:
-    print(error, file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-
-
-def _start(source: Path, place: Path, seconds: float, **more: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BUILD, str(source), str(place), str(seconds)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **more)  # type: ignore[call-overload, no-any-return]
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that the test starts: none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def test_a_kill_leaves_the_old_bundle_and_the_next_run_cleans_up(
-    tmp_path: Path, started: list[subprocess.Popen[str]]
-) -> None:
-    old = build(fill(tmp_path / "old.pt", 10), out=tmp_path / "dist" / "model").bundle
-    source = nnunet(tmp_path)
-    started.append(_start(source, tmp_path / "dist" / "model", 600))
-    end = time.monotonic() + 60
-    while not list((tmp_path / "dist").glob(".model-new-*/*")) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert list((tmp_path / "dist").glob(".model-new-*/*"))
-    started[0].send_signal(signal.SIGKILL)
-    started[0].wait()
-    assert bundles.verify(tmp_path / "dist" / "model").id == old.id
-    assert list((tmp_path / "dist").glob(".model-new-*"))
-    build(source, out=tmp_path / "dist" / "model")
-    assert [path.name for path in (tmp_path / "dist").iterdir()] == ["model"]
-
-
-def test_two_at_once_leave_one_whole_bundle(
-    tmp_path: Path, started: list[subprocess.Popen[str]]
-) -> None:
-    source = nnunet(tmp_path)
-    for _ in range(2):
-        started.append(_start(source, tmp_path / "dist" / "model", 0.5))
-    outputs = [process.communicate(timeout=60) for process in started]
-    assert [process.returncode for process in started] == [0, 0], outputs
-    ids = {output.strip() for output, _ in outputs}
-    assert ids == {bundles.verify(tmp_path / "dist" / "model").id}
-    assert [path.name for path in (tmp_path / "dist").iterdir()] == ["model"]
-
-
-def test_a_full_disk_leaves_the_old_bundle(
-    tmp_path: Path, started: list[subprocess.Popen[str]]
-) -> None:
-    """Files of more than 100 kB cannot be written: as near to a full disk as a user may come."""
-    old = build(fill(tmp_path / "old.pt", 10), out=tmp_path / "dist" / "model").bundle
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
-    started.append(_start(nnunet(tmp_path), tmp_path / "dist" / "model", 0, preexec_fn=limit))
-    _, message = started[0].communicate(timeout=60)
-    assert started[0].returncode == 3
-    assert "cannot be written" in message
-    assert "Free some space" in message
-    assert bundles.verify(tmp_path / "dist" / "model").id == old.id
-    assert [path.name for path in (tmp_path / "dist").iterdir()] == ["model"]
 
 
 # --- light, and safe ---

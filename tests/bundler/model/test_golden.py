@@ -132,8 +132,7 @@ def test_large_networks_get_fewer_images() -> None:
 
     folds = Folds([net()], normalize=NORMALIZE, channels=1)
     sizes = ((96, 64), (1024, 512), (4096, 2048))
-    cases = golden.Cases(models=1)
-    counts = [cases.affordable(golden.count_operations(folds, size, 0)) for size in sizes]
+    counts = [golden.affordable(golden.count_operations(folds, size, 0), 1) for size in sizes]
     assert counts[0] == golden.MOST_IMAGES
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] >= 1
@@ -141,7 +140,7 @@ def test_large_networks_get_fewer_images() -> None:
 
 def test_models_share_the_time_of_the_replay() -> None:
     tenth = golden.BUDGET // 10
-    assert [golden.Cases(models=n).affordable(tenth) for n in (1, 5, 50)] == [10, 2, 1]
+    assert [golden.affordable(tenth, models) for models in (1, 5, 50)] == [10, 2, 1]
 
 
 def test_the_operations_of_weights_that_could_be_trained_are_counted() -> None:

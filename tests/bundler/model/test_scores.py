@@ -10,11 +10,6 @@ from inference.boot.manifest import Weights
 from tests.bundler.model.model_trees import build, fill, nnunet
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
-
-
 def known(*paths: Path) -> dict[str, Weights]:
     return {one.name: one for one in scores.describe(tree.scan(paths))}
 

@@ -97,11 +97,11 @@ def test_what_is_no_checkpoint_is_left_out_and_named(folder: Path, tmp_path: Pat
 
 
 def test_nothing_to_choose_is_an_error(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No checkpoint lies in"):
+    with pytest.raises(InputError, match="There is no checkpoint in"):
         select(tmp_path)
-    with pytest.raises(InputError, match="No checkpoint of fold 7 lies in"):
+    with pytest.raises(InputError, match="There is no checkpoint of fold 7 in"):
         select(folder, folds=(7,))
-    with pytest.raises(InputError, match="No checkpoint of fold 1 lies in"):
+    with pytest.raises(InputError, match="There is no checkpoint of fold 1 in"):
         select(folder / NAMES[0], folds=(1,))  # a file is asked, too: this one is of fold 0
 
 

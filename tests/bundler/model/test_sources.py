@@ -10,11 +10,6 @@ from bundler.model import files_card, sources
 from tests.bundler.model.model_trees import build, fill, nnunet
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
-
-
 def test_nothing_has_changed_when_files_were_only_touched(tmp_path: Path) -> None:
     source = nnunet(tmp_path)
     built = build(source, out=tmp_path / "model")

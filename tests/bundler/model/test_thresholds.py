@@ -107,7 +107,7 @@ def test_picture_is_a_picture_and_always_the_same(tmp_path: Path) -> None:
         ([(0, 0.0, 0.5)], "0 of them with cancer"),
         ([(0, 1.0, 3.5), (1, 0.0, -2.0)], "Are they logits"),
         ([(0, 1.0, float("nan")), (1, 0.0, 0.1)], "NaN"),
-        ([(0, 0.5, 0.3), (1, 0.0, 0.1)], "make no sense"),
+        ([(0, 0.5, 0.3), (1, 0.0, 0.1)], "cannot be used"),
         ([(0, 1.0, 0.3), (0, 0.0, 0.1)], "contradict"),
     ],
 )

@@ -31,8 +31,8 @@ def test_a_sound_submission_has_no_problem(tmp_path: Path) -> None:
         ("000_L", "0_L", "Leading zeros were lost"),
         ("000_L,0.1\n", "000_L,0.1\n000_L,0.1\n", "1 prediction_ids occur more than once: 000_L"),
         ("000_L,0.1\n", "000_L,0.1\nnobody,0.1\n", "not in sample_submission.csv: nobody"),
-        ("0.1\n", "nan\n", "1 predictions are NaN or no number: 000_L"),
-        ("0.1\n", "yes\n", "1 predictions are NaN or no number: 000_L"),
+        ("0.1\n", "nan\n", "1 predictions are not finite numbers: 000_L"),
+        ("0.1\n", "yes\n", "1 predictions are not finite numbers: 000_L"),
         ("0.1\n", "1.5\n", "1 predictions lie outside [0, 1]: 000_L"),
     ],
 )

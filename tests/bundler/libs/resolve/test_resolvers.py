@@ -47,7 +47,7 @@ SETS = {
 def both(target: Target, lines: list[str]) -> list[list[tuple[str, ...]]]:
     """Return what each resolver answers."""
     needs = tuple(Requirement(line) for line in lines)
-    wanted = list(requirements.applying(needs, target.environment))
+    wanted = [str(need) for need in requirements.applying(needs, target.environment)]
     places = sources.configured(sources.Sources())
     answers = [resolve(target, wanted, [], places) for resolve in (uv.resolve, pip_tools.resolve)]
     return [sorted((pin.name, pin.version, pin.file, pin.sha256) for pin in a) for a in answers]

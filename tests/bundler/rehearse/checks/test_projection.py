@@ -31,6 +31,7 @@ MEASURED = Measurement(
 # 100 images: 10 s + 100 × 0.1 s.
 RUN = NotebookRun(
     layout="new",
+    rerun=True,
     returncode=0,
     log="",
     error=None,
@@ -91,7 +92,7 @@ def test_scales_the_rate_by_cores_and_keeps_the_rest() -> None:
 @pytest.mark.usefixtures("core_seconds")
 def test_scales_by_the_speed_of_a_calibrated_core() -> None:
     projected = project(target(core_seconds=0.1))
-    assert projected.core_speed == pytest.approx(0.5)  # half as fast there
+    assert projected.core_speed == pytest.approx(0.5)  # half as fast as here
     assert projected.seconds == pytest.approx(10 + 1000 * 0.1)
     assert "file" not in projected.checks()[0].message
 

@@ -1,0 +1,50 @@
+"""What a failed command most likely lacks, and the line that mends it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+MISSING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
+# Distributions whose module has another name; for all others the two are the same, mostly.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "albumentations": "albumentations",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "gdcm": "python-gdcm",
+    "openjpeg": "pylibjpeg-openjpeg",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+MOST = 2000  # files of a folder that are looked at
+
+
+def missing_package(output: str) -> str:
+    """Return what to do about a module that the output says is missing; "" where none is."""
+    modules = MISSING.findall(output)
+    if not modules:
+        return ""
+    top = modules[-1].partition(".")[0]
+    name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
+    return (
+        f"\nThe module {top} is neither in the notebook's image nor in the libs bundle nor in the "
+        f"tree. Add this line to wheelhouse.txt, and run `rsna-bundle libs`:\n  {name}"
+    )
+
+
+def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:
+    """Return where a submission file lies instead; "" where none is found."""
+    found = next((path for folder in folders for path in _submissions(folder, suffixes)), None)
+    return f"; one lies in {found.parent} ({found.name})" if found else ""
+
+
+def _submissions(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    for depth in ("*/", "*/*/", ""):
+        for number, path in enumerate(folder.glob(f"{depth}*submission*")):
+            if number > MOST:
+                break
+            if path.suffix in suffixes and not path.name.startswith("sample_"):
+                yield path

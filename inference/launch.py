@@ -1,0 +1,306 @@
+"""The notebook's second cell: find → verify → install → run a command, and leave run.json.
+
+`python -m inference.launch [OPTION…] -- COMMAND…`. The command is run in the working folder; it
+finds the folders of the bundles and of the competition in `RSNA_BUNDLE_{MODEL,CODE,COMPETITION,
+INPUT}`, the tree and the wheels on its `PYTHONPATH`. The standard library only.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.boot import bundle as bundles
+from inference.boot import command, competition, hints, prepare, processes
+from inference.boot.command import Ended, Signals
+from inference.boot.prepare import PREPARED, STARTED, Prepared, Request
+from inference.boot.record import Recorder
+from inference.errors import OutOfTimeError, RunError, UsageError
+
+RUNNER = ("python", "-m", "inference.run")  # the command where none is named
+WORKING = Path("/kaggle/working")
+FAULT_OF_OURS = 70
+LAST_LINES = 12  # of the command's output that its error repeats
+Seen = Mapping[Path, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    input: Path
+    competition: str | None
+    scratch: Path
+    working: Path
+    time_limit: float | None
+    expected_ids: Mapping[str, str]
+    command: tuple[str, ...]
+
+    @property
+    def is_runner(self) -> bool:
+        """Say whether the command is the runner in the box, which wants a model bundle."""
+        return self.command[: len(RUNNER)] == RUNNER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where everything is that the command uses."""
+
+    prepared: Prepared
+    code: Path  # holds `tree` and `runner`
+    competition: Path
+
+
+class CommandFailedError(RunError):
+    """The command ended with an exit code of its own, which becomes this one's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the notebook's command and return its exit code; expected errors become one message."""
+    try:
+        options = parse(arguments)
+        with Signals().caught() as signals:
+            return launch(options, signals)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+
+
+def launch(options: Options, signals: Signals) -> int:
+    """Prepare, run the command, and keep run.json true to what is going on."""
+    recorder = Recorder(options.working, options.expected_ids, shlex.join(options.command))
+    try:
+        run(options, signals, recorder)
+    except RunError as error:
+        recorder.ended(error.exit_code, str(error))
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours, the one case with a traceback
+        traceback.print_exc()
+        recorder.ended(FAULT_OF_OURS, repr(error))
+        return FAULT_OF_OURS
+    recorder.ended(0)
+    return 0
+
+
+def run(options: Options, signals: Signals, recorder: Recorder) -> None:
+    """Find, verify and install, run the command, and look at what it left."""
+    start = time.monotonic()
+    end_orphans()
+    place = find(options)
+    recorder.prepared(place.prepared.ids, mounts(place))
+    words = resolve(options.command, place.code / "tree", options.working)
+    print(f"+ {shlex.join(words)}  (after {time.monotonic() - start:.1f} s)", flush=True)
+    before = submissions(options.working)
+    ended = command.run(
+        words,
+        environment(options, place, start),
+        options.working,
+        signals,
+        limit=None
+        if options.time_limit is None
+        else options.time_limit - (time.monotonic() - start),
+        watch=recorder.refresh,
+    )
+    check_ended(ended, options)
+    check_submission(options, place, before, recorder)
+
+
+# --- the steps ---
+
+
+def end_orphans() -> None:
+    """End what a launch that was killed has left running: it would take memory and time."""
+    if orphans := processes.end_orphans():
+        print(f"note: ended {len(orphans)} processes that an earlier run had left.", flush=True)
+
+
+def find(options: Options) -> Place:
+    """Verify the bundles, install the wheels, and find what the command needs. Raises RunError."""
+    prepared = prepare.prepare(
+        Request(
+            input=options.input,
+            scratch=options.scratch,
+            expected_ids=options.expected_ids,
+            needs_model=options.is_runner,
+        )
+    )
+    code = bundles.code_folder(prepared.code, options.scratch)
+    if not code.is_dir():  # in the notebook, the first cell has unpacked it
+        bundles.unpack_code(prepared.code, options.scratch)
+    held = competition.find(options.input, options.competition)
+    return Place(prepared=prepared, code=code, competition=held)
+
+
+def mounts(place: Place) -> dict[str, str]:
+    """Return where the datasets and the competition are mounted."""
+    prepared = place.prepared
+    held = {"libs": prepared.libs, "model": prepared.model, "code": prepared.code}
+    folders = {kind: str(bundle.folder) for kind, bundle in held.items() if bundle}
+    return {**folders, "competition": str(place.competition)}
+
+
+def resolve(words: Sequence[str], tree: Path, working: Path) -> list[str]:
+    """Return the command as it is run: this Python, and files of the tree by their whole path.
+
+    `python predict.py` so works in the working folder, where nothing is mounted.
+    """
+    resolved = [
+        str(tree / word) if (tree / word).is_file() and not (working / word).exists() else word
+        for word in words
+    ]
+    if words[0] in ("python", "python3"):
+        resolved[0] = sys.executable
+    return resolved
+
+
+def environment(options: Options, place: Place, start: float) -> dict[str, str]:
+    """Return the variables of the command: ours, and all that the notebook has.
+
+    The tree comes first on the path, then the wheels, then the runner, which stays importable.
+    Only where the runner itself is run, it comes first: the tree may have an `inference`, too.
+    """
+    prepared = place.prepared
+    tree, runner = place.code / "tree", place.code / "runner"
+    own = [tree, *([tree / "src"] if (tree / "src").is_dir() else [])]
+    ours_first = options.is_runner and prepared.code.code.run is None
+    order = [runner, prepared.site, *own] if ours_first else [*own, prepared.site, runner]
+    inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    paths = [*map(str, order), *(path for path in inherited if Path(path) != runner)]
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        # What `bash run.sh` calls python is this one, too.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONUNBUFFERED": "1",  # through a pipe, output would come in blocks of 8 KB
+        "RSNA_BUNDLE_CODE": str(tree),
+        "RSNA_BUNDLE_COMPETITION": str(place.competition),
+        "RSNA_BUNDLE_INPUT": str(options.input.absolute()),
+        PREPARED: prepared.token,
+        STARTED: repr(start),
+    }
+    if prepared.model_folder:
+        variables["RSNA_BUNDLE_MODEL"] = str(prepared.model_folder)
+    if ours_first:
+        variables["PYTHONSAFEPATH"] = "1"  # nor does a folder `inference` in the working folder win
+    return variables
+
+
+def check_ended(ended: Ended, options: Options) -> None:
+    """Raise for a command that did not end well, with the last lines that it wrote."""
+    if ended.leftovers:
+        print(f"note: the command left {ended.leftovers} processes running; they were ended.")
+    last = "".join(f"\n  {line}" for line in ended.tail.splitlines()[-LAST_LINES:])
+    if ended.timed_out:
+        raise OutOfTimeError(
+            f"The command was ended after the time limit of {options.time_limit:.0f} s. "
+            f"Its last lines:{last}"
+        )
+    if ended.interrupted_by is not None:
+        raise command.InterruptedByError(ended.interrupted_by)
+    if ended.exit_code:
+        raise CommandFailedError(
+            f"The command {reason(ended)}. Its last lines:{last}"
+            f"{hints.missing_package(ended.tail)}",
+            ended.exit_code,
+        )
+
+
+def reason(ended: Ended) -> str:
+    """Return how a command failed, for people."""
+    if ended.signal == 9:
+        return "was killed by the kernel (SIGKILL), most likely since memory ran out"
+    if ended.signal:
+        return f"was ended by signal {ended.signal}"
+    return f"ended with exit code {ended.exit_code}"
+
+
+def submissions(folder: Path) -> Seen:
+    """Return the submission files in a folder, with what tells a new one from an old one."""
+    seen = {}
+    for path in folder.glob("submission.*"):
+        if path.is_file():
+            stat = path.stat()
+            seen[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return seen
+
+
+def check_submission(options: Options, place: Place, before: Seen, recorder: Recorder) -> None:
+    """Note the submission that the command left; raise where it left none, or an old one only."""
+    if competition.has_gateway(place.competition):
+        return  # the competition's own server writes what counts
+    suffixes = competition.submission_suffixes(place.competition)
+    after = submissions(options.working)
+    written = [path for path, state in after.items() if before.get(path) != state]
+    fitting = [path for suffix in suffixes for path in written if path.suffix == suffix]
+    if fitting:
+        recorder.submitted(fitting[0])
+        return
+    wanted = " or ".join(f"submission{suffix}" for suffix in suffixes)
+    raise RunError(
+        f"The command ended with exit code 0, but wrote no {wanted} to {options.working}"
+        + hints.written_elsewhere(suffixes, [place.code / "tree", options.working, options.scratch])
+        + ". Write it to the folder in which the command is started."
+    )
+
+
+# --- the command line ---
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Parse the command line. Raises UsageError."""
+    values = vars(_parser().parse_args(arguments))
+    words = values.pop("command")
+    values["command"] = tuple(words[1:] if words[:1] == ["--"] else words) or RUNNER
+    scratch = values["scratch"] or bundles.scratch_folder()
+    scratch.mkdir(parents=True, exist_ok=True)
+    values["scratch"] = scratch.resolve()
+    values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
+    limit = values["time_limit"]
+    if limit is not None and not 0 < limit < float("inf"):
+        raise UsageError(f"--time-limit {limit} is not a number of seconds above 0.")
+    return Options(**values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference.launch", description=__doc__)
+    add: Any = parser.add_argument
+    add(
+        "--input",
+        type=Path,
+        metavar="DIR",
+        default=bundles.input_folder(),
+        help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
+    )
+    add("--competition", metavar="SLUG", help="which competition, where several are mounted")
+    add("--scratch", type=Path, metavar="DIR", help="where files are unpacked and installed")
+    add(
+        "--working",
+        type=Path,
+        metavar="DIR",
+        default=WORKING if WORKING.is_dir() else Path.cwd(),
+        help=f"where the command is run (default: {WORKING}, or else the current folder)",
+    )
+    add("--time-limit", type=float, metavar="SECONDS", help="after which the command is ended")
+    add(
+        "--expect-id",
+        action="append",
+        default=[],
+        metavar="KIND=ID",
+        help="stop unless this bundle is the one that is mounted (repeatable)",
+    )
+    add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND…", help="what is run")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
