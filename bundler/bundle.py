@@ -178,25 +178,26 @@ def content(name: str, stream: IO[bytes]) -> Content:
     members: tuple[Member, ...] = ()
     if name.endswith((*ZIPS, *TARS)):
         stream.seek(0)
-        # A name alone makes no archive: timm's checkpoints end in .pth.tar, torch's are zips. What
-        # is none is not unpacked by an upload either, so it travels and is verified whole.
+        # A broken one is not unpacked by an upload either: it travels, and is verified whole.
         with contextlib.suppress(tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error):
-            members = tuple(sorted(_members(name, stream), key=lambda member: member.name))
+            members = tuple(sorted(_members(stream), key=lambda member: member.name))
     return Content(sha256=digest.hexdigest(), members=members)
 
 
-def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
-    if name.endswith(ZIPS):
+def _members(stream: IO[bytes]) -> Iterator[Member]:
+    """Describe an archive's members; by its content, as an upload does: a .pth.tar may be a zip."""
+    if not tarfile.is_tarfile(stream):  # first: a tar that ends with a wheel passes for a zip
         with zipfile.ZipFile(stream) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
                     with archive.open(info) as member:
                         yield content(info.filename, member).named(info.filename)
-    else:
-        with tarfile.open(fileobj=stream) as tar:
-            for entry in tar:
-                if entry.isfile() and (inner := tar.extractfile(entry)):
-                    yield content(entry.name, inner).named(entry.name)
+        return
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as tar:
+        for entry in tar:
+            if entry.isfile() and (inner := tar.extractfile(entry)):
+                yield content(entry.name, inner).named(entry.name)
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:

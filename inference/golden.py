@@ -1,4 +1,4 @@
-"""Golden cases: the numbers of home, replayed where the submission runs.
+"""Golden cases: predictions on the laptop, replayed where the submission runs.
 
 The model bundle carries small DICOMs with the hash of their prepared pixels, and prepared images
 with their predictions. Another decoder, another preprocessing or another runtime changes the
@@ -57,7 +57,7 @@ def _replay_pixels(path: Path, prepared: Mapping[str, str], models: Sequence[Mod
         if fingerprint(pixels) != prepared.get(model.name):
             raise BundleError(
                 f"The golden image {path.name}, prepared for {model.name}, has other pixels here "
-                f"than at home (transfer syntax {loaded.transfer_syntax}, decoded by "
+                f"than on the laptop (transfer syntax {loaded.transfer_syntax}, decoded by "
                 f"{loaded.decoder}): the decoder or the preprocessing differs, and predictions "
                 "on such pixels mean nothing. Bundle the code that the model was exported with, "
                 "or export the model again with this code."
@@ -68,17 +68,17 @@ def _replay_predictions(path: Path, case: GoldenPrediction, models: Sequence[Mod
     (model,) = (model for model in models if model.name == case.model)
     images = np.load(path, allow_pickle=False)
     metadata = None if case.metadata is None else np.asarray(case.metadata, dtype=np.float32)
-    found = [
+    replayed = [
         model.predict(images[i : i + 1], None if metadata is None else metadata[i : i + 1])[0]
         for i in range(len(images))
     ]
     tolerance = case.tolerance.cpu if model.providers == [CPU] else case.tolerance.other
-    off = np.abs(np.asarray(found, dtype=np.float64) - np.asarray(case.probabilities))
+    off = np.abs(np.asarray(replayed, dtype=np.float64) - np.asarray(case.probabilities))
     if not bool(off.max() <= tolerance):  # NaN is refused, too
         raise BundleError(
-            f"{model.name} answers otherwise than at home: off by {off.max():.2g} in probability "
-            f"on golden image {int(off.argmax())} of {len(off)} ({tolerance:g} is allowed on "
-            f"{', '.join(model.providers)}). Its runtime computes something else: put the "
+            f"{model.name} answers otherwise than on the laptop: off by {off.max():.2g} in "
+            f"probability on golden image {int(off.argmax())} of {len(off)} ({tolerance:g} allowed "
+            f"on {', '.join(model.providers)}). Its runtime computes something else: put the "
             "onnxruntime that the model was exported with into wheelhouse.txt, or say "
             "--device cpu."
         )

@@ -147,7 +147,7 @@ class TableTest:
         checks += [scored] if scored else []
         return SubmissionResult(checks=tuple(checks), distribution=spread.draw(found, own))
 
-    def compare(self, output: RunOutput, model: Bundle) -> ComparisonResult:
+    def compare(self, output: RunOutput, model: Bundle | None) -> ComparisonResult:
         """Return nothing: only the user's command knows how it predicts."""
         return ComparisonResult(checks=())
 

@@ -179,7 +179,7 @@ class HiddenTest(Protocol):
     def check(self, output: RunOutput) -> SubmissionResult:
         """Check the submission of a run, and what the run says of itself."""
 
-    def compare(self, output: RunOutput, model: Bundle) -> ComparisonResult:
+    def compare(self, output: RunOutput, model: Bundle | None) -> ComparisonResult:
         """Compare a run's predictions with those that the laptop makes with the same model."""
 
     def compare_runs(self, output: RunOutput, others: "Sequence[OtherRun]") -> Sequence[Check]:

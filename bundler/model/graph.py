@@ -115,8 +115,8 @@ def read_card(path: Path) -> Card:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except DecodeError as error:
         raise InputError(
-            f"{path} is no ONNX file, or is cut short or damaged. Copy it again from its bundle, "
-            "or export it again."
+            f"{path} is not an ONNX file, or is cut short or damaged. Copy it again from its "
+            "bundle, or export it again."
         ) from error
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler import bundle
 from bundler.errors import InputError
 from bundler.image import target as targets
 from bundler.image.target import Target
-from bundler.notebook.submission import KINDS, NAME
+from bundler.notebook import submission
+from bundler.notebook.submission import NAME
 from bundler.rehearse.options import RehearseOptions
 from bundler.rehearse.run import limits
 from bundler.rehearse.run.limits import Limits
 from bundler.sandbox import backends, namespaces, offline
 from bundler.sandbox.backends import SandboxError
-from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
-from inference.errors import BundleError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +36,17 @@ def read(options: RehearseOptions) -> Inputs:
     return Inputs(
         options=options,
         target=target,
-        bundles=_bundles(options.dist),
+        bundles=_bundles(options),
         notebook=_notebook(options.dist),
         backend=_backend(),
         limits=limits.read(options, target),
     )
 
 
-def _bundles(dist: Path) -> dict[str, Bundle]:
-    bundles: dict[str, Bundle] = {}
-    for kind in KINDS:
-        try:
-            bundle = reader.read(dist / kind)
-        except BundleError as error:
-            raise InputError(f"{error} Build it with `rsna-bundle {kind}` first.") from error
-        if bundle.kind != kind:
-            raise InputError(
-                f"{dist / kind} holds a {bundle.kind} bundle. Build the {kind} bundle with "
-                f"`rsna-bundle {kind}`."
-            )
-        bundles[kind] = bundle
-    return bundles
+def _bundles(options: RehearseOptions) -> dict[str, Bundle]:
+    """Read the bundles that the notebook needs: a command of one's own may do without a model."""
+    kinds = submission.kinds(options.dist, submission.plan(options.settings))
+    return {kind: bundle.read(options.dist / kind, kind) for kind in kinds}
 
 
 def _notebook(dist: Path) -> Path:

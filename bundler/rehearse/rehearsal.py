@@ -78,7 +78,7 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
     compared: Sequence[Check] = ()
     if runs[0].returncode == 0:
         progress.step("Comparing predictions, projecting time, memory and disk")
-        comparison = hidden.compare(runs[0].output, inputs.bundles["model"])
+        comparison = hidden.compare(runs[0].output, inputs.bundles.get("model"))
         others = [
             (setup.hidden, other.output)
             for setup, other in zip(setups[1:], runs[1:], strict=False)

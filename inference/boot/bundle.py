@@ -256,7 +256,7 @@ def locate(root: Path, file: Member) -> Path:
         if (root / name).is_file():
             return root / name
     if file.members:
-        for place in (*_member_folders(root, file), root):
+        for place in (*_member_folders(root, file), *_flat_folders(root, file)):
             if place.is_dir() and all(_exists(place, member) for member in file.members):
                 return place
     raise BundleError(
@@ -268,14 +268,20 @@ def locate(root: Path, file: Member) -> Path:
 def _member_folders(root: Path, file: Member) -> Iterator[Path]:
     """Yield where an upload may have unpacked an archive: in a folder of its name, or in two."""
     flat = file.names[0].removesuffix(SHIPPED_SUFFIX)
-    stem = flat
+    stems = [flat]
     for suffix in (*ZIPS, *sorted(TARS, key=len, reverse=True), *ZIPPED):
-        stem = stem.removesuffix(suffix)
-    names = dict.fromkeys((*file.names, flat, stem))
+        stems.append(stems[-1].removesuffix(suffix))  # of a .pth.tar one ending may go, or both
+    names = dict.fromkeys((*file.names, *stems))
     for name in names:
         yield root / name
         for inner in names:
-            yield root / name / inner
+            # An archive in a folder of the tree: the folder is above both, not between them.
+            yield root / name / Path(inner).name
+
+
+def _flat_folders(root: Path, file: Member) -> tuple[Path, Path]:
+    """Return where an upload may have unpacked an archive without a folder: beside it, or above."""
+    return (root / file.name).parent, root
 
 
 def _exists(place: Path, member: Member) -> bool:
@@ -285,7 +291,10 @@ def _exists(place: Path, member: Member) -> bool:
         return False
     if any(folder.is_dir() for folder in _member_folders(place, member)):
         return True
-    return all(_exists(place, inner) for inner in member.members)
+    return any(
+        all(_exists(folder, inner) for inner in member.members)
+        for folder in _flat_folders(place, member)
+    )
 
 
 def _verify(path: Path, file: Member) -> None:

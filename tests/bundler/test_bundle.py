@@ -7,6 +7,7 @@ import pytest
 
 from bundler import bundle
 from bundler.errors import BundlerError
+from bundler.rehearse.run import upload
 from inference.boot import bundle as reader
 from tests.parts import CODE
 
@@ -80,3 +81,17 @@ def test_what_is_an_archive_by_name_alone_travels_whole(tmp_path: Path, name: st
     (file,) = reader.verify(tmp_path / "code").files
     assert [member.name for member in file.members] == [name]
     assert file.members[0].members == ()
+
+
+@pytest.mark.parametrize("form", upload.FORMS)
+def test_an_archive_is_told_by_its_content(tmp_path: Path, form: str) -> None:
+    """torch.save writes a zip, timm calls it .pth.tar, and an upload unpacks it all the same."""
+    with zipfile.ZipFile(tmp_path / "last.pth.tar", "w") as archive:
+        archive.writestr("last/data.pkl", "weights")
+    with zipfile.ZipFile(tmp_path / "tree.zip", "w") as archive:
+        archive.write(tmp_path / "last.pth.tar", "runs/1/last.pth.tar")
+    bundle.write(tmp_path / "code", {"tree.zip": tmp_path / "tree.zip"}, CODE)
+    (file,) = reader.read(tmp_path / "code").files
+    assert [member.name for member in file.members[0].members] == ["last/data.pkl"]
+    upload.receive(tmp_path / "code", tmp_path / "dataset", form)
+    reader.verify(tmp_path / "dataset")

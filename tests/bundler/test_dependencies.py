@@ -17,7 +17,7 @@ from bundler.init import InitOptions, init
 from bundler.libs import requirements
 from bundler.libs.resolve import rules
 from bundler.notebook import training
-from bundler.rehearse.checks import preflight
+from bundler.rehearse.checks import wheels
 
 ROOT = Path(__file__).parents[2]
 LISTS = dependencies.load()
@@ -120,7 +120,7 @@ def test_the_rules_of_the_notebooks_onnxruntime_agree() -> None:
     gpu = Requirement(LISTS.onnxruntime["gpu"])
     (rule,) = (rule for rule in rules.RULES if rule.constraint.name == gpu.name)
     assert rule.constraint == gpu
-    assert not gpu.specifier.contains(preflight.CUDA_13)
+    assert not gpu.specifier.contains(wheels.CUDA_13)
     assert Version(rule.newest) in gpu.specifier
 
 

@@ -41,7 +41,7 @@ def commands(name: str, block: int) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[block].splitlines()
 
 
-def run(folder: Path, command: str) -> str:
+def run(folder: Path, command: str, expected: int = 0) -> str:
     """Run a line of a README, with this environment's `rsna-bundle` and `python`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
@@ -53,21 +53,27 @@ def run(folder: Path, command: str) -> str:
         text=True,
         check=False,
     )
-    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    assert result.returncode == expected, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
 
 def rehearse(
-    folder: Path, name: str, python: Path = Path(sys.executable), *, model: bool = True
+    folder: Path,
+    name: str,
+    python: Path = Path(sys.executable),
+    *,
+    model: bool = True,
+    expected: int = 0,
 ) -> dict[str, Any]:
     """Run the commands that bundle and rehearse; return what the rehearsal wrote.
 
     This environment stands for the notebook's image, which has PyTorch and scikit-learn, too.
     """
     for command in commands(name, 1):
-        if model or not command.startswith("rsna-bundle model"):
-            own = command.startswith("rsna-bundle rehearse")
-            run(folder, f"{command} --python {shlex.quote(str(python))}" if own else command)
+        if command.startswith("rsna-bundle rehearse"):
+            run(folder, f"{command} --python {shlex.quote(str(python))}", expected)
+        elif model or not command.startswith("rsna-bundle model"):
+            run(folder, command)
     result: dict[str, Any] = json.loads((folder / "dist/rehearsal/rehearsal.json").read_text())
     return result
 
@@ -90,17 +96,20 @@ def test_to_a_rehearsed_submission(copy: Copy, way: tuple[str, ...]) -> None:
     result = rehearse(folder, way[0])
     statuses = {check["name"]: check["status"] for check in result["checks"]}
     assert result["passed"]
-    assert statuses["notebook ran"] == statuses["network"] == "ok"
-    assert statuses[made.hidden.submission] == "ok"
+    assert statuses["notebook ran"] == statuses["network"] == "passed"
+    assert statuses[made.hidden.submission] == "passed"
 
 
 def test_the_skeleton_to_a_rehearsed_submission(trained: Copy, tmp_path: Path) -> None:
-    """Nothing but the competition's files, and no model: valid on day one."""
+    """Nothing but the competition's files, and no model: valid, and known to be no answer yet."""
     folder = tmp_path / "an empty folder"
     shutil.copytree(trained("tabular") / "data", folder / "data")
     init = "rsna-bundle init --target host --competition-dir data --competition"
     run(folder, f"{init} phantom-readmission")
-    assert rehearse(folder, "tabular", model=False)["passed"]
+    result = rehearse(folder, "tabular", model=False, expected=1)
+    failed = [check for check in result["checks"] if check["status"] == "failed"]
+    assert [check["name"] for check in failed] == ["constant"]
+    assert "the sample submission's own" in failed[0]["message"]
 
 
 @pytest.mark.slow
@@ -120,7 +129,7 @@ def test_mammography_by_the_runner_in_the_box(tmp_path: Path) -> None:
     result = rehearse(folder, "mammography", NOTEBOOK_PYTHON)
     statuses = {check["name"]: check["status"] for check in result["checks"]}
     assert result["passed"]
-    assert statuses["notebook ran"] == statuses["submission.csv"] == statuses["numbers"] == "ok"
+    assert statuses["notebook ran"] == statuses["submission.csv"] == statuses["parity"] == "passed"
     committed = subprocess.run(
         ["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True
     ).stdout.split()

@@ -231,7 +231,7 @@ def test_preprocessing_that_differs_from_training(plant: Plant) -> None:
     text = runner()["inference/pixels/preprocess.py"]
     house = plant({"inference/pixels/preprocess.py": text + DARKER})
     messages = failed(house.rehearse())
-    assert "has other pixels here than at home" in messages["notebook ran"]
+    assert "has other pixels here than on the laptop" in messages["notebook ran"]
 
 
 DARKER = """

@@ -22,7 +22,7 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     named = list(paths.of_laptop(inputs.bundles["code"]))
     checks = [
         verdict("bundles", altered, "every file matches its manifest"),
-        *bundles.changed_files(inputs.bundles["model"]),
+        *(bundles.changed_files(model) if (model := inputs.bundles.get("model")) else ()),
         verdict("upload", lost, "the bundles can be found and verified after every form of upload"),
         verdict("ids", stale, "the notebook was written for these bundles"),
     ]

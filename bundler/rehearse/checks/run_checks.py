@@ -69,14 +69,13 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
 
 def provenance(run: NotebookRun, expected: Mapping[str, str]) -> Check:
     """Return whether the run says that it used the expected bundles."""
-    if run.output.report is None:
-        message = "The runner wrote no submission.json, so it is not known which bundles were used."
+    if not run.ids:
+        message = "The run wrote no run.json, so it is not known which bundles were used."
         return Check(name="provenance", status="failed", message=message)
-    used = run.output.report.ids
     problems = [
-        f"The run used the {kind} bundle {used.get(kind, 'none')[:12]}, expected is {ours[:12]}."
+        f"The run used the {kind} bundle {run.ids.get(kind, 'none')[:12]}, not {ours[:12]}."
         for kind, ours in expected.items()
-        if used.get(kind) != ours
+        if run.ids.get(kind) != ours
     ]
     return verdict("provenance", problems, "the run used these bundles")
 

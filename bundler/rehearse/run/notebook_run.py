@@ -17,6 +17,7 @@ from bundler.rehearse.run.setup import OWN, RunSetup
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
+from inference.boot import record
 
 GRACE = 300.0  # seconds that the measuring after the notebook may take
 
@@ -38,6 +39,7 @@ class NotebookRun:
     names: tuple[str, ...]  # that any program asked a name server for
     lost_packets: int  # to other machines, by the kernel's count
     usage: Usage
+    ids: Mapping[str, str]  # kind → id of the bundles that were used, by run.json; empty without it
     output: RunOutput
 
 
@@ -104,6 +106,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
         usage=usage,
+        ids=_used_ids(out / "working" / record.NAME),
         output=RunOutput(
             working=out / "working",
             probe=out,
@@ -111,6 +114,15 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
             probe_log=_text(out / "probe.log"),
         ),
     )
+
+
+def _used_ids(path: Path) -> Mapping[str, str]:
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))["ids"]
+        return {str(kind): str(identity) for kind, identity in ids.items()}
+    # What the user's command writes under this name is not ours to read.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

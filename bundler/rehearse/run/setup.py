@@ -128,7 +128,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
         setup = RunSetup(
             folder=own,
             notebook=prepared.dist / "notebook" / NAME,
-            datasets=_upload(prepared.dist, own / "datasets", layout),
+            datasets=_upload(prepared, own / "datasets", layout),
             hidden=test,
             image=prepared.image,
             pythons=pythons,
@@ -144,11 +144,11 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
     return setups
 
 
-def _upload(dist: Path, folder: Path, layout: Layout) -> dict[str, Path]:
+def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]:
     """Upload each bundle in the layout's form; return the datasets by kind."""
-    for kind, form in layout.forms.items():
-        upload.receive(dist / kind, folder / kind, form)
-    return {kind: folder / kind for kind in layout.forms}
+    for kind in prepared.ids:
+        upload.receive(prepared.dist / kind, folder / kind, layout.forms[kind])
+    return {kind: folder / kind for kind in prepared.ids}
 
 
 def _write(setup: RunSetup) -> None:

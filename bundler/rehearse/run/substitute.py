@@ -16,7 +16,8 @@ def build(options: RehearseOptions, folder: Path) -> Path:
     """Make a dist folder like the user's, but with libs for this Python. Raises BundlerError."""
     folder.mkdir()
     for kind in ("model", "code"):
-        (folder / kind).symlink_to((options.dist / kind).resolve(), target_is_directory=True)
+        if (options.dist / kind).is_dir():
+            (folder / kind).symlink_to((options.dist / kind).resolve(), target_is_directory=True)
     settings = options.settings
     build_libs(
         LibsOptions(

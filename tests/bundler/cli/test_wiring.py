@@ -89,6 +89,21 @@ def test_target_is_captured_on_kaggle_with_the_same_options(tmp_path: Path) -> N
     assert harness.reaches(done)
 
 
+def test_files_are_bundled_with_the_same_options(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    functions = COMMANDS["model"].functions
+    done = harness.run(root, ["model", "--files", "a.pt"], functions)
+    assert done.plain(done.call[0].out) == harness.ROOT / "dist" / "model"
+    assert done.called("publish_folder") is None
+    assert harness.reaches(done)
+    words = ["model", "--files", "a.pt", "--out", "o", "--publish"]
+    done = harness.run(root, words, functions)
+    assert done.call[0].out == Path("o")
+    publication = done.called("publish_folder")
+    assert publication
+    assert publication[1] == Path("o")
+
+
 @pytest.mark.parametrize("kind", ["libs", "model", "code"])
 def test_what_is_published_is_what_was_built(kind: str, tmp_path: Path) -> None:
     command = COMMANDS[kind]

@@ -81,7 +81,7 @@ def test_json_is_the_card(place: Path) -> None:
 
 def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "html.onnx").write_text("<html></html>")
-    with pytest.raises(InputError, match=r"html\.onnx is no ONNX file, or is cut short"):
+    with pytest.raises(InputError, match=r"html\.onnx is not an ONNX file, or is cut short"):
         card.read(tmp_path / "html.onnx")
     model = onnx.load(place / "model.onnx")
     model.metadata_props[0].value = "{no json"

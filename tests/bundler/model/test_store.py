@@ -80,7 +80,7 @@ def test_the_threshold_can_be_found_on_the_runs_own_rows(uri: str) -> None:
 
 
 def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no run nobody \(of 3\).* id; the newest are .*good"):
+    with pytest.raises(InputError, match=r"no run nobody among its 3\. .* newest are .*good"):
         chosen(ModelOptions(checkpoints=(), store=uri, run="nobody"))
     with pytest.raises(UsageError, match=r"records auc; they record loss, pfbeta"):
         chosen(ModelOptions(checkpoints=(), store=uri, best="auc"))

@@ -43,6 +43,7 @@ RUN = NotebookRun(
     names=(),
     lost_packets=0,
     usage=Usage(peak_bytes=1_000_000_000),
+    ids={},
     output=RunOutput(working=NOWHERE, probe=NOWHERE),
 )
 
