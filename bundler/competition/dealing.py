@@ -101,7 +101,9 @@ class Dealer:
                 for name in self.profile.unknown
             }
             for name, template in hidden.derived:
-                if name not in renamed and (renamed or name not in row):
+                # A path leads to the test set's folder, whose name the training row does not have.
+                differs = renamed or name not in row or "/" in template
+                if name not in renamed and differs:
                     shown[name] = templates.render(template, shown)
             yield source, shown
 

@@ -91,7 +91,7 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
     tables = _with_units(tables, ids)
     files = file_pairs.match(listing, names, tables.test or tables.sample, tables.train, hidden)
     unit = relations.unit(tables, ids, files, hidden)
-    absent = relations.missing(tables, ids, unit.column, hidden)
+    absent = relations.missing(tables, ids, unit.column, files, hidden)
     filled = replace(
         hidden,
         submission=hidden.submission or _submission(tables.sample_file),
@@ -140,7 +140,8 @@ def _with_units(tables: Tables, ids: Ids) -> Tables:
 
     train = extended(tables.train)
     answers = train if tables.answers is tables.train else extended(tables.answers)
-    return replace(tables, sample=extended(tables.sample), train=train, answers=answers)
+    sample, test = extended(tables.sample), extended(tables.test)
+    return replace(tables, sample=sample, test=test, train=train, answers=answers)
 
 
 def _further(listing: Listing, names: Names, tables: Tables, unit: str, hidden: Hidden) -> Pairs:

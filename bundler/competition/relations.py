@@ -78,8 +78,8 @@ class Missing:
     unknown: tuple[str, ...] = ()
 
 
-def missing(tables: Tables, ids: Ids, unit_column: str, hidden: Hidden) -> Missing:
-    """Explain the test columns that training rows do not have."""
+def missing(tables: Tables, ids: Ids, unit_column: str, files: Files, hidden: Hidden) -> Missing:
+    """Explain the test columns that training rows do not have, or have with other folders."""
     test, train = tables.test, tables.train
     if test is None or hidden.is_filled:
         return Missing(
@@ -93,6 +93,7 @@ def missing(tables: Tables, ids: Ids, unit_column: str, hidden: Hidden) -> Missi
     derived, repeat = dict(hidden.derived), dict(hidden.repeat)
     derived |= _derived([n for n in absent if n not in {**derived, **repeat}], common, test)
     derived |= _derived_ids(ids, common, test, train)
+    derived |= {n: t for n, t in _paths(files, common, test, train).items() if n not in derived}
     open_ = [name for name in absent if name not in {**derived, **repeat}]
     repeat |= _repeated(open_, unit_column, test)
     open_ = [name for name in open_ if name not in repeat]
@@ -110,6 +111,24 @@ def _derived_ids(ids: Ids, common: Sequence[str], test: Survey, train: Survey) -
     others = [name for name in common if name not in ids.id]
     found = _derived(own, others, test)
     return {name: t for name, t in found.items() if _derived([name], others, train) == {name: t}}
+
+
+def _paths(files: Files, common: Sequence[str], test: Survey, train: Survey) -> dict[str, str]:
+    """Return the columns of both tables that hold a file's path: it differs by the folder."""
+    return {
+        name: shown
+        for shown, learned in files.pairs
+        if learned and "*" not in shown
+        for name in common
+        if _renders(shown, name, test) and _renders(learned, name, train)
+    }
+
+
+def _renders(template: str, name: str, table: Survey) -> bool:
+    names = templates.fields(template)
+    if name in names or not all(table.has(other) for other in names):
+        return False
+    return all(templates.render(template, row) == text(row[name]) for row in table.examples)
 
 
 def _unknown(tables: Tables, hidden: Hidden) -> tuple[str, ...]:

@@ -60,7 +60,10 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
     if tables.sample is None or hidden.row_id or len(own) != 1:
         return done
     if tables.test is not None:
-        return done if tables.test.has(own[0]) else _explained(done, tables.sample, tables.test)
+        if not tables.test.has(own[0]):
+            return _explained(done, tables.sample, tables.test)
+        template = with_category(own[0], tables.test, tables.train)
+        return replace(done, row_id=(template,), column=UNIT) if template else done
     source = tables.train if tables.train and tables.train.has(own[0]) else tables.sample
     found = without_table(source.values(own[0])[: columns.KEPT // 2])
     if found is None:
@@ -183,6 +186,46 @@ def without_table(ids: Sequence[str]) -> RowIds | None:
             own = tuple(f"{{{UNIT}}}{tail}" for tail in next(iter(tails)))
             return RowIds(templates=own, column=UNIT)
     return None
+
+
+def with_category(column: str, test: Survey, train: Survey | None) -> str:
+    """Return the template of ids such as ID7__Dead_g in rows that have Dead_g beside it, or "".
+
+    What stands before is a unit with several rows: an image, where no column names it by itself.
+    """
+    if train is None or not train.has(column) or test.has(UNIT):
+        return ""
+    for other in test.columns:
+        if other.name == column or other.kind != "text" or not train.has(other.name):
+            continue
+        tails = [_tail(table, column, other.name) for table in (test, train)]
+        if not tails[0] or tails[0] != tails[1]:
+            continue
+        template = f"{{{UNIT}}}{tails[0]}"
+        units = [_units(table, column, template) for table in (test, train)]
+        # Where a column has the unit, ids follow from that; where rows are alone, they are units.
+        named = any(units[0] == [text(row[c.name]) for row in test.examples] for c in test.columns)
+        if not named and all(len(set(own)) < len(own) for own in units):
+            return template
+    return ""
+
+
+def _tail(table: Survey, column: str, other: str) -> str:
+    """Return what all ids end with, as a template: separators and another column's value."""
+    tails = set()
+    for row in table.examples:
+        identity, value = text(row[column]), text(row[other])
+        before = identity.removesuffix(value)
+        unit = before.rstrip(templates.SEPARATORS)
+        if not value or not unit or unit == before or before == identity:
+            return ""
+        tails.add(f"{before[len(unit) :]}{{{other}}}")
+    return tails.pop() if len(tails) == 1 else ""
+
+
+def _units(table: Survey, column: str, template: str) -> list[str]:
+    parsed = [templates.parse(template, text(row[column])) for row in table.examples]
+    return [found[UNIT] for found in parsed if found]
 
 
 def _beginnings(identity: str) -> list[str]:

@@ -325,3 +325,28 @@ def mammography(root: Path, patients: int = 6) -> Path:
     for name, own in (("train", train), ("test", test)):
         write_files(root, (f"{name}_images/{r['patient_id']}/{r['image_id']}.dcm" for r in own))
     return root
+
+
+def paths(root: Path, images: int = 24) -> Path:
+    """Long format as csiro-biomass: rows of an image and a target, the image by its path alone."""
+    targets = ("Dry_Dead_g", "Dry_Total_g", "GDM_g")
+
+    def rows(folder: str, numbers: Iterable[int]) -> list[dict[str, object]]:
+        return [
+            {
+                "sample_id": f"ID{n * 2654435761 % 2**32}__{name}",
+                "image_path": f"{folder}/ID{n * 2654435761 % 2**32}.jpg",
+                "target_name": name,
+            }
+            for n in numbers
+            for name in targets
+        ]
+
+    train, test = rows("train", range(1, images + 1)), rows("test", [images + 1])
+    learned = [{**row, "height": n // 3 / 7, "target": n / 10} for n, row in enumerate(train)]
+    write_csv(root / "train.csv", learned)
+    write_csv(root / "test.csv", test)
+    sample = [{"sample_id": row["sample_id"], "target": 0.0} for row in test]
+    write_csv(root / "sample_submission.csv", sample)
+    write_files(root, dict.fromkeys(str(row["image_path"]) for row in [*train, *test]))
+    return root

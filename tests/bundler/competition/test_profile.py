@@ -104,6 +104,17 @@ KNOWN: dict[str, dict[str, Any]] = {
         "unit": "eeg_id",
         "tables": (("test_signals.parquet", "train_signals.parquet"),),
     },
+    "paths": {
+        "id": ("sample_id",),
+        "row_id": ("{unit}__{target_name}",),
+        "unit": "unit",
+        "derived": (
+            ("sample_id", "{unit}__{target_name}"),
+            ("image_path", "test/{unit}.jpg"),
+        ),
+        "labels": ("height", "target"),
+        "files": (("test/{unit}.jpg", "train/{unit}.jpg"),),
+    },
     "no_train": {"train": "", "id": ("id",), "targets": ("answer",), "labels": ()},
     "multi_target": {
         "id": ("text_id",),
@@ -241,6 +252,19 @@ def test_a_number_in_a_file_name_is_not_taken_for_a_column_that_happens_to_hold_
     folders.write_csv(root / "train.csv", [r | {"age": n + 4} for n, r in enumerate(rows)])
     (pair,) = profile.read(root).hidden.files
     assert pair[0] == "test_images/{StudyInstanceUID}/*.dcm"
+
+
+def test_a_path_in_a_column_is_the_test_sets_though_the_id_names_the_file(tmp_path: Path) -> None:
+    for folder, names in (("train", "abcdef"), ("test", "gh")):
+        rows = [{"image_id": n, "path": f"{folder}/{n}.png", "grade": 1} for n in names]
+        folders.write_csv(tmp_path / f"{folder}.csv", rows, ["image_id", "path", "grade"])
+        folders.write_files(tmp_path, [str(row["path"]) for row in rows])
+    folders.write_csv(
+        tmp_path / "test.csv", [{"image_id": n, "path": f"test/{n}.png"} for n in "gh"]
+    )
+    sample = [{"image_id": n, "grade": 0} for n in "gh"]
+    folders.write_csv(tmp_path / "sample_submission.csv", sample)
+    assert profile.read(tmp_path).hidden.derived == (("path", "test/{image_id}.png"),)
 
 
 def test_files_that_are_not_downloaded_yet_are_expected_where_training_has_them(

@@ -154,6 +154,7 @@ TRUTH = {  # shape → (the label of an id by the training tables, one of the id
         ]
     },
     "long_rows": lambda root, name: {"present": one(root / "train.csv", "row_id", name)["present"]},
+    "paths": lambda root, name: {"target": one(root / "train.csv", "sample_id", name)["target"]},
     "masks": lambda root, name: {"rle": one(root / "train.csv", "id", name)["rle"]},
     "class_rows": lambda root, name: {
         "predicted": next(
@@ -461,6 +462,17 @@ def test_says_where_no_files_are_here(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(InputError, match=r"has its files in .*train_images/\{id\}\.tif"):
         tables.write(tmp_path / "hidden", profile.read(root, hidden), Plan(units=2))
+
+
+def test_paths_of_a_column_lead_to_the_files_of_the_hidden_test(tmp_path: Path) -> None:
+    made = deal(tmp_path, "paths", Plan(units=3, twins=1, awkward=False))
+    rows = read(made.folder / "test.csv")
+    assert len(rows) == 4 * 3  # an image and its twin have the rows of all targets
+    assert columns(made.folder / "test.csv") == ["sample_id", "image_path", "target_name"]
+    for row in rows:
+        image = row["sample_id"].removesuffix(f"__{row['target_name']}")
+        assert row["image_path"] == f"test/{image}.jpg"
+        assert (made.folder / row["image_path"]).exists()
 
 
 def test_a_unit_that_no_column_is_named(tmp_path: Path) -> None:
