@@ -1,5 +1,7 @@
 """A competition of tables, rehearsed by the user's own command, in the sandbox, as on Kaggle."""
 
+import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -110,4 +112,18 @@ def test_a_users_own_module_in_src(house: House, competition: Path, tmp_path: Pa
     tree = {"src/mine/__init__.py": "", "src/mine/inference.py": ANSWER + SUBMIT}
     run = f"{Path(sys.executable).name} -m mine.inference"
     result = rehearse(house, competition, tmp_path, tree, run=run)
+    assert result.passed, result.summary()
+
+
+def test_a_command_without_onnx_runtime_may_ask_for_a_gpu(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.json"
+    about = {"format": 1, "name": "gpu-image", "python": sys.version.split()[0], "system": "linux"}
+    about |= {"machine": os.uname().machine, "release": "2.17", "cuda": "12.8", "installed": []}
+    image.write_text(json.dumps(about | {"gpus": ["Tesla T4"], "cpus": 4}))
+    gpu = {"target": str(image), "accelerator": "NvidiaTeslaT4"}
+    tree = {"submit.py": ANSWER + SUBMIT}
+    result = rehearse(house, competition, tmp_path, tree, settings=gpu)
+    assert "accelerator" not in {check.name for check in result.checks}
     assert result.passed, result.summary()

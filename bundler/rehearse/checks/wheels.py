@@ -67,11 +67,19 @@ def _sdist(libs: Bundle, name: str, names: Sequence[str]) -> Iterator[str]:
         )
 
 
+def has_onnxruntime(libs: Bundle, target: Target) -> bool:
+    """Say whether the bundle brings ONNX Runtime, for the CPU or a GPU."""
+    return not {"onnxruntime", "onnxruntime-gpu"}.isdisjoint(_pins(libs, target))
+
+
+def _pins(libs: Bundle, target: Target) -> dict[str, str]:
+    made = libs.libs.fitting(target.python)
+    return dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
+
+
 def without_gpu(libs: Bundle, target: Target, accelerator: str) -> Iterator[str]:
     """Yield why the GPU that the notebook asks for would stay idle."""
-    made = libs.libs.fitting(target.python)
-    pins = dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
-    version = pins.get("onnxruntime-gpu")
+    version = _pins(libs, target).get("onnxruntime-gpu")
     if version is None:
         yield (
             f"The notebook asks for {accelerator}, but the libs bundle has no onnxruntime-gpu: "
