@@ -36,8 +36,15 @@ PACKAGES = {
     "umap": ("umap-learn",),
     "yaml": ("pyyaml",),
 }
-# What a common library imports by itself when its functions are called.
-ALONG = {"pandas": ("pyarrow",), "timm": ("torchvision",), "albumentations": ("cv2",)}
+# What a common library imports by itself when its functions are called. PyTorch imports optree
+# where its metadata is there, which a stub package has, too; so does torchmetrics matplotlib.
+ALONG = {
+    "pandas": ("pyarrow",),
+    "timm": ("torchvision", "optree"),
+    "torch": ("optree",),
+    "albumentations": ("cv2",),
+    "torchmetrics": ("matplotlib",),
+}
 ROOTS = ("", "src/")  # of a tree: where its own modules lie
 
 

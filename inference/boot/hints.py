@@ -1,5 +1,7 @@
 """What a failed command most likely lacks, and the line that mends it."""
 
+import importlib.metadata
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,10 +31,27 @@ def missing_package(output: str) -> str:
         return ""
     top = modules[-1].partition(".")[0]
     name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
+    if _is_listed(name) and importlib.util.find_spec(top) is None:
+        # Kaggle's image has the module; a library that asks for the version imports it, too.
+        return (
+            f"\nThe package {name} is installed by name only: a rehearsal's stand-in for the one in "
+            "the notebook's image. To rehearse with the real one, name it in "
+            "[tool.rsna-bundle]:"
+            f'\n  image_packages = ["{name}"]'
+        )
     return (
         f"\nThe module {top} is neither in the notebook's image nor in the libs bundle nor in the "
         f"tree. Add this line to wheelhouse.txt, and run `rsna-bundle libs`:\n  {name}"
     )
+
+
+def _is_listed(name: str) -> bool:
+    """Say whether a package has metadata here, with or without its modules."""
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:

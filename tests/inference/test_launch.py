@@ -254,6 +254,18 @@ def test_a_command_that_does_not_exist(make_notebook: MakeNotebook) -> None:
     assert notebook.record["exit_code"] == 2
 
 
+def test_a_stand_in_of_the_image_is_not_a_missing_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "plotting_kit-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: plotting-kit\nVersion: 1.0\n")
+    output = "ModuleNotFoundError: No module named 'plotting_kit'"
+    assert "wheelhouse.txt" in hints.missing_package(output)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert hints.missing_package(output).endswith('image_packages = ["plotting-kit"]')
+
+
 def test_a_missing_package_is_named_with_its_line(make_notebook: MakeNotebook) -> None:
     result = make_notebook({"go.py": "import no_such_module.x\n"}).run("python", "go.py")
     assert result.returncode == 1

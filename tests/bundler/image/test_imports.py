@@ -49,3 +49,8 @@ def test_names_of_packages() -> None:
         "torch",
         "torchvision",
     )
+
+
+def test_pytorch_comes_with_what_it_imports_by_itself() -> None:
+    assert imports.packages({"torch"}, {"torch", "optree"}) == ("optree", "torch")
+    assert imports.packages({"torch"}, {"torch"}) == ("torch",)
