@@ -1,10 +1,14 @@
 """A competition that is only at Kaggle: listed a page at a time, understood as from a folder."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bundler import settings
 from bundler.competition import profile
 from bundler.errors import InputError
 from bundler.publish import competition_files
@@ -70,7 +74,7 @@ def test_a_large_table_is_not_downloaded_and_said(
 
 def test_rules_that_are_not_accepted(kaggle: Kaggle, tmp_path: Path) -> None:
     hold(kaggle, tmp_path, "tabular").entered = False
-    with pytest.raises(KaggleError, match="rules accepted"):
+    with pytest.raises(KaggleError, match="accepted the competition's rules"):
         competition_files.fetch(connect(), "leaves", tmp_path)
 
 
@@ -78,3 +82,31 @@ def test_a_competition_without_files(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.competitions.all["empty"] = Competition(slug="empty")
     with pytest.raises(InputError, match="no files of empty"):
         competition_files.fetch(connect(), "empty", tmp_path)
+
+
+def test_the_command_reads_it_from_kaggle_where_no_folder_is_named(
+    kaggle: Kaggle, tmp_path: Path
+) -> None:
+    hold(kaggle, tmp_path, "images")
+    (tmp_path / "pyproject.toml").write_text('[tool.rsna-bundle]\ncompetition = "leaves"\n')
+    command = [sys.executable, "-m", "bundler.cli", "competition", "--write"]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("leaves at Kaggle, as its files suggest:")
+    assert settings.load(tmp_path).hidden.unit == "patient_id"
+
+
+def test_the_command_without_credentials_says_what_to_do(tmp_path: Path) -> None:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("KAGGLE")}
+    result = subprocess.run(
+        [sys.executable, "-m", "bundler.cli", "competition"],
+        cwd=tmp_path,
+        env=env | {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 8
+    assert "access_token" in result.stderr
+    assert "Traceback" not in result.stderr
