@@ -1,7 +1,6 @@
-"""What a failed command most likely lacks, and the line that mends it."""
+"""What a failed command most likely lacks, and the line that fixes it."""
 
 import importlib.metadata
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,13 +30,11 @@ def missing_package(output: str) -> str:
         return ""
     top = modules[-1].partition(".")[0]
     name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
-    if _is_listed(name) and importlib.util.find_spec(top) is None:
-        # Kaggle's image has the module; a library that asks for the version imports it, too.
+    if listed := _listed(name):
         return (
-            f"\nThe package {name} is installed by name only: a rehearsal's stand-in for the one in "
-            "the notebook's image. To rehearse with the real one, name it in "
-            "[tool.rsna-bundle]:"
-            f'\n  image_packages = ["{name}"]'
+            f"\nThe module {top} is missing, though {listed} is listed as installed: a rehearsal "
+            "emulates the image with those packages alone that the command's files import. Add "
+            f'"{name}" to image_packages in [tool.rsna-bundle], and rehearse again.'
         )
     return (
         f"\nThe module {top} is neither in the notebook's image nor in the libs bundle nor in the "
@@ -45,13 +42,12 @@ def missing_package(output: str) -> str:
     )
 
 
-def _is_listed(name: str) -> bool:
-    """Say whether a package has metadata here, with or without its modules."""
+def _listed(name: str) -> str:
+    """Return the name and version of a distribution that is installed by name; "" for none."""
     try:
-        importlib.metadata.distribution(name)
+        return f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""
 
 
 def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:
