@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>` of the launch that a process belongs to
+MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<namespace>` of the launch it belongs to
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 PATIENCE = 3.0  # seconds between asking a process to end and ending it
@@ -19,7 +19,7 @@ PATIENCE = 3.0  # seconds between asking a process to end and ending it
 
 def mark() -> str:
     """Return the mark of this process; its start sets it apart from another of its number."""
-    return f"{os.getpid()}:{_started(os.getpid())}"
+    return f"{os.getpid()}:{_started(os.getpid())}:{_namespace()}"
 
 
 def end_marked(own: str) -> list[int]:
@@ -30,8 +30,12 @@ def end_marked(own: str) -> list[int]:
 
 
 def end_orphans() -> list[int]:
-    """End what an earlier launch left running when it was killed; return their numbers."""
-    orphans = [pid for pid, held in _marked() if not _is_alive(held)]
+    """End what an earlier launch left running when it was killed; return their numbers.
+
+    A launch in a container or sandbox counts its own process numbers: nobody outside can say
+    whether it is alive, so its processes are left alone.
+    """
+    orphans = [pid for pid, held in _marked() if _is_from_here(held) and not _is_alive(held)]
     _end(orphans)
     return orphans
 
@@ -74,8 +78,21 @@ def _entries() -> list[Path]:
     return list(PROC.glob("[0-9]*")) if PROC.is_dir() else []
 
 
+def _is_from_here(held: str) -> bool:
+    """Say whether the launch that a mark names has its number from where this process has its."""
+    return held.rpartition(":")[2] == _namespace()
+
+
+def _namespace() -> str:
+    """Return the number of this process's PID namespace; "" where that cannot be read."""
+    with contextlib.suppress(OSError):
+        return "".join(filter(str.isdigit, os.readlink(PROC / "self" / "ns" / "pid")))
+    return ""
+
+
 def _is_alive(held: str) -> bool:
-    pid, _, started = held.partition(":")
+    pid, _, rest = held.partition(":")
+    started = rest.partition(":")[0]
     return pid.isdigit() and _is_running(int(pid)) and _started(int(pid)) == started
 
 
