@@ -32,10 +32,11 @@ def end_marked(own: str) -> list[int]:
 def end_orphans() -> list[int]:
     """End what an earlier launch left running when it was killed; return their numbers.
 
-    A launch in a container or sandbox counts its own process numbers: nobody outside can say
-    whether it is alive, so its processes are left alone.
+    Numbers mean nothing across PID namespaces: what runs in a container or a sandbox, which we may
+    see from outside, is left to the launch in there.
     """
-    orphans = [pid for pid, held in _marked() if _is_from_here(held) and not _is_alive(held)]
+    same = f":{_namespace()}"
+    orphans = [pid for pid, held in _marked() if held.endswith(same) and not _is_alive(held)]
     _end(orphans)
     return orphans
 
@@ -78,18 +79,6 @@ def _entries() -> list[Path]:
     return list(PROC.glob("[0-9]*")) if PROC.is_dir() else []
 
 
-def _is_from_here(held: str) -> bool:
-    """Say whether the launch that a mark names has its number from where this process has its."""
-    return held.rpartition(":")[2] == _namespace()
-
-
-def _namespace() -> str:
-    """Return the number of this process's PID namespace; "" where that cannot be read."""
-    with contextlib.suppress(OSError):
-        return "".join(filter(str.isdigit, os.readlink(PROC / "self" / "ns" / "pid")))
-    return ""
-
-
 def _is_alive(held: str) -> bool:
     pid, _, rest = held.partition(":")
     started = rest.partition(":")[0]
@@ -101,6 +90,13 @@ def _is_running(pid: int) -> bool:
     with contextlib.suppress(OSError, IndexError):
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def _namespace() -> str:
+    """Return which PID namespace this process lives in; "" where there are none."""
+    with contextlib.suppress(OSError):
+        return os.readlink(PROC / "self" / "ns" / "pid")
+    return ""
 
 
 def _started(pid: int) -> str:
