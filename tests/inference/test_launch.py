@@ -419,38 +419,6 @@ def test_a_launcher_that_was_killed_leaves_run_json_and_the_next_one_cleans_up(
     assert running(mark) == []
 
 
-NEW_NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
-
-
-def test_a_launch_in_a_sandbox_is_no_orphan_to_one_outside(
-    make_notebook: MakeNotebook, mark: str
-) -> None:
-    # Its process numbers are those of the sandbox: outside they are nobody's, or another's.
-    if subprocess.run([*NEW_NAMESPACE, "true"], capture_output=True).returncode:
-        pytest.skip("this machine allows no process namespaces")
-    slow = CHILDREN.format(mark=mark) + "print('started', flush=True)\ntime.sleep(300)\n"
-    notebook = make_notebook({"slow.py": slow})
-    inside = subprocess.Popen(
-        [*NEW_NAMESPACE, "--kill-child", *notebook.command("python", "slow.py")],
-        env=notebook.environment,
-        cwd=notebook.working,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with inside:
-        assert inside.stdout is not None
-        try:
-            while "started" not in inside.stdout.readline():
-                assert inside.poll() is None, "the launch has ended"
-            outside = "from inference.boot import processes; processes.end_orphans()"
-            subprocess.run(
-                [sys.executable, "-c", outside], env=notebook.environment, timeout=60, check=True
-            )
-            assert len(running(mark)) == 2
-        finally:
-            inside.kill()
-
-
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
 def test_a_kill_at_any_time_leaves_run_json_whole(
     make_notebook: MakeNotebook, delay: float
