@@ -19,9 +19,9 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     # A notebook for other bundles differs from theirs anyway: one message is enough.
     edited = [] if stale else list(notebook.edited(inputs.notebook, options.dist, options.settings))
     unfit = list(wheels.unfit(libs, target))
-    wants_gpu = target.gpus and accelerator.lower() not in ("", "none", "cpu")
+    wants_gpu = bool(target.gpus) and accelerator.lower() not in ("", "none", "cpu")
     # A command of the user's may use the image's PyTorch: only one with ONNX Runtime is judged.
-    wants_gpu &= options.settings.run is None or wheels.has_onnxruntime(libs, target)
+    wants_gpu = wants_gpu and (options.settings.run is None or wheels.has_onnxruntime(libs, target))
     idle = list(wheels.without_gpu(libs, target, accelerator)) if wants_gpu else []
     named = list(paths.of_laptop(inputs.bundles["code"]))
     checks = [
