@@ -1,20 +1,26 @@
 """The images that the benchmarks measure on where no folder is given: phantom mammograms.
 
 Half JPEG 2000 lossless, half JPEG Lossless SV1, from 3518×2800 to 5355×4915 pixels, 12 bits, with
-quantum noise that costs 5 to 9 bits per breast pixel. Drawn once and kept in the user's cache.
+quantum noise that costs 5 to 9 bits per breast pixel. Of the JPEG Lossless half DCMTK encodes one
+of two, where it is installed: its streams differ (a fill byte before the end, other tables). Drawn
+once and kept in the user's cache.
 """
 
 import os
+import shutil
+import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import train.phantom
 from train.phantom import JPEG_2000_LOSSLESS, JPEG_LOSSLESS_SV1
+from train.phantom.dicom import EXPLICIT_LITTLE_ENDIAN
 
-VERSION = 1  # of what is drawn; another one, another folder
+VERSION = 2  # of what is drawn; another one, another folder
 SIZES = ((3518, 2800), (4096, 3328), (4664, 3064), (5355, 4915))
 SYNTAXES = (JPEG_2000_LOSSLESS, JPEG_LOSSLESS_SV1)
+DCMTK = "dcmcjpeg"
 
 
 def corpus(seeds: int = 2) -> list[Path]:
@@ -50,5 +56,12 @@ def _draw(job: tuple[Path, int, tuple[int, int], str]) -> None:
     path, seed, size, syntax = job
     pixels = train.phantom.draw(seed, size)
     partial = path.with_suffix(".partial")
-    train.phantom.write_dicom(partial, pixels, transfer_syntax=syntax)
+    if syntax == JPEG_LOSSLESS_SV1 and seed % 2 and shutil.which(DCMTK):
+        native = path.with_suffix(".native")
+        train.phantom.write_dicom(native, pixels, transfer_syntax=EXPLICIT_LITTLE_ENDIAN)
+        # Process 14, selection value 1: the competition's kind.
+        subprocess.run([DCMTK, "--encode-lossless-sv1", native, partial], check=True)
+        native.unlink()
+    else:
+        train.phantom.write_dicom(partial, pixels, transfer_syntax=syntax)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks decode [DIR]`: from a file to a uint8 input, against the usual ways.
+"""`python -m benchmarks decode`: from a file to a uint8 input, against the usual ways.
 
 (a) pydicom and (b) dicomsdl, each followed by what the competition's first baselines did: minimum
 and maximum in float over the full image, uint8, bilinear `cv2.resize`; (c) this project. Each
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = PRESETS[options.preset]
     if options.size:
         config = replace(config, size=tuple(options.size))
-    config = replace(config, decode_margin=options.margin)
+    config = replace(config, decode_margin=options.margin, version=options.version)
     cv2.setNumThreads(1)
-    paths = images_in(options.folder)
+    paths = images_in(options.reference)
     warm_up(paths, config)
     measured = [measure(path, config, options.repeat, options.throttle) for path in paths]
     said = summarise(measured, peak_memory(paths, config))
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "preset": options.preset,
         "size": list(config.size),
         "margin": config.decode_margin,
+        "version": config.version,
         "throttle_mb_per_s": options.throttle,
     }
     print(json.dumps(said, indent=2) if options.as_json else table(said))
@@ -64,10 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks decode", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folder", nargs="?", type=Path, help="DICOM files (default: a corpus)")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FOLDER",
+        help="DICOM files of your own (default: phantoms, drawn once)",
+    )
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"))
     parser.add_argument("--preset", choices=list(PRESETS), default="baseline-512")
     parser.add_argument("--margin", type=float, default=1.0, help="PreprocessConfig.decode_margin")
+    parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="of preprocessing")
     parser.add_argument("--repeat", type=int, default=3, help="runs per image; the median counts")
     parser.add_argument("--throttle", type=float, metavar="MB/S", help="read no faster; wall time")
     parser.add_argument("--json", action="store_true", dest="as_json")
@@ -287,7 +294,8 @@ def table(said: dict[str, Any]) -> str:
     unit = "wall" if setting["throttle_mb_per_s"] else "CPU"
     lines = [
         f"{setting['preset']} at {setting['size'][0]}×{setting['size'][1]}, margin "
-        f"{setting['margin']:g}, {setting['images']} images; images per second of {unit} time",
+        f"{setting['margin']:g}, version {setting['version']}, {setting['images']} images; "
+        f"images per second of {unit} time",
         f"{'':28}{'(a) pydicom':>12}{'(b) dicomsdl':>13}{'(c) ours':>10}{'c/a':>7}{'c/b':>7}"
         f"{'PSNR b':>8}{'PSNR c':>8}{'read':>7}{'h@2':>7}{'h@4':>7}",
     ]

@@ -43,6 +43,7 @@ class Settings:
     requirements: str = "wheelhouse.txt"
     output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"
+    image_packages: tuple[str, ...] = ()  # that a rehearsal's image holds, besides those found
     hidden: Hidden = field(default_factory=Hidden)
 
     @property
@@ -97,6 +98,8 @@ def _parse(path: Path) -> Settings:
         values["accelerator"] = ""
     if "hidden" in values:
         values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
+    if "image_packages" in values:
+        values["image_packages"] = tuple(values["image_packages"])
     return Settings(root=path.parent, **values)
 
 
@@ -133,6 +136,10 @@ def _checked(
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
     if hint in (Datasets, Hidden):  # tables, which have checks of their own
+        return
+    if hint == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UsageError(f"{where} is {value!r}; it must be a list of text.")
         return
     if get_origin(hint) is Literal:
         hint = str  # which texts it may be is in CHOICES

@@ -49,7 +49,7 @@ def check(working: Path, expected: Expected) -> tuple[list[Check], Submission | 
     except InputError as error:
         return [Check(name=name, status="failed", message=str(error))], None
     size = f"{len(found.rows)} rows, {path.stat().st_size:,} bytes"
-    done = [Check(name=name, status="passed", message=f"{name}: {size}")]
+    done = [Check(name=name, status="passed", message=size)]
     if path.suffix in (".json", ".zip"):
         ids = list(_ids(found.ids(found.columns[:1]), expected.ids, []))
         return [*done, verdict("ids", ids, f"all {len(expected.ids)}, once each")], found
@@ -166,7 +166,10 @@ def _doubts(found: Submission, name: str, expected: Expected) -> Iterator[str]:
     numbers = [float(value) for value in values if NUMBER.fullmatch(value)]
     own = target_column(expected.profile, name)
     whole = own is not None and own.kind == "integer" and (not column or column.kind == "integer")
-    if whole and any(value and not INTEGER.fullmatch(value) for value in values):
+    # Of two classes, 0 and 1, a fraction is a probability.
+    binary = column is not None and set(column.values) == {"0", "1"}
+    two = binary and all(0 <= number <= 1 for number in numbers)
+    if whole and not two and any(value and not INTEGER.fullmatch(value) for value in values):
         example = next(value for value in values if not INTEGER.fullmatch(value))
         yield (
             f"{name}: the sample has whole numbers, the submission {example}: right for "

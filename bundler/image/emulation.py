@@ -12,8 +12,8 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler import atomic, cache, dependencies, process
@@ -23,7 +23,8 @@ from bundler.image.interpreters import Interpreter
 from bundler.image.target import Target
 from inference.boot.manifest import canonical
 
-FORMAT = 1  # of the environments; another number makes them anew
+FORMAT = 2  # of the environments; another number makes them anew
+MISSING = "missing"  # the file that names what was optional and could not be installed
 READY = "ready"  # the file that names the environment that is whole
 
 
@@ -53,7 +54,7 @@ def emulate(
     """
     lines = dependencies.load().kernel.values() if kernel else ()
     kernel_lines = [_at_image_version(line, target) for line in lines]
-    wanted = [*kernel_lines, *requirements]
+    wanted = [*kernel_lines, *(_public(line) for line in requirements)]
     extra = [_at_image_version(name, target) for name in optional if name in target.packages]
     folder = cache.folder("images") / f"emulated-{_key(target, interpreter, wheels, wanted, extra)}"
     folder.mkdir(exist_ok=True)
@@ -64,13 +65,28 @@ def emulate(
             environment = _new_folder(folder)
             python = _create(environment, interpreter)
             _install_wheels(python, wheels)
-            _install_requirements(python, wanted, extra, target)
+            missing = _install_requirements(python, wanted, extra, target)
+            atomic.write_text(folder / MISSING, "\n".join(missing))
             site = _site_packages(python)
             if not (site / "pip").is_dir():
                 _link_pip(interpreter, python, site)
             stub_packages.write_stub_dist_infos(site, target)
             atomic.write_text(folder / READY, environment.name)
-    return describe(Interpreter(path=_python_of(environment), version=interpreter.version), target)
+    made = Interpreter(path=_python_of(environment), version=interpreter.version)
+    image = describe(made, target)
+    missing = (folder / MISSING).read_text(encoding="utf-8").splitlines()
+    notes = [*_unlike([*wanted, *extra], target), *(f"{name} is not installed" for name in missing)]
+    return replace(image, differences=(*image.differences, *notes))
+
+
+def _unlike(lines: Sequence[str], target: Target) -> list[str]:
+    """Say which packages are of the same version as the image's, but of another build."""
+    builds = {name: package.version for name, package in target.packages.items()}
+    return [
+        f"{line} from the index on this machine, {builds[name]} in the image"
+        for line in lines
+        if "+" in builds.get(name := line.partition("==")[0], "")
+    ]
 
 
 def describe(interpreter: Interpreter, target: Target) -> EmulatedImage:
@@ -168,28 +184,55 @@ def _install_wheels(python: Path, wheels: Sequence[Path]) -> None:
 
 def _install_requirements(
     python: Path, wanted: Sequence[str], extra: Sequence[str], target: Target
-) -> None:
-    """Install from the index at the image's versions where it has them; `extra` where it can."""
-    if not wanted:
-        return
+) -> list[str]:
+    """Install from the index at the image's versions where it has them; `extra` where it can.
+
+    Return those of `extra` that could not be installed.
+    """
+    if not wanted and not extra:
+        return []
     environment = os.environ | {"UV_LINK_MODE": "copy"}  # a sandbox shows the environment alone
     installer = _installer(python, process.program("uv"))
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-image-") as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("\n".join(stub_packages.constraints(target)) + "\n", "utf-8")
         pinned = ["--constraint", str(constraints)]
+        together = [*wanted, *extra]
         # Looser each time: the estimate of an image may hold versions that contradict each other.
-        for arguments in ([*pinned, *wanted, *extra], [*wanted, *extra], wanted):
+        tries = [[*backend, *pinned, *together]] if (backend := _backend(installer)) else []
+        for arguments in (*tries, [*pinned, *together], together):
             try:
                 process.run([*installer, *arguments], env=environment)
-                return
+                return []
             except CommandError as error:
                 failure = error
+        try:
+            if wanted:
+                process.run([*installer, *wanted], env=environment)
+            return [line for line in extra if not _installs([*installer, line], environment)]
+        except CommandError as error:
+            failure = error
     raise InputError(
         f"The notebook's kernel and the image's packages ({', '.join(wanted)}) cannot be "
         f"installed here: {failure}\nConnect to the network and run it again: once they are "
         "installed, no network is needed."
     ) from failure
+
+
+def _installs(command: Sequence[str | Path], environment: Mapping[str, str]) -> bool:
+    """Say whether one package of several could be installed."""
+    try:
+        process.run(command, env=environment)
+    except CommandError:
+        return False
+    return True
+
+
+def _backend(installer: Sequence[str | Path]) -> list[str]:
+    """Return what asks for the CPU's build of PyTorch where no GPU is: a tenth of the others."""
+    with_uv = "--python" in installer and str(installer[0]) != sys.executable
+    gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    return ["--torch-backend", "cpu"] if with_uv and not gpu else []
 
 
 def _installer(python: Path, uv: Path | None) -> list[str | Path]:
@@ -216,7 +259,12 @@ def _link_pip(interpreter: Interpreter, python: Path, site: Path) -> None:
 def _at_image_version(line: str, target: Target) -> str:
     name = line.partition("==")[0]
     package = target.packages.get(name)
-    return f"{name}=={package.version}" if package else line
+    return _public(f"{name}=={package.version}") if package else line
+
+
+def _public(line: str) -> str:
+    """Return a requirement without a local label: torch==2.11.0+cu128 is in no index."""
+    return line.partition("+")[0]
 
 
 def _python_of(environment: Path) -> Path:

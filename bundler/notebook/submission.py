@@ -64,12 +64,12 @@ RUN = {command}
 command = [sys.executable, "-P", "-u", "-m", "inference.launch", *{options}]
 for kind, identity in EXPECTED.items():
     command += ["--expect-id", f"{{kind}}={{identity}}"]
-inherited = os.environ.get("PYTHONPATH")
-paths = filter(None, [str(CODE / "runner"), inherited])
+paths = filter(None, [str(CODE / "runner"), os.environ.get("PYTHONPATH")])
+environment = os.environ | {{"PYTHONPATH": os.pathsep.join(paths)}}
 for attempt in (1, 2):
     with subprocess.Popen(
         [*command, "--", *RUN],
-        env=os.environ | {{"PYTHONPATH": os.pathsep.join(paths)}},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

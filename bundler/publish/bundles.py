@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bundler import bundle
 from bundler.errors import UsageError
+from bundler.notebook import submission
 from bundler.progress import Progress
 from bundler.publish import cache, dataset, slugs
 from bundler.publish.client import Client, connect
@@ -22,7 +23,7 @@ KINDS = ("libs", "model", "code")
 class PublishOptions:
     """What to publish; a cache is bundled first, from a folder or from a notebook's output."""
 
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = ()  # none named: those that the notebook is made for
     cache: Path | None = None
     from_kernel: str | None = None
 
@@ -62,7 +63,7 @@ def parse(words: Sequence[str], from_kernel: str | None = None) -> PublishOption
         raise UsageError(
             f"Unknown bundle {min(unknown)!r}. Choose from {', '.join(KINDS)} and cache."
         )
-    return PublishOptions(kinds=tuple(words) or KINDS)
+    return PublishOptions(kinds=tuple(words))
 
 
 def publish(
@@ -75,7 +76,8 @@ def publish(
     elif options.cache:
         progress.step(f"Bundling the cache in {options.cache}")
         progress.note(cache.build(options.cache, dist / "cache").summary())
-    folders = {kind: dist / kind for kind in options.kinds}
+    kinds = options.kinds or submission.kinds(dist, submission.plan(settings))
+    folders = {kind: dist / kind for kind in kinds}
     check(folders)
     client = connect(progress)
     return Publication(datasets=tuple(publish_all(client, settings, folders)))

@@ -11,7 +11,6 @@ from bundler.publish.client import Client
 from bundler.publish.failures import KaggleError
 from bundler.publish.kernel import Version
 
-FILE = "submission.csv"
 PAUSE = 30.0  # seconds between two checks for a score
 ADVICE = {
     "Notebook Timeout": "Use a smaller preset or model; `rsna-bundle rehearse` projects the time.",
@@ -100,7 +99,9 @@ def _about(client: Client, slug: str) -> About:
     )
 
 
-def submit(client: Client, slug: str, version: Version, message: str) -> int:
+def submit(
+    client: Client, slug: str, version: Version, message: str, file: str = "submission.csv"
+) -> int:
     """Submit a notebook's version and return the submission's number.
 
     If there is no response, the submission is looked for before another is made: each uses up one
@@ -108,7 +109,7 @@ def submit(client: Client, slug: str, version: Version, message: str) -> int:
     """
     before = {entry.ref for entry in submissions(client, slug)}
     client.progress.step(f"Submitting version {version.number} of {version.ref} to {slug}")
-    arguments = (FILE, message, slug, str(version.ref), version.number)
+    arguments = (file, message, slug, str(version.ref), version.number)
     send = functools.partial(client.api.competition_submit_code, *arguments, quiet=True)
     for _ in range(3):
         try:

@@ -50,10 +50,10 @@ SHOWN = ("id", "when", "commit", "checkpoint", "threshold", "cv", "public", "pri
 
 
 def describe(
-    ref: int, when: str, code: Bundle, model: Bundle, notebook: str, message: str
+    ref: int, when: str, code: Bundle, model: Bundle | None, notebook: str, message: str
 ) -> Entry:
     """Return the row of a submission that has no score yet."""
-    part = model.manifest.part
+    part = model.manifest.part if model else None
     models = part.models if isinstance(part, Model) else ()
     folds = [fold for entry in models for fold in entry.checkpoints]
     # Of files of any kind only what their names or headers say is known.

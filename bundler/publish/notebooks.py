@@ -24,7 +24,7 @@ HOURS = 12.0  # the longest session that Kaggle allows
 CAPTURE = """\
 # Written by rsna-bundle: describes this image as a target, into {file}.
 {script}
-Path({file!r}).write_text(json.dumps(capture({name!r}), indent=1), encoding="utf-8")
+Path({file!r}).write_text(capture({name!r}).text() + "\\n", encoding="utf-8")
 """
 
 

@@ -15,8 +15,9 @@ from bundler.publish.client import Client, connect
 from bundler.publish.kernel import Notebook, Version
 from bundler.result import Json
 from bundler.settings import Settings
+from inference.boot.record import NAME as RECORD
 
-OUTPUTS = r"^submission\.(csv|json)$"
+OUTPUTS = r"^(run\.json|submission\.\w+)$"
 GRACE = 1.25  # times the time limit: the queue and the start take time, too
 
 
@@ -28,6 +29,7 @@ class Pushed:
     ids: Mapping[str, str]
     outputs: Path
     followed: bool
+    file: str = "submission.csv"  # that the competition is to score
 
     def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
@@ -57,11 +59,13 @@ def push_by(client: Client, settings: Settings, dist: Path, *, follow: bool = Tr
     check_published(client, settings, ids)
     version = kernel.push(client, notebook)
     folder = notebook.path.parent / "output"
+    file: str | None = None
     if follow:
         kernel.follow(client, version, settings.time_limit_hours * 3600 * GRACE)
         shutil.rmtree(folder, ignore_errors=True)  # another run's files must not count
-        compare(outputs.fetch(client, version, folder, OUTPUTS), ids)
-    return Pushed(version=version, ids=ids, outputs=folder, followed=follow)
+        file = compare(outputs.fetch(client, version, folder, OUTPUTS), ids)
+    known = {"file": file} if file else {}
+    return Pushed(version=version, ids=ids, outputs=folder, followed=follow, **known)
 
 
 def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, Mapping[str, str]]:
@@ -72,7 +76,7 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
     notebook = Notebook(
         path=written.path,
         ref=ref,
-        datasets=[str(dataset) for dataset in bundles.refs(client, settings).values()],
+        datasets=[str(ref) for ref in bundles.refs(client, settings, tuple(written.ids)).values()],
         competitions=[settings.competition],
         accelerator=settings.accelerator or None,
         image=kernel.image(target.load(settings.target, settings.root).source),
@@ -82,7 +86,7 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
 
 def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) -> None:
     """Raise CheckError if a dataset holds another bundle than the notebook expects."""
-    for kind, ref in bundles.refs(client, settings).items():
+    for kind, ref in bundles.refs(client, settings, tuple(ids)).items():
         held = dataset.held_id(client, ref)
         if held != ids[kind]:
             raise CheckError(
@@ -92,21 +96,36 @@ def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) 
             )
 
 
-def compare(files: list[Path], ids: Mapping[str, str]) -> None:
-    """Raise CheckError if a run left no submission or used other bundles than expected."""
+def compare(files: list[Path], ids: Mapping[str, str]) -> str | None:
+    """Return the name of a run's submission; None where a gateway takes the answers.
+
+    Raises CheckError if there is none, or if the run used other bundles than expected.
+    """
     paths = {path.name: path for path in files}
-    for name in ("submission.csv", "submission.json"):
-        if name not in paths or not paths[name].stat().st_size:
-            raise CheckError(f"Kaggle reports a complete run, but it left no {name}.")
-    used = used_ids(paths["submission.json"].read_bytes())
+    if RECORD not in paths:
+        raise CheckError(f"Kaggle reports a complete run, but it left no {RECORD}.")
+    used = used_ids(paths[RECORD].read_bytes())
     if not used:
-        raise InputError("The run left a submission.json without ids. Push the notebook again.")
+        raise InputError(f"The run left a {RECORD} without ids. Push the notebook again.")
     for kind, identity in ids.items():
         if used.get(kind) != identity:
             raise CheckError(
                 f"The run used {kind} {used.get(kind, 'none')[:12]}, not {identity[:12]}: it "
                 "belongs to another version. Push the notebook again."
             )
+    name = submission_name(paths[RECORD].read_bytes())
+    if name and (name not in paths or not paths[name].stat().st_size):
+        raise CheckError(f"Kaggle reports a complete run, but it left no {name}.")
+    return name
+
+
+def submission_name(record: bytes) -> str | None:
+    """Return the submission's file name by a run.json; None where a gateway takes the answers."""
+    try:
+        file = json.loads(record)["submission"]
+        return None if file is None else str(file["name"])
+    except (ValueError, LookupError, TypeError):
+        return "submission.csv"
 
 
 def used_ids(report: bytes | None) -> Mapping[str, str]:

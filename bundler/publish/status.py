@@ -11,6 +11,7 @@ from bundler.publish.client import connect
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.record import NAME as RECORD
 from inference.errors import BundleError
 
 
@@ -69,7 +70,7 @@ def look(settings: Settings, progress: Progress) -> Status:
     notebook = slugs.reference(client.user, settings.notebook, "notebook")
     version = kernel.current(client, notebook)
     state = kernel.state(client, notebook) if version else ""
-    content = outputs.read(client, notebook, "submission.json") if version else None
+    content = outputs.read(client, notebook, RECORD) if version else None
     mounted = push.used_ids(content)
     rows = [
         Row(

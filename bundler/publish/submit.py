@@ -113,7 +113,7 @@ def plan(settings: Settings, options: SubmitOptions, progress: Progress) -> Plan
     left = competition.check(client, settings.competition)
     datasets = bundles.refs(client, settings)
     steps = []
-    for kind in KINDS:
+    for kind in _folders(settings):
         local, build = _local(settings, kind, options)
         steps.append(
             Step(kind=kind, local=local, held=dataset.held_id(client, datasets[kind]), build=build)
@@ -147,7 +147,7 @@ def submit(settings: Settings, options: SubmitOptions, progress: Progress) -> Su
 def build(settings: Settings, options: SubmitOptions, progress: Progress) -> None:
     """Build what can be built from the repository alone; the model must exist already."""
     model = settings.dist / "model"
-    if not (model / MANIFEST).is_file():
+    if submission.plan(settings).needs_model and not (model / MANIFEST).is_file():
         raise InputError(
             f"There is no model bundle in {model}. Run `rsna-bundle model --ckpt PATH` first."
         )
@@ -196,7 +196,8 @@ def _id(folder: Path) -> str | None:
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
-    return {kind: settings.dist / kind for kind in KINDS}
+    kinds = submission.kinds(settings.dist, submission.plan(settings))
+    return {kind: settings.dist / kind for kind in kinds}
 
 
 def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
@@ -221,9 +222,10 @@ def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) ->
 
 def send(client: Client, settings: Settings, pushed: push.Pushed, options: SubmitOptions) -> Entry:
     """Submit a version that ran, wait for its score, and record both."""
-    code, model = (reader.read(settings.dist / kind) for kind in ("code", "model"))
+    code = reader.read(settings.dist / "code")
+    model = reader.read(settings.dist / "model") if "model" in pushed.ids else None
     message = options.message or default_message(pushed.ids, code.code)
-    ref = competition.submit(client, settings.competition, pushed.version, message)
+    ref = competition.submit(client, settings.competition, pushed.version, message, pushed.file)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     notebook = f"{pushed.version.ref}/{pushed.version.number}"
     entry = history.describe(ref, when, code, model, notebook, message)
@@ -259,7 +261,7 @@ def update(settings: Settings, progress: Progress) -> History:
 def default_message(ids: Mapping[str, str], code: Code) -> str:
     """Return a submission's description if the user gives none."""
     dirty = "+dirty" if code.dirty else ""
-    names = " ".join(f"{kind} {ids[kind][:8]}" for kind in KINDS)
+    names = " ".join(f"{kind} {ids[kind][:8]}" for kind in KINDS if kind in ids)
     return f"commit {code.commit[:12]}{dirty} {names}"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bundler.errors import CheckError
 from bundler.publish import bundles, push, submit
-from bundler.publish.bundles import KINDS
+from bundler.publish.bundles import KINDS, PublishOptions
 from bundler.publish.client import connect
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
@@ -18,6 +18,7 @@ from tests.integration.conftest import Demo
 from tests.kaggle.execution import execute_with
 from tests.kaggle.server import COMPETITION, Kaggle, serve
 from tests.kaggle.world import DELAYS, NOTEBOOK
+from tests.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,21 @@ def laptop(demonstrated: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("unpacks", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_from_bundles_to_a_score(laptop: Laptop, unpacks: bool) -> None:
     laptop.kaggle.faults.unpack_by_content = unpacks
-    settings, said = laptop.settings, []
-    client = connect(said.append)
-    bundles.publish(settings, settings.dist, KINDS, said.append)
+    settings, progress = laptop.settings, Recorder()
+    client = connect(progress)
+    bundles.publish(settings, settings.dist, PublishOptions(), progress)
     served = laptop.kaggle.datasets.all["rosa/rsna-bundle-libs"].served
     assert served is not None
     assert any(name.endswith("METADATA") for name in served.files) == unpacks
-    pushed = push.push_by(client, settings, settings.dist, said.append)
+    pushed = push.push_by(client, settings, settings.dist)
     with (pushed.outputs / "submission.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 14
-    assert any(line.startswith("submission.csv: 14 breasts from 29 images") for line in said)
+    assert any(
+        line.startswith("submission.csv: 14 breasts from 29 images") for line in progress.texts
+    )
     (run,) = laptop.kaggle.kernels.all[NOTEBOOK]
     assert run.status == "COMPLETE"
-    entry = submit.send(client, settings, pushed, SubmitOptions(), said.append)
+    entry = submit.send(client, settings, pushed, SubmitOptions())
     assert entry.public == "0.41"
     assert entry.checkpoint.endswith(".pt")
     assert float(entry.cv) > 0
@@ -71,8 +74,8 @@ def test_from_bundles_to_a_score(laptop: Laptop, unpacks: bool) -> None:
 @pytest.mark.slow
 def test_a_submission_is_rehearsed_first(laptop: Laptop, demonstrated: Demo) -> None:
     options = SubmitOptions(python=demonstrated.python)
-    assert "The rehearsal passed" in submit.rehearsed(laptop.settings, options)
+    assert "The rehearsal passed" in submit.rehearsed(laptop.settings, options, Recorder())
     (laptop.settings.dist / "code" / "tree.zip.tmp").write_bytes(b"damaged")
     with pytest.raises(CheckError, match="Nothing was sent"):
-        submit.rehearsed(laptop.settings, options)
+        submit.rehearsed(laptop.settings, options, Recorder())
     assert not laptop.kaggle.datasets.all

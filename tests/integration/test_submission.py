@@ -65,7 +65,9 @@ def test_says_what_it_was_made_of(demonstrated: Demo) -> None:
 def test_notebook_shows_the_banner(demonstrated: Demo) -> None:
     notebook = json.loads((demonstrated.out / "working" / "executed.ipynb").read_text())
     text = "".join(
-        "".join(output.get("text", ())) for cell in notebook["cells"] for output in cell["outputs"]
+        "".join(output.get("text", ()))
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", ())
     )
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True

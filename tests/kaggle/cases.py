@@ -223,7 +223,7 @@ CASES = (
         name="complete, without an output",
         action="push",
         arm=arm(no_outputs=True),
-        message="it left no submission.csv",
+        message="it left no run.json",
     ),
     Case(
         name="run with the previous versions mounted",

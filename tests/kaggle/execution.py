@@ -37,7 +37,9 @@ def execute_with(
 def _run(run: Run, working: Path, python: str | Path, environment: dict[str, str]) -> None:
     script = working.parent / "notebook.py"
     cells = json.loads(run.body["text"])["cells"]
-    script.write_text("\n".join("".join(c["source"]) for c in cells), encoding="utf-8")
+    script.write_text(
+        "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"), encoding="utf-8"
+    )
     own = {"PATH": os.environ["PATH"], "RSNA_BUNDLE_INPUT": str(working.parent / "input")}
     own["TMPDIR"] = str(working.parent)
     with subprocess.Popen(

@@ -156,5 +156,6 @@ def imitate(run: Run, mounts: dict[str, dict[str, bytes]]) -> None:
     table = io.StringIO()
     csv.writer(table).writerows([("prediction_id", "cancer"), ("1_L", 0), ("1_R", 1)])
     run.outputs["submission.csv"] = table.getvalue().encode()
-    run.outputs["submission.json"] = json.dumps({"ids": expected}).encode()
+    record = {"ids": expected, "submission": {"name": "submission.csv"}}
+    run.outputs["run.json"] = json.dumps(record).encode()
     run.log.append("submission.csv: 2 breasts")

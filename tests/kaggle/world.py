@@ -150,13 +150,13 @@ class World:
 
     def _is_push(self) -> bool:
         run = self.kaggle.kernels.all.get(NOTEBOOK, [None])[-1]
-        if run is None or "submission.json" not in run.outputs:
+        if run is None or "run.json" not in run.outputs:
             return False
         ids = {kind: reader.read(self.settings.dist / kind).id for kind in KINDS}
         return (
             run.status == "COMPLETE"
             and not run.body.get("enableInternet")
-            and json.loads(run.outputs["submission.json"])["ids"] == ids
+            and json.loads(run.outputs["run.json"])["ids"] == ids
         )
 
     def _is_submit(self) -> bool:

@@ -1,18 +1,25 @@
 """The Python that stands for the notebook's, and the bundles that can be installed in it."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from bundler.competition.check import Check
-from bundler.image import emulation, interpreters
+from bundler.image import emulation, imports, interpreters
 from bundler.image import target as targets
 from bundler.image.emulation import EmulatedImage
 from bundler.image.interpreters import NoInterpreterError
+from bundler.image.target import Target
 from bundler.rehearse.inputs import Inputs
 from bundler.rehearse.run import substitute
+from bundler.settings import Settings
 from inference.boot import bundle as reader
+from inference.boot.bundle import Bundle
 
+TREE = "tree.zip"  # of the code bundle
 OPTIONAL = ("numba",)  # what the runner makes use of where the image has it
 
 
@@ -61,10 +68,28 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         image = emulation.emulate(targets.host(), interpreters.this(), kernel=True)
         return replace(image, differences=(str(error),))
     made = inputs.bundles["libs"].libs.fitting(target.python)
+    own = packages_of_tree(inputs.bundles["code"], inputs.options.settings, target)
     return emulation.emulate(
         target,
         interpreter,
         requirements=made.excluded if made else (),
-        optional=OPTIONAL,
+        optional=(*OPTIONAL, *(name for name in own if name not in OPTIONAL)),
         kernel=True,
     )
+
+
+def packages_of_tree(code: Bundle, settings: Settings, target: Target) -> tuple[str, ...]:
+    """Return the image's packages that the user's command imports, found without running it.
+
+    `image_packages` of the settings are added: what is imported by a name that is made up.
+    """
+    files: dict[str, bytes] = {}
+    for file in code.files:
+        if file.name == TREE:
+            with zipfile.ZipFile(code.folder / file.shipped) as archive:
+                names = [name for name in archive.namelist() if name.endswith(".py")]
+                files |= {name.partition("/")[2]: archive.read(name) for name in names}
+    modules = imports.closure(files, settings.run) if settings.run else frozenset()
+    named = (canonicalize_name(name) for name in settings.image_packages)
+    known = (name for name in named if name in target.packages)
+    return tuple(dict.fromkeys((*imports.packages(modules, target.packages), *known)))

@@ -277,7 +277,7 @@ PUBLISH = Command(
             "model code",
             lambda run: run.call[2].kinds,
             ("model", "code"),
-            ("libs", "model", "code"),
+            (),  # those that the notebook is made for
         ),
         "--from-kernel": case(
             "cache --from-kernel a/b", lambda run: run.call[2].from_kernel, "a/b"

@@ -211,3 +211,30 @@ def test_two_runs_at_once_share_one_image(index: Registry, described: Path, tmp_
     assert index.log.count("/files/own-1.0-py3-none-any.whl") == 1  # the second has waited
     image = EmulatedImage(python=Path(outputs[0].strip()), version="")
     assert versions(image, "own", "other") == ["1.0", "2.0"]
+
+
+# --- builds that no index has, and what is optional ---
+
+
+def test_a_local_label_is_the_public_release_and_is_said(shop: Path) -> None:
+    for name, version in {"pip": "9.1", "ipykernel": "9.1", "own": "2.11.0"}.items():
+        put(shop, name, version)
+    target = machine(pip="9.1", ipykernel="9.1", own="2.11.0+cu128")
+    for image in (
+        notebook_image(target, ("own==2.11.0+cu128",)),
+        notebook_image(target, (), ("own",)),
+    ):
+        assert versions(image, "own") == ["2.11.0"]
+        assert importable(image, "own") == ["own"]
+        note = "own==2.11.0 from the index on this machine, 2.11.0+cu128 in the image"
+        assert note in image.differences
+
+
+def test_one_optional_package_that_cannot_be_had_costs_no_other(shop: Path) -> None:
+    for name in ("pip", "ipykernel", "there"):
+        put(shop, name, "9.1")
+    target = machine(pip="9.1", ipykernel="9.1", there="9.1", gone="9.1")
+    image = notebook_image(target, (), ("gone", "there"))
+    assert importable(image, "there", "gone") == ["there"]
+    assert "gone==9.1 is not installed" in image.differences
+    assert notebook_image(target, (), ("gone", "there")) == image, "found again, said again"

@@ -280,5 +280,5 @@ def command(*words: str) -> Result:
 
 def test_images_that_are_none_are_named(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    message = "holds no DICOM file"
+    message = "holds no readable DICOM file"
     refuse(InputError, message, tmp_path / "bundle", checkpoint, images=tmp_path / "images")

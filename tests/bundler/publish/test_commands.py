@@ -39,7 +39,7 @@ def test_build_and_publish(world: World, repository: Path) -> None:
     printed = json.loads(result.stdout)
     assert printed["published"]["id"] == printed["id"]
     assert printed["published"]["changed"]
-    assert "(2 files, " in result.stderr
+    assert "(3 files, " in result.stderr
 
 
 def test_publish_push_status(world: World) -> None:

@@ -61,7 +61,7 @@ def test_wheels_are_built_and_fetched(
     assert "--find-links" in ran.summary()
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission-libs"]
     assert run.body["enableInternet"]
-    with pytest.raises(InputError, match="is no requirement"):
+    with pytest.raises(InputError, match="is not a requirement"):
         other.write_libs(settings.dist, packages=["a b"])
 
 

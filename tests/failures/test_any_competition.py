@@ -1,0 +1,113 @@
+"""A competition of tables, rehearsed by the user's own command, in the sandbox, as on Kaggle."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.rehearse.result import Rehearsal
+from bundler.settings import Settings
+from tests.bundler.competition import folders
+from tests.bundler.competition.test_general import SUBMIT
+from tests.failures.conftest import House, failed, runner, write_code_bundle
+
+ANSWER = "def answer(row): return float(row['area']) + len(row['colour'])\n"
+LEARN = """
+import csv, os
+from pathlib import Path
+
+root = Path(os.environ["RSNA_BUNDLE_COMPETITION"])
+# What is public on Kaggle is here, too: the training rows that are not hidden.
+known = {row["id"]: float(row["price"]) for row in csv.DictReader((root / "train.csv").open())}
+"""
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Path:
+    return folders.tabular(tmp_path / "data")
+
+
+def rehearse(
+    house: House, competition: Path, scratch: Path, tree: Mapping[str, str], **more: Any
+) -> Rehearsal:
+    """Rehearse a tree whose command is `python submit.py`, on six rows."""
+    command = more.pop("run", "python submit.py")
+    settings = Settings(
+        root=scratch, target="host", competition="houses", run=command, accelerator="none"
+    )
+    own = replace(house, settings=replace(settings, **more.pop("settings", {})))
+    write_code_bundle(own.dist / "code", {**runner(), **tree}, scratch)
+    own.write_notebook()
+    return own.rehearse(units=6, competition_dir=competition, layouts=("new", "legacy"), **more)
+
+
+def test_a_right_command_passes_all_three_runs(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    result = rehearse(house, competition, tmp_path, {"submit.py": ANSWER + SUBMIT})
+    assert result.passed, result.summary()
+    passed = {check.name for check in result.checks if check.status == "passed"}
+    assert passed >= {
+        "submission.csv",
+        "submission.csv (legacy)",
+        "submission.csv (public test)",
+        "order and neighbours",
+        "same content, same answer",
+        "answers depend on the input",
+        "provenance",
+    }
+    assert "6 of id from train.csv" in str(result.provenance.hidden_test)
+
+
+def test_hidden_rows_cannot_be_looked_up_in_the_training_table(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    """A command that finds its test rows among the training rows finds none here, as there."""
+    look_up = LEARN + "def answer(row): return known[row['id']]\n" + SUBMIT
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": look_up}))
+    assert "KeyError" in problems["notebook ran"]
+
+
+def test_a_command_that_fails_on_the_public_test_alone(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    script = "import os\nRERUN = os.environ.get('KAGGLE_IS_COMPETITION_RERUN')\n"
+    script += ANSWER + SUBMIT + "assert RERUN, 'only one row'\n"
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": script}))
+    assert "only one row" in problems["notebook ran (public test)"]
+
+
+def test_answers_by_position_are_seen_in_the_second_run(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    script = ANSWER + SUBMIT.replace("answer(row) for row", "n for n, row").replace(
+        "for n, row in rows", "for n, row in enumerate(rows)"
+    )
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": script}))
+    assert "order and neighbours" in problems
+
+
+def test_the_public_folder_and_the_users_files_are_as_before(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    before = {path: path.read_bytes() for path in competition.rglob("*") if path.is_file()}
+    script = (
+        "import os\nfrom pathlib import Path\n"
+        "root = Path(os.environ['RSNA_BUNDLE_COMPETITION'])\n"
+        "for path in root.glob('*.csv'):\n"
+        "    try: path.write_text('ruined')\n"
+        "    except OSError: pass\n"
+    )
+    result = rehearse(house, competition, tmp_path, {"submit.py": script + ANSWER + SUBMIT})
+    assert "tried to write" in failed(result)["writes"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_users_own_module_in_src(house: House, competition: Path, tmp_path: Path) -> None:
+    tree = {"src/mine/__init__.py": "", "src/mine/inference.py": ANSWER + SUBMIT}
+    run = f"{Path(sys.executable).name} -m mine.inference"
+    result = rehearse(house, competition, tmp_path, tree, run=run)
+    assert result.passed, result.summary()
