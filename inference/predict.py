@@ -42,7 +42,7 @@ class Model:
 
     @property
     def metadata_columns(self) -> Sequence[str]:
-        """Return the columns of the table that the model is told."""
+        """Return the columns of the table that the model gets beside the pixels."""
         return self.card.metadata_columns
 
     @property

@@ -11,27 +11,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>` of the launch that a process belongs to
+MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<scratch>` of the launch that they belong to
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 PATIENCE = 3.0  # seconds between asking a process to end and ending it
 
 
-def mark() -> str:
+def mark(scratch: Path) -> str:
     """Return the mark of this process; its start sets it apart from another of its number."""
-    return f"{os.getpid()}:{_started(os.getpid())}"
+    return f"{os.getpid()}:{_started(os.getpid())}:{scratch}"
 
 
 def end_marked(own: str) -> list[int]:
     """End all processes that carry a mark, first politely; return their numbers."""
-    found = [pid for pid, held in _marked() if held == own]
-    _end(found)
-    return found
+    pids = [pid for pid, held in _marked() if held == own]
+    _end(pids)
+    return pids
 
 
-def end_orphans() -> list[int]:
-    """End what an earlier launch left running when it was killed; return their numbers."""
-    orphans = [pid for pid, held in _marked() if not _is_alive(held)]
+def end_orphans(scratch: Path) -> list[int]:
+    """End what an earlier launch with this scratch folder left running when it was killed."""
+    tail = f":{scratch}"
+    orphans = [pid for pid, held in _marked() if held.endswith(tail) and not _is_alive(held)]
     _end(orphans)
     return orphans
 
@@ -75,7 +76,7 @@ def _entries() -> list[Path]:
 
 
 def _is_alive(held: str) -> bool:
-    pid, _, started = held.partition(":")
+    pid, started, *_ = held.split(":")
     return pid.isdigit() and _is_running(int(pid)) and _started(int(pid)) == started
 
 
