@@ -72,7 +72,7 @@ def aggregate(
             value = probabilities[index]
             if not math.isfinite(value):
                 raise RunError(
-                    f"The model answers {value} for the image {image.image_id}: a broken model. "
+                    f"The model predicts {value} for the image {image.image_id}. The model is broken. "
                     "Nothing was written."
                 )
             breasts[image.prediction_id].append(value)

@@ -40,7 +40,7 @@ SHIPPED_SUFFIX = ".tmp"
 ZIPS = (".whl", ".zip")
 TARS = (".tar", ".tar.gz", ".tgz")
 ZIPPED = (".pth", ".pt", ".npz", ".egg")  # zips by their content, which an upload may unpack, too
-THREADS = 2 * (os.cpu_count() or 1)  # mounted storage answers late, so more than the cores
+THREADS = 2 * (os.cpu_count() or 1)  # mounted storage is slow to respond, so more than the cores
 CHUNK = 1 << 20
 Wanted = TypeVar("Wanted", bound=Part)
 
