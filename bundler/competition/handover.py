@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.competition import copies, templates
@@ -53,42 +53,41 @@ class HandOver:
     secret: Secret
     folder: Path
     written: frozenset[str]
-    left_out: list[str] = field(default_factory=list)
 
     def write(self) -> tuple[str, ...]:
         """Write tables without the hidden rows, link other files; return what was left out."""
-        files = [0]
+        left_out, room = list[str](), MOST_FILES
         for entry in sorted(os.scandir(self.profile.folder), key=lambda e: e.name):
             if entry.name in self.written or entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                self._folder(entry.name, files)
+                paths, reasons = self._public_files(entry.name, room)
+                room -= len(paths)
+                left_out += [*reasons, *(note for path in paths for note in self._link(path))]
             elif entry.name.endswith(SUFFIXES):
-                self._table(entry.name)
+                left_out += self._table(entry.name)
             else:
-                self._file(entry.name)
-        return tuple(self.left_out)
+                left_out += self._file(entry.name)
+        return tuple(left_out)
 
     # --- tables ---
 
-    def _table(self, name: str) -> None:
+    def _table(self, name: str) -> Iterator[str]:
         """Copy a table without the rows that name a hidden unit, in whichever column."""
-        source = open_table(self.profile.folder / name)
-        hidden = self.profile.hidden
+        source, hidden = open_table(self.profile.folder / name), self.profile.hidden
         if hidden.unit == UNIT and hidden.id[0] in source.columns and not source.is_parquet:
             source = WithUnit(path=source.path, id=hidden.id[0], row_id=hidden.row_id)
         if source.path.is_file() and source.path.stat().st_size > LARGEST_TABLE:
-            self.left_out.append(f"{name}: more than {LARGEST_TABLE >> 30} GB")
+            yield f"{name}: more than {LARGEST_TABLE >> 30} GB"
             return
         columns = key_columns(source, self.secret)
         if not columns:
-            self._link(name)
-            return
-        if source.is_parquet:
+            yield from self._link(name)
+        elif source.is_parquet:
             copies.without(source, self.folder / name, columns, self._hides)
-            return
-        rows = (row for row in source.rows() if not any(self._hides(row[n]) for n in columns))
-        tables.write(self.folder / name, rows, Table(path=source.path))
+        else:
+            rows = (row for row in source.rows() if not any(self._hides(row[n]) for n in columns))
+            tables.write(self.folder / name, rows, Table(path=source.path))
 
     def _hides(self, cell: Cell) -> bool:
         """Say whether a cell names a hidden row."""
@@ -96,63 +95,61 @@ class HandOver:
 
     # --- files and folders ---
 
-    def _file(self, name: str) -> None:
-        path = self.profile.folder / name
+    def _file(self, name: str) -> Iterator[str]:
         if self.secret.names(name):
-            self.left_out.append(f"{name}: its name is a hidden row's")
-        elif path.stat().st_size > MOST_SCANNED:
-            self.left_out.append(f"{name}: too large to be searched for hidden rows")
-        elif _holds(path, self.secret.distinctive):
-            self.left_out.append(f"{name}: it names hidden rows")
+            yield f"{name}: its name is a hidden row's"
+        elif (self.profile.folder / name).stat().st_size > MOST_SCANNED:
+            yield f"{name}: too large to be searched for hidden rows"
+        elif self._named_inside(name):
+            yield f"{name}: it names hidden rows"
         else:
-            self._link(name)
+            yield from self._link(name)
 
-    def _folder(self, name: str, files: list[int]) -> None:
-        """Link the files of a folder that belong to no hidden row, unless they are too many."""
+    def _public_files(self, name: str, room: int) -> tuple[list[str], list[str]]:
+        """Return the files of a folder that belong to no hidden row, and what was left out.
+
+        All are left out where there are more than `room`: linking them would take too long.
+        """
         ruled = [t for t in self._templates() if t.partition("/")[0] == name]
-        taken: list[str] = []
+        public, left_out = list[str](), list[str]()
         for path in _walk(self.profile.folder, name):
-            if files[0] + len(taken) >= MOST_FILES:
-                self.left_out.append(f"{name}/: more than {MOST_FILES:,} files")
-                return
-            if ruled and self._belongs(path, ruled):
-                continue
-            if not ruled and (self.secret.names(path) or self._named_inside(path)):
-                self.left_out.append(f"{path}: it names a hidden row")
-                continue
-            taken.append(path)
-        files[0] += len(taken)
-        for path in taken:
-            self._link(path)
+            if len(public) >= room:
+                return [], [f"{name}/: more than {MOST_FILES:,} files"]
+            owners = [v for t in ruled if (v := templates.parse_path(t, path)) is not None]
+            if any(self._is_hidden(values) for values in owners) or self.secret.names(path):
+                if not owners:
+                    left_out.append(f"{path}: it names a hidden row")
+            # What no template explains may hold the answers of many rows in one file.
+            elif not owners and self._named_inside(path):
+                left_out.append(f"{path}: it names hidden rows")
+            else:
+                public.append(path)
+        return public, left_out
+
+    def _is_hidden(self, values: Mapping[str, str]) -> bool:
+        """Say whether the values of a path's template are a hidden row's."""
+        return any(value in self.secret.values.get(name, ()) for name, value in values.items())
 
     def _templates(self) -> Iterator[str]:
         hidden = self.profile.hidden
         yield from (train for _, train in hidden.files if train)
         yield from hidden.label_files
 
-    def _belongs(self, path: str, ruled: Sequence[str]) -> bool:
-        """Say whether a path is a hidden row's by a template, or has its id in it."""
-        for template in ruled:
-            values = templates.parse_path(template, path) or {}
-            if any(value in self.secret.values.get(n, ()) for n, value in values.items()):
-                return True
-        return self.secret.names(path)
+    def _named_inside(self, name: str) -> bool:
+        path = self.profile.folder / name
+        return path.stat().st_size <= MOST_SCANNED and _holds(path, self.secret.distinctive)
 
-    def _named_inside(self, path: str) -> bool:
-        full = self.profile.folder / path
-        return full.stat().st_size <= MOST_SCANNED and _holds(full, self.secret.distinctive)
-
-    def _link(self, name: str) -> None:
-        target = self.folder / name
+    def _link(self, name: str) -> Iterator[str]:
+        """Link a file, or copy a small one; yield why it was left out."""
+        target, source = self.folder / name, (self.profile.folder / name).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = (self.profile.folder / name).resolve()
         try:
             os.link(source, target)
         except FileExistsError:
             return  # never written to: it may be a link to the user's own file
         except OSError:
             if source.stat().st_size > MOST_SCANNED:
-                self.left_out.append(f"{name}: on another disk, and too large to copy")
+                yield f"{name}: on another disk, and too large to copy"
             else:
                 target.write_bytes(source.read_bytes())
 
@@ -200,11 +197,11 @@ def _holds(path: Path, values: Iterable[str]) -> bool:
 
 def _walk(root: Path, folder: str) -> Iterator[str]:
     """Yield the paths of the files below a folder, relative to the root."""
+    # As they come: whoever stops after some has not read all the names of a large folder.
     with os.scandir(root / folder) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{folder}/{entry.name}"
-        if entry.is_dir():
-            yield from _walk(root, path)
-        elif entry.is_file():
-            yield path
+        for entry in scan:
+            path = f"{folder}/{entry.name}"
+            if entry.is_dir():
+                yield from _walk(root, path)
+            elif entry.is_file():
+                yield path

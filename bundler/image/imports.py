@@ -2,6 +2,7 @@
 
 import ast
 import posixpath
+import re
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -62,6 +63,20 @@ def closure(files: Mapping[str, bytes], command: str) -> frozenset[str]:
                 found.add(name.partition(".")[0])
     top = {_top(path) for path in sources}
     return frozenset(found - set(sys.stdlib_module_names) - top - {"__future__"})
+
+
+# A module's name in a pickle: a string of protocol 4 and later, or an opcode of earlier ones.
+PICKLED = re.compile(rb"\x8c.([A-Za-z_][\w.]*)|[ci]([A-Za-z_][\w.]*)\n", re.DOTALL)
+
+
+def pickled(data: bytes) -> frozenset[str]:
+    """Return the top-level modules that loading a pickle may import; nothing of it is loaded.
+
+    Any short text in it may look like one: what no package of the image is called is dropped by
+    `packages`.
+    """
+    names = (one or other for one, other in PICKLED.findall(data))
+    return frozenset(name.decode().partition(".")[0] for name in names)
 
 
 def packages(modules: Collection[str], installed: Collection[str]) -> tuple[str, ...]:

@@ -13,8 +13,7 @@ from bundler.notebook.submission import NAME
 from bundler.rehearse.options import RehearseOptions
 from bundler.rehearse.run import limits
 from bundler.rehearse.run.limits import Limits
-from bundler.sandbox import backends, namespaces, offline
-from bundler.sandbox.backends import SandboxError
+from bundler.sandbox import backends
 from inference.boot.bundle import Bundle
 
 
@@ -32,13 +31,14 @@ class Inputs:
 
 def read(options: RehearseOptions) -> Inputs:
     """Read bundles and target, and find out how to make a sandbox. Raises BundlerError."""
+    bundles, notebook = _bundles(options), _notebook(options.dist)
     target = targets.load(options.settings.target, options.settings.root)
     return Inputs(
         options=options,
         target=target,
-        bundles=_bundles(options),
-        notebook=_notebook(options.dist),
-        backend=_backend(),
+        bundles=bundles,
+        notebook=notebook,
+        backend=backends.require(),
         limits=limits.read(options, target),
     )
 
@@ -54,11 +54,3 @@ def _notebook(dist: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist. Write it with `rsna-bundle notebook`.")
     return path
-
-
-def _backend() -> str:
-    chosen = backends.choose()
-    if chosen is None:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in backends.reasons().items())
-        raise SandboxError(f"{offline.why_not() or namespaces.ALLOW} ({reasons})")
-    return chosen

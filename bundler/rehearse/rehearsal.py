@@ -55,7 +55,7 @@ def rehearse(options: RehearseOptions, competition: Competition, folder: Path) -
     options.progress.step("Checking bundles, notebook and target")
     inputs = rehearsed.read(options)
     checks = preflight.check(inputs)
-    if preflight.is_fatal(checks):
+    if any(check.status == "failed" and check.name in preflight.FATAL for check in checks):
         findings = Findings(checks=(NOT_RUN,))
     else:
         findings = run_notebook(inputs, competition, folder)
@@ -86,8 +86,9 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
         ]
         compared = hidden.compare_runs(runs[0].output, others)
         projected = projection.project(runs[0], comparison.measurement, inputs)
+    fits = projected.checks() if projected else ()
     return Findings(
-        checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared),
+        checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared, *fits),
         image=prepared.image,
         hidden=hidden,
         runs=runs,

@@ -82,11 +82,10 @@ def conclude(
     inputs: Inputs, preflight: Sequence[Check], findings: Findings, seconds: float
 ) -> Rehearsal:
     """Return what came of a rehearsal that took so many seconds."""
-    projected, runs = findings.projection, findings.runs
-    checks = [*preflight, *findings.checks, *(projected.checks() if projected else ())]
+    checks, runs = [*preflight, *findings.checks], findings.runs
     return Rehearsal(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
-        projection=projected,
+        projection=findings.projection,
         provenance=provenance.describe(
             inputs, list(dict.fromkeys(run.layout for run in runs)), findings.image, findings.hidden
         ),

@@ -50,6 +50,14 @@ def choose() -> str | None:
     return next((name for name in BACKENDS if _why_not(name) is None), None)
 
 
+def require() -> str:
+    """Return the way to make a sandbox that works here. Raises SandboxError where none does."""
+    if name := choose():
+        return name
+    why = "; ".join(f"{name}: {reason}" for name, reason in reasons().items())
+    raise SandboxError(f"No sandbox can be made on this machine ({why}). {namespaces.ALLOW}")
+
+
 def start(
     command: Sequence[str | Path],
     sandbox: Sandbox,

@@ -31,10 +31,10 @@ def command(sandbox: Sandbox, scratch: Path) -> list[str]:
 
 
 def _mounts(sandbox: Sandbox) -> list[str]:
-    words = ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"]
+    words, mounts = ["--tmpfs", "/", "--proc", "/proc", "--dev", "/dev"], sandbox.mounts
     for path, target in system.links().items():
         words += ["--symlink", target, path]
-    for mount in sandbox.mounts:
+    for mount in mounts:
         if mount.kind == "limited":
             words += ["--size", str(mount.size), "--tmpfs", mount.path]
         else:

@@ -1,5 +1,6 @@
-"""What a failed command most likely lacks, and how to fix it."""
+"""What a failed command most likely lacks, and the line that fixes it."""
 
+import importlib.metadata
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,10 +30,24 @@ def missing_package(output: str) -> str:
         return ""
     top = modules[-1].partition(".")[0]
     name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
+    if listed := _listed(name):
+        return (
+            f"\nThe module {top} is missing, though {listed} is listed as installed: a rehearsal "
+            "emulates the image with those packages alone that the command's files import. Add "
+            f'"{name}" to image_packages in [tool.rsna-bundle], and rehearse again.'
+        )
     return (
         f"\nThe module {top} is neither in the notebook's image nor in the libs bundle nor in the "
         f"tree. Add this line to wheelhouse.txt, and run `rsna-bundle libs`:\n  {name}"
     )
+
+
+def _listed(name: str) -> str:
+    """Return the name and version of a distribution that is installed by name; "" for none."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:

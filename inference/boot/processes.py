@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<scratch>` of the launch that they belong to
+MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<namespace>:<scratch>` of the launch they belong to
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 PATIENCE = 3.0  # seconds between asking a process to end and ending it
@@ -19,7 +19,7 @@ PATIENCE = 3.0  # seconds between asking a process to end and ending it
 
 def mark(scratch: Path) -> str:
     """Return the mark of this process; its start sets it apart from another of its number."""
-    return f"{os.getpid()}:{_started(os.getpid())}:{scratch}"
+    return f"{os.getpid()}:{_started(os.getpid())}:{_namespace()}:{scratch}"
 
 
 def end_marked(own: str) -> list[int]:
@@ -30,9 +30,13 @@ def end_marked(own: str) -> list[int]:
 
 
 def end_orphans(scratch: Path) -> list[int]:
-    """End what an earlier launch with this scratch folder left running when it was killed."""
-    tail = f":{scratch}"
-    orphans = [pid for pid, held in _marked() if held.endswith(tail) and not _is_alive(held)]
+    """End what an earlier launch with this scratch folder left running when it was killed.
+
+    Numbers mean nothing across PID namespaces: what runs in a container or a sandbox, which we may
+    see from outside, is left to the launch in there.
+    """
+    same = f":{_namespace()}:{scratch}"
+    orphans = [pid for pid, held in _marked() if held.endswith(same) and not _is_alive(held)]
     _end(orphans)
     return orphans
 
@@ -85,6 +89,13 @@ def _is_running(pid: int) -> bool:
     with contextlib.suppress(OSError, IndexError):
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def _namespace() -> str:
+    """Return which PID namespace this process lives in; "" where there are none."""
+    with contextlib.suppress(OSError):
+        return os.readlink(PROC / "self" / "ns" / "pid")
+    return ""
 
 
 def _started(pid: int) -> str:

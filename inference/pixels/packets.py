@@ -51,7 +51,7 @@ class TagTree:
 
 @dataclass
 class Band:
-    """The code-blocks of one subband in one precinct, and what the packets read so far hold of them."""
+    """The code-blocks of one subband in one precinct, and what the packets so far hold of them."""
 
     columns: int
     rows: int

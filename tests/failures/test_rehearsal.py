@@ -68,7 +68,7 @@ def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> Non
         house.rehearse(units=-1)
     with pytest.raises(UsageError, match="--competition-dir names the folder"):
         house.rehearse(competition_dir=tmp_path)
-    with pytest.raises(InputError, match="There is no target moon"):
+    with pytest.raises(InputError, match="Unknown target 'moon'"):
         replace(house, settings=replace(house.settings, target="moon")).rehearse()
 
 

@@ -276,9 +276,14 @@ def test_a_missing_package_is_named_with_its_line(make_notebook: MakeNotebook) -
     assert result.returncode == 1
     assert "The module no_such_module is neither in the notebook's image nor in" in result.stderr
     assert result.stderr.rstrip().endswith("no-such-module")
-    assert hints.missing_package("ModuleNotFoundError: No module named 'sklearn.svm'").endswith(
-        "scikit-learn"
-    )
+    missing = "ModuleNotFoundError: No module named 'segmentation_models_pytorch.losses'"
+    assert hints.missing_package(missing).endswith("segmentation-models-pytorch")
+
+
+def test_a_package_that_is_there_by_name_alone_is_said_to_be_emulated() -> None:
+    hint = hints.missing_package("ModuleNotFoundError: No module named 'sklearn.svm'")
+    assert "scikit-learn 1." in hint  # it is installed beside these tests
+    assert 'Add "scikit-learn" to image_packages' in hint
 
 
 def test_a_missing_submission_is_an_error(make_notebook: MakeNotebook) -> None:

@@ -34,47 +34,19 @@ class ScreeningTest:
     """A hidden test of mammograms, and how its predictions are judged."""
 
     data: HiddenSet
+    folder: Path
+    ids: Sequence[str]  # breasts
+    source: str
+    units: int  # patients
+    planted: Sequence[Planted]
+    labels: Mapping[str, Mapping[str, str]]
     submission: str = submission_csv.NAME
     columns: tuple[str, ...] = COLUMNS
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder to mount."""
-        return self.data.folder
-
-    @property
-    def ids(self) -> list[str]:
-        """Return the breasts in the order of sample_submission.csv."""
-        return self.data.breasts
-
-    @property
-    def source(self) -> str:
-        """Return what it was made from, for people."""
-        return self.data.source
-
-    @property
-    def units(self) -> int:
-        """Return how many patients were dealt, without the planted ones."""
-        return len({row["patient_id"] for row in self.data.sample})
-
-    @property
-    def planted(self) -> list[Planted]:
-        """Return the awkward images."""
-        return [Planted(name=one.row["image_id"], case=one.case) for one in self.data.planted]
-
-    @property
-    def labels(self) -> dict[str, dict[str, str]]:
-        """Return which breasts have a cancer, where that is known."""
-        return {breast: {"cancer": str(label)} for breast, label in self.data.labels.items()}
+    notes: tuple[str, ...] = ()  # all is as on Kaggle
 
     def second(self, folder: Path) -> "ScreeningTest":
         """Write the awkward images alone into the new folder `folder`."""
-        return ScreeningTest(data=hidden_test.reduce(self.data, folder))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Return nothing: the hidden test is as on Kaggle."""
-        return ()
+        return _judged(hidden_test.reduce(self.data, folder))
 
     def public(self) -> None:
         """Return nothing: the runner in the box runs the public test as it does the hidden one."""
@@ -149,4 +121,17 @@ class Screening:
         data = hidden_test.write(
             folder, patients=units, competition=self.folder, phantom_size=self.phantom_size
         )
-        return ScreeningTest(data=data)
+        return _judged(data)
+
+
+def _judged(data: HiddenSet) -> ScreeningTest:
+    """Return a hidden test by what was written of it."""
+    return ScreeningTest(
+        data=data,
+        folder=data.folder,
+        ids=data.breasts,
+        source=data.source,
+        units=len({row["patient_id"] for row in data.sample}),
+        planted=[Planted(name=one.row["image_id"], case=one.case) for one in data.planted],
+        labels={breast: {"cancer": str(label)} for breast, label in data.labels.items()},
+    )

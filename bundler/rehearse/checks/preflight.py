@@ -11,7 +11,9 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     """Return the checks of what will be published. Raises InputError."""
     options, libs, target = inputs.options, inputs.bundles["libs"], inputs.target
     accelerator = options.settings.accelerator
+    model = inputs.bundles.get("model")
     altered = list(bundles.altered(inputs.bundles))
+    changed = list(bundles.changed_files(model)) if model else []
     lost = list(bundles.lost_by_upload(inputs.bundles, options.dist))
     stale = list(notebook.stale(inputs.notebook, inputs.bundles))
     # A notebook for other bundles differs from theirs anyway: one message is enough.
@@ -22,7 +24,7 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     named = list(paths.of_laptop(inputs.bundles["code"]))
     checks = [
         verdict("bundles", altered, "every file matches its manifest"),
-        *(bundles.changed_files(model) if (model := inputs.bundles.get("model")) else ()),
+        *changed,
         verdict("upload", lost, "the bundles can be found and verified after every form of upload"),
         verdict("ids", stale, "the notebook was written for these bundles"),
     ]
@@ -33,8 +35,3 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
         fine = f"onnxruntime-gpu for CUDA {target.cuda}"
         checks.append(verdict("accelerator", idle, fine))
     return (*checks, verdict("paths", named, "the code names no file of the laptop"))
-
-
-def is_fatal(checks: tuple[Check, ...]) -> bool:
-    """Say whether the notebook would fail at once, so that there is nothing to run."""
-    return any(check.status == "failed" and check.name in FATAL for check in checks)

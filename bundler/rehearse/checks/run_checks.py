@@ -50,7 +50,7 @@ def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
     """Return the checks of a run in another layout that say more than the first run's."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({setup.layout.name if setup.rerun else PUBLIC})")
+        replace(check, name=f"{check.name} ({setup.layout if setup.rerun else PUBLIC})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]

@@ -20,6 +20,8 @@ from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 
 TREE = "tree.zip"  # of the code bundle
+PICKLES = (".pkl", ".pickle", ".joblib")
+HEAD = 16 << 20  # bytes of a pickle that are searched: the first object names what it is of
 OPTIONAL = ("numba",)  # what the runner makes use of where the image has it
 
 
@@ -68,7 +70,7 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         image = emulation.emulate(targets.host(), interpreters.this(), kernel=True)
         return replace(image, differences=(str(error),))
     made = inputs.bundles["libs"].libs.fitting(target.python)
-    own = packages_of_tree(inputs.bundles["code"], inputs.options.settings, target)
+    own = packages_of_command(inputs.bundles, inputs.options.settings, target)
     return emulation.emulate(
         target,
         interpreter,
@@ -78,18 +80,39 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
     )
 
 
-def packages_of_tree(code: Bundle, settings: Settings, target: Target) -> tuple[str, ...]:
+def packages_of_command(
+    bundles: Mapping[str, Bundle], settings: Settings, target: Target
+) -> tuple[str, ...]:
     """Return the image's packages that the user's command imports, found without running it.
 
-    `image_packages` of the settings are added: what is imported by a name that is made up.
+    Those that the model's pickles name count, too, and so does `image_packages` of the settings:
+    what is imported by a name that is made up.
     """
-    files: dict[str, bytes] = {}
+    if not settings.run:
+        return ()
+    modules = imports.closure(_sources(bundles["code"]), settings.run)
+    if "model" in bundles:
+        modules |= _pickled(bundles["model"])
+    named = (canonicalize_name(name) for name in settings.image_packages)
+    known = (name for name in named if name in target.packages)
+    return tuple(dict.fromkeys((*imports.packages(modules, target.packages), *known)))
+
+
+def _sources(code: Bundle) -> dict[str, bytes]:
+    """Return the Python files of the user's tree, by path."""
     for file in code.files:
         if file.name == TREE:
             with zipfile.ZipFile(code.folder / file.shipped) as archive:
                 names = [name for name in archive.namelist() if name.endswith(".py")]
-                files |= {name.partition("/")[2]: archive.read(name) for name in names}
-    modules = imports.closure(files, settings.run) if settings.run else frozenset()
-    named = (canonicalize_name(name) for name in settings.image_packages)
-    known = (name for name in named if name in target.packages)
-    return tuple(dict.fromkeys((*imports.packages(modules, target.packages), *known)))
+                return {name.partition("/")[2]: archive.read(name) for name in names}
+    return {}
+
+
+def _pickled(model: Bundle) -> frozenset[str]:
+    """Return the modules that the heads of a model's pickles name."""
+    modules = frozenset[str]()
+    for file in model.files:
+        if file.name.endswith(PICKLES):
+            with (model.folder / file.shipped).open("rb") as stream:
+                modules |= imports.pickled(stream.read(HEAD))
+    return modules

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from bundler.competition.protocol import RunOutput
 from bundler.progress import Progress
 from bundler.rehearse.run import watchdog
 from bundler.rehearse.run.audit_hook import Event
-from bundler.rehearse.run.setup import OWN, RunSetup
+from bundler.rehearse.run.setup import RunSetup
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
@@ -62,12 +61,11 @@ def run(setup: RunSetup) -> NotebookRun:
 
 
 def _run(setup: RunSetup) -> Usage:
-    own = setup.at(OWN)
     process = backends.start(
-        [sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
-        setup.sandbox(),
+        setup.command,
+        setup.sandbox,
         backend=setup.backend,
-        env=setup.environment(),
+        env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
     )
@@ -93,7 +91,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
-        layout=setup.layout.name,
+        layout=setup.layout,
         rerun=setup.rerun,
         returncode=ended.returncode if ended else None,
         log=executed.log,

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +34,25 @@ RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
 @dataclass(frozen=True, kw_only=True)
 class RunSetup:
-    """All that one run of the notebook is made of."""
+    """One run of the notebook, ready to start."""
+
+    folder: Path  # of this run alone
+    out: Path  # in it: what outlives the sandbox
+    title: str  # for people
+    layout: str
+    rerun: bool  # False: the public test, as it is run when the notebook is committed
+    hidden: HiddenTest
+    datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
+    limits: Limits
+    backend: str
+    command: Sequence[str]
+    sandbox: Sandbox
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Parts:
+    """What one run of the notebook is made of."""
 
     folder: Path  # of this run alone
     notebook: Path
@@ -48,11 +66,6 @@ class RunSetup:
     backend: str
     measure_seconds: float | None  # None: nothing is measured after the notebook
     rerun: bool = True  # False: the public test, as it is run when the notebook is committed
-
-    @property
-    def title(self) -> str:
-        """Return what this run is, for people."""
-        return f"{self.layout.name} layout" if self.rerun else "public test"
 
     @property
     def out(self) -> Path:
@@ -125,7 +138,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
     setups = []
     for number, (name, test, rerun) in enumerate(tests):
         layout, own = LAYOUTS[name], folder / (name if rerun else "public")
-        setup = RunSetup(
+        parts = _Parts(
             folder=own,
             notebook=prepared.dist / "notebook" / NAME,
             datasets=_upload(prepared, own / "datasets", layout),
@@ -139,9 +152,27 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             measure_seconds=options.measure_seconds if number == 0 else None,
             rerun=rerun,
         )
-        _write(setup)
-        setups.append(setup)
+        _write(parts)
+        setups.append(_finish(parts))
     return setups
+
+
+def _finish(parts: _Parts) -> RunSetup:
+    own = parts.at(OWN)
+    return RunSetup(
+        folder=parts.folder,
+        out=parts.out,
+        title=f"{parts.layout.name} layout" if parts.rerun else "public test",
+        layout=parts.layout.name,
+        rerun=parts.rerun,
+        hidden=parts.hidden,
+        datasets=parts.datasets,
+        limits=parts.limits,
+        backend=parts.backend,
+        command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
+        sandbox=parts.sandbox(),
+        environment=parts.environment(),
+    )
 
 
 def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]:
@@ -151,51 +182,51 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
     return {kind: folder / kind for kind in prepared.ids}
 
 
-def _write(setup: RunSetup) -> None:
+def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
-    own, tmp = setup.folder / "own", setup.folder / "tmp"
-    for folder in (own / "hook", own / "out", setup.out, tmp):
+    own, tmp = parts.folder / "own", parts.folder / "tmp"
+    for folder in (own / "hook", own / "out", parts.out, tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
     shutil.copyfile(str(supervise.__file__), own / "supervise.py")
     # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
-    shutil.copyfile(setup.notebook, own / "notebook.ipynb")
+    shutil.copyfile(parts.notebook, own / "notebook.ipynb")
     (own / "resolv.conf").write_text(RESOLVER)
     spec = Spec(
-        out=setup.at(OUT),
-        working=setup.at(WORKING),
-        tmp=setup.at(TMP),
-        cpus=setup.limits.cpus,
-        notebook=_notebook(setup),
-        probe=_probe(setup, own),
+        out=parts.at(OUT),
+        working=parts.at(WORKING),
+        tmp=parts.at(TMP),
+        cpus=parts.limits.cpus,
+        notebook=_notebook(parts),
+        probe=_probe(parts, own),
     )
     (own / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
 
 
-def _notebook(setup: RunSetup) -> Step:
-    own, out = setup.at(OWN), setup.at(OUT)
+def _notebook(parts: _Parts) -> Step:
+    own, out = parts.at(OWN), parts.at(OUT)
     notebooks = [f"{own}/notebook.ipynb", f"{out}/executed.ipynb"]
-    python = str(setup.image.python)
+    python = str(parts.image.python)
     # nbclient runs in our own Python: the image's need not have it, as Kaggle's has not.
     return Step(
         name="notebook",
         command=[sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python],
-        env={"REHEARSAL_EVENTS": f"{out}/events.jsonl", "REHEARSAL_ROOT": setup.at("")},
+        env={"REHEARSAL_EVENTS": f"{out}/events.jsonl", "REHEARSAL_ROOT": parts.at("")},
     )
 
 
-def _probe(setup: RunSetup, own: Path) -> Step | None:
+def _probe(parts: _Parts, own: Path) -> Step | None:
     """Write the competition's probe, if it has one, and return how to run it."""
-    if setup.measure_seconds is None:
+    if parts.measure_seconds is None:
         return None
-    places = {kind: setup.at(path) for kind, path in setup.mounts.items()}
-    probe = setup.hidden.probe(places, setup.at(OUT), setup.measure_seconds)
+    places = {kind: parts.at(path) for kind, path in parts.mounts.items()}
+    probe = parts.hidden.probe(places, parts.at(OUT), parts.measure_seconds)
     if probe is None:
         return None
     shutil.copyfile(probe.script, own / "probe.py")
     (own / "probe.json").write_text(probe.input, encoding="utf-8")
-    folder, python = setup.at(OWN), str(setup.image.python)
+    folder, python = parts.at(OWN), str(parts.image.python)
     # -P: nothing that the notebook left in the working folder is imported.
     return Step(name="probe", command=[python, "-P", f"{folder}/probe.py", f"{folder}/probe.json"])

@@ -1,13 +1,16 @@
 """Hidden tests of competitions of any shape: right rows and files, and no answer anywhere."""
 
 import csv
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bundler.competition import profile, tables
+from bundler.competition import handover, profile, tables
 from bundler.competition.tables import Plan, TableSet
 from bundler.competition.templates import render
 from bundler.errors import CheckError, InputError
@@ -305,12 +308,16 @@ def test_other_files_that_name_hidden_rows_are_left_out_and_said(tmp_path: Path)
     (root / "annotations.json").write_text(f'{{"images": [{{"file": "{name}.png", "class": 1}}]}}')
     (root / "classes.json").write_text('["rust", "scab", "healthy"]')
     folders.write_files(root, [f"extra/{name}_mask.png", "extra/palette.png"])
+    (root / "train_images" / "boxes.xml").write_text(f"<box image='{name}' class='rust'/>")
     made = deal(tmp_path, "images", Plan(units=12))
     assert (made.folder / "classes.json").is_file()
     assert (made.folder / "extra" / "palette.png").is_file()
     assert not (made.folder / "annotations.json").exists()
     assert not (made.folder / "extra" / f"{name}_mask.png").exists()
-    assert any("annotations.json" in reason for reason in made.left_out)
+    assert not (made.folder / "train_images" / "boxes.xml").exists()
+    # The mask is known for a file of its row, as the training images are: nothing need be said.
+    for path in ("annotations.json", "train_images/boxes.xml"):
+        assert [reason for reason in made.left_out if reason.startswith(f"{path}:")]
 
 
 def test_a_label_in_the_folder_of_a_training_file_is_not_in_the_test_files_path(
@@ -498,3 +505,71 @@ def test_a_profile_by_hand_is_enough(tmp_path: Path) -> None:
     assert {known["y"] for known in made.labels.values()} <= {
         row["y"] * 1 and str(row["y"]) for row in rows
     } | {"0"}
+
+
+# --- large ones ---
+
+MEMORY_LIMITED = """
+import resource, sys
+from pathlib import Path
+from bundler.competition import handover, profile, tables
+limit = 300 << 20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+found = profile.read(Path(sys.argv[1]))
+made = tables.write(Path(sys.argv[2]), found, tables.Plan(units=20))
+print(len(made.labels), sum(1 for _ in (made.folder / "train.csv").open()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by RLIMIT_AS")
+def test_a_table_larger_than_memory_is_dealt_from_row_by_row(tmp_path: Path) -> None:
+    root, rows = folders.tabular(tmp_path / "c"), 120_000
+    with (root / "train.csv").open("w") as stream:
+        stream.write("id,area,rooms,colour,price\n")
+        for number in range(rows):
+            stream.write(f"{number},{number % 977}.5,1,{'red' * 333},5\n")
+    assert (root / "train.csv").stat().st_size > 110 << 20
+    command = [sys.executable, "-c", MEMORY_LIMITED, str(root), str(tmp_path / "hidden")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    labels, lines = map(int, result.stdout.split())
+    assert labels == 20
+    assert lines == 1 + rows - 20, "of the training rows only the hidden ones are gone"
+
+
+def test_more_training_files_than_can_be_linked_are_left_out_and_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folders.masks(tmp_path / "masks")
+    for number in range(3000):
+        (root / "train_images" / f"other{number:05d}.tif").touch()
+    given: list[str] = []
+    real = os.scandir
+
+    class Counting:
+        """os.scandir, counted."""
+
+        def __init__(self, path: Path) -> None:
+            self.scan = real(path)
+
+        def __enter__(self) -> "Counting":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.scan.close()
+
+        def __iter__(self) -> "Counting":
+            return self
+
+        def __next__(self) -> "os.DirEntry[str]":
+            entry = next(self.scan)
+            given.append(entry.name)
+            return entry
+
+    monkeypatch.setattr(os, "scandir", Counting)
+    monkeypatch.setattr(handover, "MOST_FILES", 100)
+    made = tables.write(tmp_path / "hidden", profile.read(root), Plan(units=3))
+    assert "train_images/: more than 100 files" in made.left_out
+    assert not (made.folder / "train_images").exists()
+    assert len(given) < 1000
+    assert all(unit.files for unit in made.ordinary), "the test files are there nevertheless"

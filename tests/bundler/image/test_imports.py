@@ -1,5 +1,9 @@
 """What a tree imports: its closure from the command on, as the image's packages."""
 
+import datetime
+import pathlib
+import pickle
+
 import pytest
 
 from bundler.image import imports
@@ -49,3 +53,13 @@ def test_names_of_packages() -> None:
         "torch",
         "torchvision",
     )
+
+
+def test_a_pickle_names_what_loading_it_imports() -> None:
+    """In each protocol, and without its being loaded."""
+    value = {"when": datetime.date(2026, 11, 24), "path": pathlib.PurePosixPath("a")}
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert {"datetime", "pathlib"} <= imports.pickled(pickle.dumps(value, protocol))
+    bomb = b"cos\nsystem\n(S'touch /tmp/pickle-was-loaded'\ntR."
+    assert "os" in imports.pickled(bomb)
+    assert not pathlib.Path("/tmp/pickle-was-loaded").exists()
