@@ -350,7 +350,7 @@ subprocess.Popen([sys.executable, "-c", nap, "{mark}"], start_new_session=True)
 
 def running(mark: str) -> list[str]:
     """Return the processes whose command line holds a mark."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True)
     return [line for line in listed.stdout.splitlines() if mark in line]
 
 
