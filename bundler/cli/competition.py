@@ -1,8 +1,13 @@
 """`rsna-bundle competition`: what a competition's folder holds, shown, confirmed and kept."""
 
+import contextlib
+import functools
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +15,16 @@ from bundler.cli.options import FOLDER, reporting
 from bundler.cli.reports import Output
 from bundler.settings import Settings
 
+if TYPE_CHECKING:
+    from bundler.competition.profile import Profile
+    from bundler.hidden import Hidden
+
 
 @click.command()
 @click.option(
     "--competition-dir",
     type=FOLDER,
-    required=True,
-    help="The folder with the competition's files.",
+    help="The folder with the competition's files (default: as Kaggle lists them).",
 )
 @click.option("--write", is_flag=True, help="Keep the result in [tool.rsna-bundle.hidden].")
 @click.option(
@@ -32,7 +40,7 @@ from bundler.settings import Settings
 def competition(
     settings: Settings,
     /,
-    competition_dir: Path,
+    competition_dir: Path | None,
     write: bool,
     options: tuple[str, ...],
     again: bool,
@@ -43,20 +51,45 @@ def competition(
     What is uncertain is marked, with the alternatives. `rehearse` makes its hidden test set by the
     result.
     """
-    from bundler.competition import confirm, profile
+    from bundler.competition import confirm
     from bundler.hidden import Hidden
 
     own = confirm.apply(options, Hidden() if again else settings.hidden)
-    found = profile.read(competition_dir, own)
-    if write and found.questions and not output.as_json and sys.stdin.isatty():
-        output.report(found)
-        chosen = [f"{key}={_ask(key, values)}" for key, values in confirm.choices(found).items()]
-        found = profile.read(competition_dir, confirm.apply(chosen, own))
+    with _folder(settings, competition_dir, output) as read:
+        found = read(own)
+        if write and found.questions and not output.as_json and sys.stdin.isatty():
+            output.report(found)
+            chosen = [f"{key}={_ask(key, names)}" for key, names in confirm.choices(found).items()]
+            found = read(confirm.apply(chosen, own))
     output.report(found)
     if write:
         path = settings.root / "pyproject.toml"
         confirm.keep(found, path)
         output.progress.note(f"Written to [tool.rsna-bundle.hidden] of {path}; edit it there.")
+
+
+@contextlib.contextmanager
+def _folder(
+    settings: Settings, folder: Path | None, output: Output
+) -> "Iterator[Callable[[Hidden], Profile]]":
+    """Yield what reads the profile: from a folder, or from what Kaggle lists of one."""
+    from bundler.competition import profile
+
+    if folder is not None:
+        yield functools.partial(profile.read, folder)
+        return
+    from bundler.publish import client, competition_files
+
+    slug = settings.competition
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-competition-") as name:
+        signed_in = client.connect(output.progress)
+        left_out = competition_files.fetch(signed_in, slug, Path(name), output.progress)
+
+        def read(own: "Hidden") -> "Profile":
+            found = profile.read(Path(name), own)
+            return replace(found, title=f"{slug} at Kaggle", notes=(*found.notes, *left_out))
+
+        yield read
 
 
 def _ask(key: str, values: Sequence[str]) -> str:

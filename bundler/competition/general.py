@@ -16,7 +16,7 @@ from bundler.competition import (
     tables,
 )
 from bundler.competition.check import Check
-from bundler.competition.dealing import JOINED
+from bundler.competition.dealing import JOINED, Dealt
 from bundler.competition.parity import Answers
 from bundler.competition.profile import Profile
 from bundler.competition.protocol import (
@@ -35,6 +35,10 @@ from inference.boot.bundle import Bundle
 
 MOST_UNITS = 10_000
 GROWN = 2  # units of the superset, for one of the smaller set: they change neighbours
+AWKWARD = (
+    "Handle such a row, since a real hidden test may have one; if this competition's cannot, leave "
+    "the case out of `awkward` in [tool.rsna-bundle.hidden]."
+)
 NO_FOLDER = (
     "A rehearsal needs the competition's files to make a hidden test from. Name their folder with "
     "--competition-dir, or a function that writes the hidden test with "
@@ -83,8 +87,13 @@ class TableTest:
 
     @property
     def planted(self) -> list[Planted]:
-        """Return the awkward cases."""
-        return [Planted(name=one.name, case=one.case) for one in self.data.dealt if one.case]
+        """Return the awkward cases, by each value that a message may name them by."""
+        return [
+            Planted(name=name, case=one.case, advice=AWKWARD)
+            for one in self.data.dealt
+            if one.case
+            for name in dict.fromkeys((one.name, *_new_values(one)))
+        ]
 
     @property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -109,6 +118,7 @@ class TableTest:
         """
         plan = Plan(
             units=GROWN * self.plan.units,
+            withheld=self.plan.withheld,
             seed=self.plan.seed,
             order=1,
             twins=TWINS,
@@ -205,7 +215,9 @@ class TableCompetition:
 
     def write(self, folder: Path, units: int) -> TableTest:
         """Write a hidden test of so many units, and the awkward cases. Raises InputError."""
-        return self.deal(folder, Plan(units=units))
+        # The second run's rows are hidden from the first, too: a command that trains on the spot
+        # would else learn from other rows there, and its answers would differ for that alone.
+        return self.deal(folder, Plan(units=units, withheld=GROWN * units))
 
     def deal(self, folder: Path, plan: Plan) -> TableTest:
         """Write the hidden test of a plan, by the user's function where they have one."""
@@ -221,6 +233,11 @@ class TableCompetition:
     def profile(self) -> Profile | None:
         """Return what the competition's folder holds; None where there is no such folder."""
         return _read(self.folder, self.hidden) if self.folder else None
+
+
+def _new_values(dealt: Dealt) -> list[str]:
+    """Return the ids and names of files that a unit was given."""
+    return [new for names in dealt.renamed.values() for new in names.values()]
 
 
 @functools.lru_cache(maxsize=4)

@@ -30,12 +30,13 @@ class Profile:
     notes: tuple[str, ...] = ()
     entries_read: int = 0
     confirmed: bool = False  # the settings held it
+    title: str = ""  # what it was read from, where that is no folder that lasts
 
     def require_certain(self) -> None:
         """Raise CheckError where something has to be decided first."""
         if self.questions:
             raise CheckError(
-                f"The tables of {self.folder} are not certain: "
+                f"The tables of {self.title or self.folder} are not certain: "
                 + " ".join(question.text for question in self.questions)
                 + " Decide by `rsna-bundle competition --write --set KEY=VALUE`."
             )
@@ -49,7 +50,7 @@ class Profile:
     def as_dict(self) -> Mapping[str, Json]:
         """Return what `--json` prints."""
         return {
-            "folder": str(self.folder),
+            "folder": self.title or str(self.folder),
             "confirmed": self.confirmed,
             "hidden": settings(self.hidden),
             "rows": {

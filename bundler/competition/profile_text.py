@@ -16,7 +16,7 @@ def describe(profile: Profile) -> str:
 def _lines(profile: Profile) -> Iterator[str]:
     hidden = profile.hidden
     source = "as the settings say" if profile.confirmed else "as its files suggest"
-    yield f"{profile.folder}, {source}:"
+    yield f"{profile.title or profile.folder}, {source}:"
     if hidden.sample:
         yield _line("submission", f"{hidden.submission}, like {hidden.sample}")
         yield _line("", _kinds(profile.sample, (*hidden.id, *hidden.targets)))

@@ -41,6 +41,7 @@ class Planted:
 
     name: str
     case: str
+    advice: str = ""  # what to do where a run fails on it
 
 
 @dataclass(frozen=True, kw_only=True)

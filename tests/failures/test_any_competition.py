@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bundler.hidden import Hidden
 from bundler.rehearse.result import Rehearsal
 from bundler.settings import Settings
 from tests.bundler.competition import folders
@@ -110,4 +111,25 @@ def test_a_users_own_module_in_src(house: House, competition: Path, tmp_path: Pa
     tree = {"src/mine/__init__.py": "", "src/mine/inference.py": ANSWER + SUBMIT}
     run = f"{Path(sys.executable).name} -m mine.inference"
     result = rehearse(house, competition, tmp_path, tree, run=run)
+    assert result.passed, result.summary()
+
+
+def test_a_command_that_fails_on_a_planted_row_is_told_which_it_was(
+    house: House, competition: Path, tmp_path: Path
+) -> None:
+    """Rooms are missing in some rows; and no colour was ever seen but red, green and blue."""
+    script = (
+        "PRICES = {'red': 1.0, 'green': 2.0, 'blue': 3.0}\n"
+        "def answer(row):\n"
+        "    if row['colour'] not in PRICES: raise ValueError('which colour? ' + row['id'])\n"
+        "    return float(row['area']) * PRICES[row['colour']]\n"
+    )
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": script + SUBMIT}))
+    assert "was planted: unseen category." in problems["notebook ran"]
+    assert "leave the case out of `awkward`" in problems["notebook ran"]
+    # As the message says: this competition has no other colours.
+    hidden = Hidden(awkward=("missing values",))
+    result = rehearse(
+        house, competition, tmp_path, {"submit.py": script + SUBMIT}, settings={"hidden": hidden}
+    )
     assert result.passed, result.summary()

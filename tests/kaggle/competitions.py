@@ -1,7 +1,10 @@
 """Competitions: rules, daily limits, submissions of a notebook's version, scores."""
 
+import io
+import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tests.kaggle.datasets import Refused
@@ -33,6 +36,8 @@ class Competition:
     private: str = ""
     waits: int = 1
     submissions: list[Submission] = field(default_factory=list)
+    folder: Path | None = None  # its files
+    packs: bool = False  # files are sent as zip archives
 
 
 class Competitions:
@@ -41,6 +46,7 @@ class Competitions:
     def __init__(self, faults: Faults, kernels: Kernels) -> None:
         self.faults, self.kernels = faults, kernels
         self.all: dict[str, Competition] = {}
+        self.listed = 0  # names that were given out
 
     def get(self, body: dict[str, Any]) -> Competition:
         """Return the competition that a call names."""
@@ -58,6 +64,35 @@ class Competitions:
             "submissionsDisabled": competition.closed,
             "isKernelsSubmissionsOnly": True,
         }
+
+    def tree(self, body: dict[str, Any]) -> dict[str, Any]:
+        """List one page of one folder."""
+        competition = self.get(body)
+        if not competition.entered:
+            raise Refused(403, "You must accept this competition's rules before you can continue.")
+        root = competition.folder
+        if root is None:
+            return {"files": [], "directories": []}
+        here = root / body.get("path", "")
+        if not here.is_dir():
+            raise Refused(404, "Not found")
+        entries = sorted(here.iterdir())[: body.get("pageSize") or 20]
+        self.listed += len(entries)
+        files = [{"name": p.name, "totalBytes": p.stat().st_size} for p in entries if p.is_file()]
+        return {"files": files, "directories": [{"name": p.name} for p in entries if p.is_dir()]}
+
+    def file(self, slug: str, name: str) -> tuple[str, bytes]:
+        """Return a file's name as it is sent, and its content."""
+        competition = self.all[slug]
+        if competition.folder is None or not (competition.folder / name).is_file():
+            raise Refused(404, "Not found")
+        content = (competition.folder / name).read_bytes()
+        if not competition.packs:
+            return name, content
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(name, content)
+        return f"{name}.zip", packed.getvalue()
 
     def limits(self, body: dict[str, Any]) -> dict[str, Any]:
         """Say how many submissions are left today."""

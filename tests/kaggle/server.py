@@ -90,6 +90,7 @@ class Kaggle:
             "KernelsApiService/GetKernel": lambda: kernels.get(body),
             "KernelsApiService/ListKernelSessionOutput": lambda: kernels.outputs(body, self.url),
             "CompetitionApiService/GetCompetition": lambda: competitions.about(body),
+            "CompetitionApiService/ListDataTreeFiles": lambda: competitions.tree(body),
             "CompetitionApiService/GetSubmissionLimits": lambda: competitions.limits(body),
             "CompetitionApiService/CreateCodeSubmission": lambda: competitions.submit(body, user),
             "CompetitionApiService/ListSubmissions": lambda: competitions.list(body),
@@ -129,6 +130,9 @@ class Handler(BaseHTTPRequestHandler):
                 return self._error(refusal.status, message, dict(refusal.headers))
         try:
             with self.kaggle.lock:
+                if call.endswith("DownloadDataFile"):
+                    self.kaggle.user(self.headers.get("Authorization", ""))
+                    return self._redirect_file(json.loads(body))
                 if call.endswith("DownloadDataset"):
                     self.kaggle.user(self.headers.get("Authorization", ""))
                     return self._redirect(json.loads(body))
@@ -149,6 +153,12 @@ class Handler(BaseHTTPRequestHandler):
             files = self.kaggle.datasets.all[f"{owner}/{slug}"].versions[int(number) - 1].files
             name = "/".join(words[6:])
             return self._send(200, _archive(files) if name == f"{slug}.zip" else files[name], {})
+        if words[:2] == ["storage", "competitions"]:
+            name = "/".join(words[3:])
+            packed = (
+                name.removesuffix(".zip") if self.kaggle.competitions.all[words[2]].packs else name
+            )
+            return self._send(200, self.kaggle.competitions.file(words[2], packed)[1], {})
         if words[0] == "output":
             owner, slug, number = words[1:4]
             run = self.kaggle.kernels.runs(owner, slug)[int(number) - 1]
@@ -203,6 +213,11 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(404, "File not found")
         place = f"{body['ownerSlug']}/{body['datasetSlug']}/{version.number}"
         self._send(302, b"", {"Location": f"{self.kaggle.url}/storage/datasets/v1/{place}/{name}"})
+
+    def _redirect_file(self, body: dict[str, Any]) -> None:
+        slug = body["competitionName"]
+        name, _ = self.kaggle.competitions.file(slug, body["fileName"])
+        self._send(302, b"", {"Location": f"{self.kaggle.url}/storage/competitions/{slug}/{name}"})
 
     def _stream(self, owner: str, slug: str) -> None:
         """Send a running notebook's log line by line, as events; then that it is over."""

@@ -1,5 +1,6 @@
 """What a rehearsal checks of any run, whatever the competition: its end, what it tried, its ids."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -99,7 +100,17 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
     output = f"{run.log}\n{run.error or ''}"
     cause = causes.explain(output, f"{limits.working_bytes / 1e9:.2f} GB", _files(setup))
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
-    yield (f"{cause}\n" if cause else "") + f"A cell failed: {last[:500]}\n{tail}"
+    before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
+    yield f"{before}A cell failed: {last[:500]}\n{tail}"
+
+
+def _planted(setup: RunSetup, output: str) -> str:
+    """Say which planted row or file an output names, if any: it is awkward by intention."""
+    for planted in setup.hidden.planted:
+        # As a word: the id 12 is not named by every number that has a 12 in it.
+        if re.search(rf"(?<![0-9A-Za-z]){re.escape(planted.name)}(?![0-9A-Za-z])", output):
+            return f"{planted.name} was planted: {planted.case}. {planted.advice}".strip()
+    return ""
 
 
 def _files(setup: RunSetup) -> Iterator[str]:
