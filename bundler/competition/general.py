@@ -118,6 +118,7 @@ class TableTest:
         """
         plan = Plan(
             units=GROWN * self.plan.units,
+            withheld=self.plan.withheld,
             seed=self.plan.seed,
             order=1,
             twins=TWINS,
@@ -214,7 +215,9 @@ class TableCompetition:
 
     def write(self, folder: Path, units: int) -> TableTest:
         """Write a hidden test of so many units, and the awkward cases. Raises InputError."""
-        return self.deal(folder, Plan(units=units))
+        # The second run's rows are hidden from the first, too: a command that trains on the spot
+        # would else learn from other rows there, and its answers would differ for that alone.
+        return self.deal(folder, Plan(units=units, withheld=GROWN * units))
 
     def deal(self, folder: Path, plan: Plan) -> TableTest:
         """Write the hidden test of a plan, by the user's function where they have one."""

@@ -13,6 +13,8 @@ from bundler.hidden import Hidden, Pairs
 
 # Rows of one patient or study must not be torn apart: the first of these that is there decides.
 UNITS = ("patient", "subject", "participant", "person", "study", "series", "case", "session")
+# What a name ends with that says who somebody is: PatientID and patient, but not PatientSex.
+NAMING = ("id", "key", "number", "num", "no", "nr", "code", "name", "hash", "index", "idx")
 Repeat = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -31,7 +33,7 @@ def unit(tables: Tables, ids: Ids, files: Files, hidden: Hidden) -> Unit:
     if ids.column == UNIT:
         return Unit(column=UNIT)
     common = _common(tables, ids)
-    named = [next((n for n in common if word in n.lower()), "") for word in UNITS]
+    named = [next((n for n in common if _names(n.lower(), word)), "") for word in UNITS]
     found = next((name for name in named if name), "")
     folders = [templates.fields(template)[0] for template, _ in files.pairs if "{" in template]
     first = next((name for name in folders if name in common), "")
@@ -46,6 +48,11 @@ def unit(tables: Tables, ids: Ids, files: Files, hidden: Hidden) -> Unit:
         reason="No column names a row in both the test and the training table.",
     )
     return Unit(column="", questions=(doubt,) if tables.train else ())
+
+
+def _names(column: str, word: str) -> bool:
+    """Say whether a column tells one patient, study … from another, by its name in lower case."""
+    return word in column and column.endswith((word, f"{word}s", *NAMING))
 
 
 def _common(tables: Tables, ids: Ids) -> list[str]:

@@ -22,9 +22,11 @@ class Plan:
 
     `order` 1 turns the rows round, and the sample where it follows them; `seed` chooses other
     units; `twins` is how many units come a second time under other ids, for the same answers.
+    `withheld` is how many units the training table lacks, if more than are dealt.
     """
 
     units: int
+    withheld: int = 0
     seed: int = 0
     order: int = 0
     twins: int = 0
@@ -63,7 +65,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     does not name a hidden row.
     """
     profile.require_certain()
-    dealer, chosen = _choose(profile, plan)
+    dealer, chosen, withheld = _choose(profile, plan)
     plain = [dealer.deal(unit, seed=_clone_seed(dealer, number)) for number, unit in chosen]
     twins = [
         dealer.deal(unit, seed=f"twin {plan.seed} {number}", twin=original.name)
@@ -75,7 +77,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     folder.mkdir(parents=True)
     ids = _write_tables(folder, dealer, dealt, plan)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
-    secret = _secret(profile, [] if dealer.clones else [unit for _, unit in chosen])
+    secret = _secret(profile, withheld)
     over = HandOver(profile=profile, secret=secret, folder=folder, written=_written(profile))
     made = {unit.case for unit in planted}
     return TableSet(
@@ -93,12 +95,18 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
 # --- which units ---
 
 
-def _choose(profile: Profile, plan: Plan) -> tuple[Dealer, list[tuple[int, Unit]]]:
-    """Return the dealer, and the units that it will deal, each with the number of its clone."""
+Numbered = list[tuple[int, Unit]]
+
+
+def _choose(profile: Profile, plan: Plan) -> tuple[Dealer, Numbered, list[Unit]]:
+    """Return the dealer, the units that it will deal, each with its clone's number, and the hidden.
+
+    The hidden units are those that the training table must not have; clones hide none.
+    """
     source, hidden = profile.train, profile.hidden
     clones = source is None or (bool(hidden.files) and not any(t for _, t in hidden.files))
     if clones:
-        return _clones(profile, plan)
+        return *_clones(profile, plan), []
     assert source is not None
     if not source.has(hidden.unit):
         raise InputError(
@@ -106,24 +114,26 @@ def _choose(profile: Profile, plan: Plan) -> tuple[Dealer, list[tuple[int, Unit]
             "`unit` in [tool.rsna-bundle.hidden], or write the hidden test by a hook."
         )
     dealer = Dealer(profile=profile, clones=False, words=dealing.ids_tell_labels(profile))
-    chosen = units.choose(
+    withheld = units.choose(
         source.table,
         hidden.unit,
-        plan.units,
+        max(plan.units, plan.withheld),
         categories=units.categories(source, dealing.naming_columns(profile)),
         seed=plan.seed,
         usable=dealer.has_files,
     )
+    chosen = withheld[: plan.units]  # a larger count would have begun with the same units
     if not chosen and plan.units:
         example = next((train for _, train in hidden.files if train), "")
         raise InputError(
             f"No row of {source.table.path} has its files in {profile.folder} (by {example}). "
             "Download some, or correct `files` in [tool.rsna-bundle.hidden]."
         )
-    return replace(dealer, answers=_answers(profile, chosen)), [(0, unit) for unit in chosen]
+    dealer = replace(dealer, answers=_answers(profile, chosen))
+    return dealer, [(0, unit) for unit in chosen], withheld
 
 
-def _clones(profile: Profile, plan: Plan) -> tuple[Dealer, list[tuple[int, Unit]]]:
+def _clones(profile: Profile, plan: Plan) -> tuple[Dealer, Numbered]:
     source = profile.test or profile.sample
     hidden = profile.hidden
     dealer = Dealer(profile=profile, clones=True)

@@ -56,7 +56,7 @@ def build(options: FilesOptions) -> Built:
     tell(source, layout, options.progress)
     old = unchanged(source, layout, part, options)
     built = old or write(source, layout, part, options)
-    sources.remember(built.bundle.id, source)
+    sources.remember(built.bundle, source)
     return built
 
 
@@ -83,10 +83,9 @@ def check_secrets(source: Tree) -> None:
 
 def tell(source: Tree, layout: Layout, progress: Progress) -> None:
     """Say what travels how, and what may be a mistake."""
-    progress.step(
-        f"bundle {len(source.files)} files, {source.bytes / 1e6:.1f} MB: {len(layout.alone)} "
-        f"by themselves, {len(source.files) - len(layout.alone)} in {len(layout.volumes)} volumes"
-    )
+    count, packed = len(source.files), len(source.files) - len(layout.alone)
+    text = f"Bundling {count} file{'' if count == 1 else 's'}, {source.bytes / 1e6:.1f} MB"
+    progress.step(f"{text}; the {packed} smallest travel together" if packed else text)
     for folder in sorted({f.name.split("/.git/")[0] for f in source.files if "/.git/" in f.name}):
         progress.warn(f"{folder} holds its whole history in .git, which the notebook cannot use.")
     if layout.unpacked > SCRATCH:
@@ -122,10 +121,10 @@ def write(source: Tree, layout: Layout, part: ModelFiles, options: FilesOptions)
     try:
         with atomic.new_folder(place) as folder:
             check_space(source, folder)
-            with progress.bar("copy and hash", source.bytes) as advance:
+            with progress.bar("Copying and hashing", source.bytes) as advance:
                 meter = Meter(advance)
                 files = copying.write(layout, folder, meter)
-            progress.note(f"copied and hashed {meter.throughput()}")
+            progress.note(f"Copied and hashed {meter.throughput()}")
             check_same(source)
             (folder / MANIFEST).write_text(manifest(files, part), encoding="utf-8", newline="\n")
     except OSError as error:

@@ -3,6 +3,7 @@
 Kept in the cache and never in the bundle, which names no folder of the laptop.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,14 +33,14 @@ class Record:
     stamps: Mapping[str, Stamp]
 
 
-def remember(bundle_id: str, source: Tree) -> None:
-    """Note what a bundle was made of."""
+def remember(bundle: Bundle, source: Tree) -> None:
+    """Note what the bundle in its folder was made of."""
     record = Record(
         format=FORMAT,
         roots=tuple(map(str, source.roots)),
         stamps={file.name: file.stamp for file in source.files},
     )
-    atomic.write_text(_path(bundle_id), json.dumps(plain(record)))
+    atomic.write_text(_path(bundle), json.dumps(plain(record)))
 
 
 def changes(bundle: Bundle) -> list[str]:
@@ -49,7 +50,7 @@ def changes(bundle: Bundle) -> list[str]:
     """
     if not isinstance(bundle.manifest.part, ModelFiles):
         return []
-    record = _read(bundle.id)
+    record = _read(bundle)
     return list(_changes(bundle, record)) if record else []
 
 
@@ -58,6 +59,7 @@ def warning(bundle: Bundle) -> str | None:
     listed = changes(bundle)
     if not listed:
         return None
+    listed = [change.rstrip(".") for change in listed]
     more = f", and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return (
         f"The files that the model bundle {bundle.id[:12]} was made of have changed since: "
@@ -94,13 +96,15 @@ def _differs(file: SourceFile, bundle: Bundle) -> bool:
     return False
 
 
-def _read(bundle_id: str) -> Record | None:
+def _read(bundle: Bundle) -> Record | None:
     try:
-        record = parse_as(Record, load_json(_path(bundle_id).read_bytes()))
+        record = parse_as(Record, load_json(_path(bundle).read_bytes()))
     except (OSError, ValueError):  # there is none, or another version wrote it
         return None
     return record if record.format == FORMAT else None
 
 
-def _path(bundle_id: str) -> Path:
-    return cache.folder("model-sources") / f"{bundle_id[:32]}.json"
+def _path(bundle: Bundle) -> Path:
+    """Return where it is kept: by the id and the folder, since equal files give equal bundles."""
+    where = hashlib.sha256(f"{bundle.id} {bundle.folder.resolve()}".encode()).hexdigest()
+    return cache.folder("model-sources") / f"{where[:32]}.json"

@@ -210,7 +210,7 @@ def failed(rehearsal: Rehearsal) -> dict[str, str]:
 
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of running processes that name a folder."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
     return [line for line in listed.stdout.splitlines() if str(folder) in line]
 
 

@@ -159,6 +159,20 @@ def test_the_users_metric_is_written_beside_it(tmp_path: Path) -> None:
     assert "on 8 rows whose answers are known" in check.message
 
 
+def test_a_command_that_trains_on_the_spot_has_the_same_training_rows_in_both_runs(
+    tmp_path: Path,
+) -> None:
+    learned = (
+        "import csv, os\n"
+        "train = os.path.join(os.environ['RSNA_BUNDLE_COMPETITION'], 'train.csv')\n"
+        "prices = [float(row['price']) for row in csv.DictReader(open(train))]\n"
+        "def answer(row): return float(row['area']) + sum(prices) / len(prices)\n"
+    )
+    seen = rehearse(tmp_path, tabular(tmp_path), learned + SUBMIT)
+    assert seen.status("order and neighbours") == "passed"
+    assert not seen.failed
+
+
 def test_a_hook_writes_all_of_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(HOOK + METRIC)
     hidden = Hidden(hook="mine:write", metric="mine:score")

@@ -174,6 +174,16 @@ def test_infers_nothing_anew_where_the_settings_say_it(tmp_path: Path) -> None:
     assert again.entries_read <= len(list(found.folder.iterdir())), "a folder of files was listed"
 
 
+@pytest.mark.parametrize("name", ["PatientSex", "patient_age", "StudyDate", "series_description"])
+def test_what_is_said_of_a_patient_or_study_does_not_name_one(tmp_path: Path, name: str) -> None:
+    root = folders.long_rows(tmp_path / "c")
+    for table in ("train.csv", "test.csv"):
+        rows = folders.read_csv(root / table)
+        rows = [{name: ("M", "F")[n % 2]} | row for n, row in enumerate(rows)]
+        folders.write_csv(root / table, rows)
+    assert profile.read(root).hidden.unit == "study"
+
+
 def test_says_kinds_and_numbers_of_rows(tmp_path: Path) -> None:
     text = read(tmp_path, "tabular").summary()
     assert "id (integer), price (number)" in text

@@ -53,3 +53,12 @@ def test_says_nothing_where_it_does_not_know(tmp_path: Path, content: bytes | No
         record.write_bytes(content)
     weights.unlink()
     assert sources.changes(built.bundle) == []
+
+
+def test_an_equal_bundle_in_another_folder_has_sources_of_its_own(tmp_path: Path) -> None:
+    one = build(fill(tmp_path / "one" / "a.pt", 1000), out=tmp_path / "dist" / "model")
+    other = build(fill(tmp_path / "other" / "a.pt", 1000), out=tmp_path / "dist2" / "model")
+    assert one.bundle.id == other.bundle.id
+    shutil.rmtree(tmp_path / "other")
+    assert sources.changes(one.bundle) == []
+    assert sources.changes(other.bundle) != []
