@@ -76,7 +76,7 @@ def _replay_predictions(path: Path, case: GoldenPrediction, models: Sequence[Mod
     off = np.abs(np.asarray(replayed, dtype=np.float64) - np.asarray(case.probabilities))
     if not bool(off.max() <= tolerance):  # NaN is refused, too
         raise BundleError(
-            f"{model.name} answers otherwise than on the laptop: off by {off.max():.2g} in "
+            f"{model.name} predicts something else than on the laptop: off by {off.max():.2g} in "
             f"probability on golden image {int(off.argmax())} of {len(off)} "
             f"({tolerance:g} is allowed on {', '.join(model.providers)}). Its runtime "
             "computes something else: put the onnxruntime that the model was exported with into "

@@ -6,7 +6,6 @@ INPUT}`, the tree and the wheels on its `PYTHONPATH`. The standard library only.
 """
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -17,9 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from inference.boot import bundle as bundles
-from inference.boot import command, competition, hints, prepare, processes
+from inference.boot import (
+    command,
+    competition,
+    environment,
+    hints,
+    mounted,
+    prepare,
+    processes,
+)
 from inference.boot.command import Ended, Signals
-from inference.boot.prepare import PREPARED, STARTED, Prepared, Request
+from inference.boot.environment import Surroundings
+from inference.boot.prepare import Request
 from inference.boot.record import Recorder
 from inference.errors import OutOfTimeError, RunError, UsageError
 
@@ -46,15 +54,6 @@ class Options:
     def is_runner(self) -> bool:
         """Say whether the command is the runner in the box, which wants a model bundle."""
         return self.command[: len(RUNNER)] == RUNNER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where everything is that the command uses."""
-
-    prepared: Prepared
-    code: Path  # holds `tree` and `runner`
-    competition: Path
 
 
 class CommandFailedError(RunError):
@@ -95,36 +94,38 @@ def launch(options: Options, signals: Signals) -> int:
 def run(options: Options, signals: Signals, recorder: Recorder) -> None:
     """Find, verify and install, run the command, and look at what it left."""
     start = time.monotonic()
-    end_orphans()
-    place = find(options)
-    recorder.prepared(place.prepared.ids, mounts(place))
-    words = resolve(options.command, place.code / "tree", options.working)
-    print(f"+ {shlex.join(words)}  (after {time.monotonic() - start:.1f} s)", flush=True)
+    end_orphans(options.scratch)
+    around = find(options)
+    recorder.prepared(around.prepared.ids, around.mounts())
+    arguments = environment.resolve(options.command, around.code / "tree", options.working)
+    print(f"+ {shlex.join(arguments)}  (after {time.monotonic() - start:.1f} s)", flush=True)
     before = submissions(options.working)
+    # A `run` that the settings name is the tree's, even where it is called inference.run.
+    runner_first = options.is_runner and around.prepared.code.code.run is None
+    limit = options.time_limit  # it counts from the start, the install included
     ended = command.run(
-        words,
-        environment(options, place, start),
+        arguments,
+        environment.variables(around, start=start, runner_first=runner_first),
         options.working,
         signals,
-        limit=None
-        if options.time_limit is None
-        else options.time_limit - (time.monotonic() - start),
+        mark=processes.mark(options.scratch),
+        limit=None if limit is None else limit - (time.monotonic() - start),
         watch=recorder.refresh,
     )
     check_ended(ended, options)
-    check_submission(options, place, before, recorder)
+    check_submission(options, around, before, recorder)
 
 
 # --- the steps ---
 
 
-def end_orphans() -> None:
+def end_orphans(scratch: Path) -> None:
     """End what a launch that was killed has left running: it would take memory and time."""
-    if orphans := processes.end_orphans():
+    if orphans := processes.end_orphans(scratch):
         print(f"note: ended {len(orphans)} processes that an earlier run had left.", flush=True)
 
 
-def find(options: Options) -> Place:
+def find(options: Options) -> Surroundings:
     """Verify the bundles, install the wheels, and find what the command needs. Raises RunError."""
     prepared = prepare.prepare(
         Request(
@@ -138,61 +139,7 @@ def find(options: Options) -> Place:
     if not code.is_dir():  # in the notebook, the first cell has unpacked it
         bundles.unpack_code(prepared.code, options.scratch)
     held = competition.find(options.input, options.competition)
-    return Place(prepared=prepared, code=code, competition=held)
-
-
-def mounts(place: Place) -> dict[str, str]:
-    """Return where the datasets and the competition are mounted."""
-    prepared = place.prepared
-    held = {"libs": prepared.libs, "model": prepared.model, "code": prepared.code}
-    folders = {kind: str(bundle.folder) for kind, bundle in held.items() if bundle}
-    return {**folders, "competition": str(place.competition)}
-
-
-def resolve(words: Sequence[str], tree: Path, working: Path) -> list[str]:
-    """Return the command as it is run: this Python, and files of the tree by their whole path.
-
-    `python predict.py` so works in the working folder, where nothing is mounted.
-    """
-    resolved = [
-        str(tree / word) if (tree / word).is_file() and not (working / word).exists() else word
-        for word in words
-    ]
-    if words[0] in ("python", "python3"):
-        resolved[0] = sys.executable
-    return resolved
-
-
-def environment(options: Options, place: Place, start: float) -> dict[str, str]:
-    """Return the variables of the command: ours, and all that the notebook has.
-
-    The tree comes first on the path, then the wheels, then the runner, which stays importable.
-    Only where the runner itself is run, it comes first: the tree may have an `inference`, too.
-    """
-    prepared = place.prepared
-    tree, runner = place.code / "tree", place.code / "runner"
-    own = [tree, *([tree / "src"] if (tree / "src").is_dir() else [])]
-    ours_first = options.is_runner and prepared.code.code.run is None
-    order = [runner, prepared.site, *own] if ours_first else [*own, prepared.site, runner]
-    inherited = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
-    paths = [*map(str, order), *(path for path in inherited if Path(path) != runner)]
-    variables = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        # What `bash run.sh` calls python is this one, too.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONUNBUFFERED": "1",  # through a pipe, output would come in blocks of 8 KB
-        "RSNA_BUNDLE_CODE": str(tree),
-        "RSNA_BUNDLE_COMPETITION": str(place.competition),
-        "RSNA_BUNDLE_INPUT": str(options.input.absolute()),
-        PREPARED: prepared.token,
-        STARTED: repr(start),
-    }
-    if prepared.model_folder:
-        variables["RSNA_BUNDLE_MODEL"] = str(prepared.model_folder)
-    if ours_first:
-        variables["PYTHONSAFEPATH"] = "1"  # nor does a folder `inference` in the working folder win
-    return variables
+    return Surroundings(prepared=prepared, code=code, competition=held, input=options.input)
 
 
 def check_ended(ended: Ended, options: Options) -> None:
@@ -234,21 +181,24 @@ def submissions(folder: Path) -> Seen:
     return seen
 
 
-def check_submission(options: Options, place: Place, before: Seen, recorder: Recorder) -> None:
+def check_submission(
+    options: Options, around: Surroundings, before: Seen, recorder: Recorder
+) -> None:
     """Note the submission that the command left; raise where it left none, or an old one only."""
-    if competition.has_gateway(place.competition):
+    if competition.has_gateway(around.competition):
         return  # the competition's own server writes what counts
-    suffixes = competition.submission_suffixes(place.competition)
+    suffixes = competition.submission_suffixes(around.competition)
     after = submissions(options.working)
     written = [path for path, state in after.items() if before.get(path) != state]
     fitting = [path for suffix in suffixes for path in written if path.suffix == suffix]
     if fitting:
         recorder.submitted(fitting[0])
         return
+    folders = [around.code / "tree", options.working, options.scratch]
     wanted = " or ".join(f"submission{suffix}" for suffix in suffixes)
     raise RunError(
         f"The command ended with exit code 0, but wrote no {wanted} to {options.working}"
-        + hints.written_elsewhere(suffixes, [place.code / "tree", options.working, options.scratch])
+        + hints.written_elsewhere(suffixes, folders)
         + ". Write it to the folder in which the command is started."
     )
 
@@ -259,9 +209,9 @@ def check_submission(options: Options, place: Place, before: Seen, recorder: Rec
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Raises UsageError."""
     values = vars(_parser().parse_args(arguments))
-    words = values.pop("command")
-    values["command"] = tuple(words[1:] if words[:1] == ["--"] else words) or RUNNER
-    scratch = values["scratch"] or bundles.scratch_folder()
+    command = values.pop("command")
+    values["command"] = tuple(command[1:] if command[:1] == ["--"] else command) or RUNNER
+    scratch = values["scratch"] or mounted.scratch_folder()
     scratch.mkdir(parents=True, exist_ok=True)
     values["scratch"] = scratch.resolve()
     values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
@@ -278,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         "--input",
         type=Path,
         metavar="DIR",
-        default=bundles.input_folder(),
+        default=mounted.input_folder(),
         help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
     )
     add("--competition", metavar="SLUG", help="which competition, where several are mounted")

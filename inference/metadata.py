@@ -1,4 +1,4 @@
-"""What a model may be told beside the pixels: columns of the test table → numbers.
+"""What a model may get beside the pixels: columns of the test table → numbers.
 
 Shared with training, like the pixels: a column is encoded here and nowhere else. A missing
 value has a code of its own, since the hidden test has ages that are missing.

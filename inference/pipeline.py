@@ -179,14 +179,14 @@ class Predictor:
         return batch, values, time.perf_counter() - start
 
     def _average(self, batch: Batch, replica: Replica) -> npt.NDArray[np.float32]:
-        """Return the mean over the models; where time is short, the first one's answer."""
-        answers = []
+        """Return the mean over the models; where time is short, the first one's."""
+        probabilities = []
         for index, model in enumerate(replica[:1] if batch.coarse else replica):
             pixels = np.stack([loaded.inputs[index] for loaded in batch.loaded])
             rows = [self._images[key].columns for key in batch.keys]
             columns = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
-            answers.append(model.predict(pixels, columns))
+            probabilities.append(model.predict(pixels, columns))
             if self._flip and not batch.coarse:
-                answers.append(model.predict(pixels[:, :, ::-1], columns))
-        mean: npt.NDArray[np.float32] = np.mean(answers, axis=0)
+                probabilities.append(model.predict(pixels[:, :, ::-1], columns))
+        mean: npt.NDArray[np.float32] = np.mean(probabilities, axis=0)
         return mean

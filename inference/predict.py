@@ -42,7 +42,7 @@ class Model:
 
     @property
     def metadata_columns(self) -> Sequence[str]:
-        """Return the columns of the table that the model is told."""
+        """Return the columns of the table that the model gets beside the pixels."""
         return self.card.metadata_columns
 
     @property
@@ -131,7 +131,7 @@ def choose_providers(device: str) -> list[Providers]:
 
 def _no_cuda() -> InstallError:
     return InstallError(
-        f"CUDA was asked for, but onnxruntime {onnxruntime.__version__} has only "
+        f"--device cuda needs CUDA, but onnxruntime {onnxruntime.__version__} has only "
         f"{', '.join(onnxruntime.get_available_providers())} here. Choose the GPU accelerator and "
         "put an onnxruntime-gpu for the image's CUDA into wheelhouse.txt (<1.27 for CUDA 12), or "
         "say --device cpu."

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.boot import bundle as bundles
-from inference.boot import competition, install, prepare
+from inference.boot import competition, install, mounted, prepare
 from inference.boot.prepare import Request
 from inference.errors import RunError
 
@@ -117,7 +116,7 @@ def run(options: Options) -> None:
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line."""
     values = vars(_parser().parse_args(arguments))
-    scratch = values["scratch"] or bundles.scratch_folder()
+    scratch = values["scratch"] or mounted.scratch_folder()
     scratch.mkdir(parents=True, exist_ok=True)
     values["scratch"] = scratch.resolve()
     values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
@@ -132,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         "--input",
         type=Path,
         metavar="DIR",
-        default=bundles.input_folder(),
+        default=mounted.input_folder(),
         help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
     )
     add("--competition", metavar="SLUG", help="which folder with a test.csv, where there are more")

@@ -72,8 +72,8 @@ def aggregate(
             value = probabilities[index]
             if not math.isfinite(value):
                 raise RunError(
-                    f"The model answers {value} for the image {image.image_id}: a broken model. "
-                    "Nothing was written."
+                    f"The model predicts {value} for the image {image.image_id}. The model is "
+                    "broken; nothing was written."
                 )
             breasts[image.prediction_id].append(value)
     join = AGGREGATIONS[aggregation]

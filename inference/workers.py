@@ -86,7 +86,7 @@ class Workers:
         return [worker.process.pid or 0 for worker in self._workers]
 
     @property
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """Return how many tasks can be given at once."""
         return sum(WAITING - len(worker.tasks) for worker in self._workers)
 
@@ -96,7 +96,7 @@ class Workers:
         return any(worker.tasks for worker in self._workers)
 
     def give(self, task: Task) -> None:
-        """Give a task to the worker with the fewest; there must be room."""
+        """Give a task to the worker with the fewest; one must have a free slot."""
         self._send(min(self._workers, key=lambda worker: len(worker.tasks)), task)
 
     def collect(self, timeout: float = POLL) -> list[Result]:
@@ -152,16 +152,16 @@ class Workers:
                 "timeout", f"{failed.path}: not decoded within {self.seconds_per_image:.0f} s."
             )
         else:
-            said = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit {code}"
-            error = ImageError("crashed", f"{failed.path}: the decoder crashed ({said}).")
+            reason = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit {code}"
+            error = ImageError("crashed", f"{failed.path}: the decoder crashed ({reason}).")
         return [Result(key=failed.key, loaded=error)]
 
 
 def load_all(workers: Workers, tasks: Iterable[Task]) -> Iterator[Result]:
-    """Yield the results of all tasks as they come; a task is drawn when there is room for it."""
+    """Yield the results of all tasks as they come; a task is drawn when a worker is free for it."""
     source = iter(tasks)
     while True:
-        for task in itertools.islice(source, workers.room):
+        for task in itertools.islice(source, workers.free_slots):
             workers.give(task)
         if not workers.busy:
             return

@@ -16,6 +16,8 @@ MOST_FILES = 20_000  # training files that are linked; more would take longer th
 LARGEST_TABLE = 2 << 30  # bytes of a training table that is copied without the hidden rows
 MOST_SCANNED = 64 << 20  # bytes of a file that is searched for ids of hidden rows
 DISTINCTIVE = 5  # characters of an id that would not stand in a file by chance
+LONG_TEXT = 1000  # characters: an essay is not searched for words
+NOTHING: frozenset[str] = frozenset()
 TOKEN = re.compile(r"[^A-Za-z0-9.]+")
 SHARE = 0.9  # of the hidden ids that a column must hold to be a column of ids
 
@@ -91,7 +93,7 @@ class HandOver:
 
     def _hides(self, cell: Cell) -> bool:
         """Say whether a cell names a hidden row."""
-        return not self.secret.all.isdisjoint(parts(cell))
+        return bool(named_by(cell, self.secret.all))
 
     # --- files and folders ---
 
@@ -154,12 +156,22 @@ class HandOver:
                 target.write_bytes(source.read_bytes())
 
 
-def parts(cell: Cell) -> set[str]:
-    """Return what of a cell may be an id: the whole, its words, a file's name without suffix."""
+def named_by(cell: Cell, values: frozenset[str]) -> frozenset[str]:
+    """Return which of some ids a cell names: as a whole, as a word, as a file's name."""
     value = text(cell)
-    words = {value, value.rpartition("/")[2], *value.replace("\\", "/").split("/")}
+    # Nearly all cells are plain words or numbers, and a table may have a hundred million of them.
+    if value.isalnum():
+        return frozenset((value,)) if value in values else NOTHING
+    whole, _, fraction = value.partition(".")
+    if whole.isdecimal() and fraction.isdecimal():
+        # An id that became a number: 12.0; 977.5 names nobody.
+        names = (value, *((whole,) if not fraction.strip("0") else ()))
+        return values.intersection(names)
+    words = {value, *value.replace("\\", "/").split("/")}
     words |= {word.partition(".")[0] for word in words}
-    return words | set(re.split(r"[_\s,;|]+", value)) if len(value) < 1000 else words
+    if len(value) < LONG_TEXT:
+        words.update(re.split(r"[_\s,;|]+", value))
+    return values & words
 
 
 def key_columns(table: Table, secret: Secret) -> list[str]:
@@ -172,7 +184,7 @@ def key_columns(table: Table, secret: Secret) -> list[str]:
     others = [name for name in table.columns if name not in found]
     seen: dict[str, set[str]] = {name: set() for name in others}
     for name, cell in copies.cells(table, others) if secret.all else ():
-        seen[name] |= parts(cell) & secret.all
+        seen[name] |= named_by(cell, secret.all)
     for name, values in seen.items():
         recurring = any(
             len(own) > 2 and len(values & own) >= SHARE * len(own) for own in secret.values.values()

@@ -68,27 +68,27 @@ def _candidates(
     last, number = "", 0
     for row in table.rows():
         value = text(row[column])
-        if value in EMPTY:
-            continue
         if value != last:  # rows of a unit mostly follow each other
             last, number = value, rank(value, seed)
-
-        def fits(value: str = value, row: Row = row) -> bool:
-            # Asked for the few that would be taken: it looks at the disk.
-            if value not in known:
-                known[value] = usable(row)
-            return known[value]
-
-        for name in names:
-            key = (name, text(row[name]))
-            if (key not in showing or number < showing[key][0]) and fits():
-                showing[key] = (number, value)
-        if value in kept or (len(lowest) >= count and -number <= lowest[0][0]) or not fits():
+        rarer = [
+            key
+            for name in names
+            if (key := (name, text(row[name]))) not in showing or number < showing[key][0]
+        ]
+        low = value not in kept and (len(lowest) < count or -number > lowest[0][0])
+        if value in EMPTY or not (rarer or low):
             continue
-        kept.add(value)
-        heapq.heappush(lowest, (-number, value))
-        if len(lowest) > count:
-            kept.discard(heapq.heappop(lowest)[1])
+        # Asked for the few that would be taken: it looks at the disk.
+        if value not in known:
+            known[value] = usable(row)
+        if not known[value]:
+            continue
+        showing |= dict.fromkeys(rarer, (number, value))
+        if low:
+            kept.add(value)
+            heapq.heappush(lowest, (-number, value))
+            if len(lowest) > count:
+                kept.discard(heapq.heappop(lowest)[1])
     rare = [value for _, value in sorted(set(showing.values()))][:MOST_CANDIDATES]
     return rare, [value for _, value in sorted(lowest, reverse=True)]
 

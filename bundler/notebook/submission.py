@@ -20,7 +20,10 @@ from inference.launch import RUNNER
 NAME = "submission.ipynb"
 KINDS = ("libs", "model", "code")
 # The verifier: each module needs the standard library, and of this project those before it.
-INLINED = ("errors.py", "boot/fields.py", "boot/card.py", "boot/manifest.py", "boot/bundle.py")
+INLINED = (
+    "errors.py",
+    *(f"boot/{name}.py" for name in ("fields", "card", "manifest", "parsing", "bundle", "mounted")),
+)
 OWN_IMPORT = re.compile(
     r"^from inference\.(?P<module>[\w.]+) import (?:\([^)]*\)|.*)\n", re.MULTILINE
 )

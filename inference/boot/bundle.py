@@ -1,4 +1,4 @@
-"""Find a bundle, verify it, and restore its files' true names.
+"""A bundle: read, verified, and restored under its files' true names.
 
 Kaggle unpacks archives that are uploaded, so a bundle ships `x.whl` as `x.whl.tmp`; where the
 content was looked at and unpacked all the same, the file's members are accepted instead. The
@@ -8,7 +8,6 @@ needs the standard library, `manifest` (with `card` and `fields`) and `errors` o
 
 import gzip
 import hashlib
-import itertools
 import os
 import shutil
 import tarfile
@@ -33,15 +32,15 @@ from inference.boot.manifest import (
     Model,
     ModelFiles,
     Part,
-    parse,
 )
+from inference.boot.parsing import parse
 from inference.errors import BundleError
 
 SHIPPED_SUFFIX = ".tmp"
 ZIPS = (".whl", ".zip")
 TARS = (".tar", ".tar.gz", ".tgz")
 ZIPPED = (".pth", ".pt", ".npz", ".egg")  # zips by their content, which an upload may unpack, too
-THREADS = 2 * (os.cpu_count() or 1)  # mounted storage answers late, so more than the cores
+THREADS = 2 * (os.cpu_count() or 1)  # mounted storage is slow to respond, so more than the cores
 CHUNK = 1 << 20
 Wanted = TypeVar("Wanted", bound=Part)
 
@@ -131,96 +130,6 @@ def read(folder: str | Path) -> Bundle:
     return Bundle(folder=path.parent, manifest=parse(content, path))
 
 
-# --- finding ---
-
-
-def input_folder() -> Path:
-    """Return the folder where the datasets are mounted."""
-    return Path(os.environ.get("RSNA_BUNDLE_INPUT") or "/kaggle/input")
-
-
-def scratch_folder() -> Path:
-    """Return (and make) a private folder for what is unpacked; not part of the output."""
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"rsna-bundle-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-        raise BundleError(f"{folder} belongs to another user; name a folder with --scratch.")
-    return folder
-
-
-def find(root: str | Path) -> tuple[list[Bundle], list[BundleError]]:
-    """Read every bundle mounted below `root`, and say which manifests could not be read.
-
-    Looks at the known depths only (`<slug>/`, `datasets/<owner>/<slug>/`, and up to two folders
-    that an unpacked upload may have added): a blind search would walk the competition's images.
-    """
-    if not Path(root).is_dir():
-        raise BundleError(f"The input folder {root} does not exist; name it with --input.")
-    places = [Path(root), *(p for mount in _mounts(Path(root)) for p in _unpacked_places(mount))]
-    bundles, problems = [], []
-    for place in places:
-        if (place / MANIFEST).is_file():
-            try:
-                bundles.append(read(place))
-            except BundleError as error:
-                problems.append(error)
-    return bundles, problems
-
-
-def _mounts(root: Path) -> Iterator[Path]:
-    for slug in _folders(root):
-        if slug.name == "datasets":
-            for owner in _folders(slug):
-                yield from _folders(owner)
-        elif slug.name != "competitions":
-            yield slug
-
-
-def _unpacked_places(folder: Path) -> Iterator[Path]:
-    yield folder
-    if (folder / MANIFEST).is_file() or (folder / "test.csv").is_file():
-        return
-    for outer in itertools.islice(_folders(folder), 8):
-        yield outer
-        yield from itertools.islice(_folders(outer), 8)
-
-
-def _folders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        some = itertools.islice(entries, 1000)
-        return sorted(Path(entry.path) for entry in some if entry.is_dir())
-
-
-def choose(
-    found: tuple[list[Bundle], list[BundleError]], kind: str, expected: str | None = None
-) -> Bundle:
-    """Return the bundle of a kind: the expected one, or the only one."""
-    bundles, problems = found
-    ofkind = {bundle.id: bundle for bundle in reversed(bundles) if bundle.kind == kind}
-    if expected in ofkind:
-        return ofkind[expected]
-    reasons = "".join(f"\n  {problem}" for problem in problems)
-    listed = ", ".join(f"{bundle.id[:12]} in {bundle.folder}" for bundle in ofkind.values())
-    if expected and ofkind:
-        raise BundleError(
-            f"This notebook was made for the {kind} bundle {expected[:12]}, but {listed} is "
-            "mounted: the dataset has another version. Update it in the notebook's input (check "
-            f"for updates), or write the notebook again with `rsna-bundle notebook`.{reasons}"
-        )
-    if not ofkind:
-        raise BundleError(
-            f"No {kind} bundle is mounted: none of the input's folders holds a {MANIFEST} of "
-            f"that kind. Add the dataset to the notebook's input.{reasons}"
-        )
-    if len(ofkind) > 1:
-        raise BundleError(
-            f"Several {kind} bundles are mounted ({listed}); remove all but one from the "
-            f"notebook's input, or choose with --expect-id {kind}=ID."
-        )
-    return next(iter(ofkind.values()))
-
-
 # --- verifying and restoring ---
 
 
@@ -256,9 +165,9 @@ def locate(root: Path, file: Member) -> Path:
         if (root / name).is_file():
             return root / name
     if file.members:
-        for place in (*_member_folders(root, file), *_flat_folders(root, file)):
-            if place.is_dir() and all(_exists(place, member) for member in file.members):
-                return place
+        for folder in (*_member_folders(root, file), *_flat_folders(root, file)):
+            if folder.is_dir() and all(_exists(folder, member) for member in file.members):
+                return folder
     raise BundleError(
         f"{root / file.names[0]} is missing (and was not found unpacked either). "
         "Upload the bundle again, and wait until Kaggle lists all its files."
@@ -284,16 +193,16 @@ def _flat_folders(root: Path, file: Member) -> tuple[Path, Path]:
     return (root / file.name).parent, root
 
 
-def _exists(place: Path, member: Member) -> bool:
-    if (place / member.name).is_file():
+def _exists(folder: Path, member: Member) -> bool:
+    if (folder / member.name).is_file():
         return True
     if not member.members:
         return False
-    if any(folder.is_dir() for folder in _member_folders(place, member)):
+    if any(folder.is_dir() for folder in _member_folders(folder, member)):
         return True
     return any(
         all(_exists(folder, inner) for inner in member.members)
-        for folder in _flat_folders(place, member)
+        for folder in _flat_folders(folder, member)
     )
 
 
@@ -374,7 +283,7 @@ def unpack_code(code: Bundle, scratch: Path) -> Path:
     """Restore a code bundle; return the folder that holds `tree` and `runner`, side by side.
 
     They are never merged: the user's tree may have an `inference` of its own. Each archive's
-    members lie in a folder of its name, so that even an upload that unpacks both into one place
+    members lie in a folder of its name, so that even an upload that unpacks both into one folder
     leaves them apart.
     """
     folder = code_folder(code, scratch)

@@ -78,28 +78,28 @@ class Signals:
 
 
 def run(
-    words: Sequence[str],
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     working: Path,
     signals: Signals,
     *,
+    mark: str,
     limit: float | None,
     watch: Callable[[int], None],
 ) -> Ended:
     """Run a command in the folder `working` and pass its output on as it comes.
 
-    `limit` are the seconds after which it is ended; `watch` is called about every second with the
-    bytes of memory that the command and its children hold. Raises UsageError where it cannot start.
+    All its processes carry `mark`; after `limit` seconds it is ended; `watch` is called about every
+    second with the bytes of memory that they hold. Raises UsageError where it cannot start.
     """
-    own = processes.mark()
-    process = _start(words, {**environment, processes.MARK: own}, working)
+    process = _start(arguments, {**environment, processes.MARK: mark}, working)
     signals.group = process.pid
     if signals.received:  # it came while the command was being started
         signals.send(signals.received)
     pumps = [Pump(process.stderr, sys.stderr), Pump(process.stdout, sys.stdout)]
     timed_out = _wait(process, signals, limit, watch)
     signals.group = None
-    leftovers = _sweep(process.pid, own)
+    leftovers = _sweep(process.pid, mark)
     for pump in pumps:
         pump.join()
     watch(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT)
@@ -118,11 +118,11 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def _start(
-    words: Sequence[str], environment: Mapping[str, str], working: Path
+    arguments: Sequence[str], environment: Mapping[str, str], working: Path
 ) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
-            words,
+            arguments,
             env=environment,
             cwd=working,
             stdin=subprocess.DEVNULL,
@@ -133,14 +133,14 @@ def _start(
         )
     except FileNotFoundError as error:
         raise UsageError(
-            f"The command {words[0]!r} does not exist: no program of that name is on the PATH of "
-            f"this notebook, nor a file {words[0]} in the tree. Set `run` to a command that the "
+            f"The command {arguments[0]!r} does not exist: there is no program of that name "
+            f"on the PATH, nor a file {arguments[0]} in the tree. Set `run` to a command that the "
             "image or the libs bundle has."
         ) from error
     except OSError as error:
         raise UsageError(
-            f"The command {words[0]!r} cannot be started: {error.strerror}. Call it by its "
-            f'interpreter (`run = "bash {words[0]}"`, say).'
+            f"The command {arguments[0]!r} cannot be started: {error.strerror}. Call it by its "
+            f'interpreter (`run = "bash {arguments[0]}"`, say).'
         ) from error
 
 
@@ -175,9 +175,9 @@ def _wait(
             signals.send(signal.SIGKILL)
 
 
-def _sweep(group: int, own: str) -> int:
+def _sweep(group: int, mark: str) -> int:
     """End what the command left running, in its group or out of it; return how many there were."""
-    left = processes.end_marked(own)
+    left = processes.end_marked(mark)
     with contextlib.suppress(OSError):
         os.killpg(group, signal.SIGKILL)
     return len(left)

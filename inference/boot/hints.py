@@ -52,8 +52,9 @@ def _listed(name: str) -> str:
 
 def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:
     """Return where a submission file lies instead; "" where none is found."""
-    found = next((path for folder in folders for path in _submissions(folder, suffixes)), None)
-    return f"; one lies in {found.parent} ({found.name})" if found else ""
+    paths = (path for folder in folders for path in _submissions(folder, suffixes))
+    path = next(paths, None)
+    return f"; one lies in {path.parent} ({path.name})" if path else ""
 
 
 def _submissions(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:

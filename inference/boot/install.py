@@ -36,12 +36,12 @@ def install(bundle: Bundle, scratch: Path) -> Path:
         requirements = Path(temporary) / "requirements.txt"
         hashes = _restore_wheels(bundle, wheels)
         requirements.write_text("\n".join(_pin(line, hashes) for line in target.lock))
-        found = ["--find-links", str(wheels), "--requirement", str(requirements)]
+        options = ["--find-links", str(wheels), "--requirement", str(requirements)]
         # Without --target pip looks at what the image has, so this is the check of the closure.
-        _pip(["install", "--dry-run", *found], "do not fit this machine")
+        _pip(["install", "--dry-run", *options], "do not fit this machine")
         partial = Path(temporary) / "site"
         partial.mkdir()  # a lock without lines installs nothing, and that is a site, too
-        _pip(["install", "--no-deps", "--target", str(partial), *found], "do not install")
+        _pip(["install", "--no-deps", "--target", str(partial), *options], "do not install")
         partial.replace(site)
     return site
 
@@ -73,7 +73,7 @@ def fitting(libs: Libs) -> LibsTarget:
 
 
 def _restore_wheels(bundle: Bundle, wheels: Path) -> dict[str, str]:
-    """Restore the wheels; map each digest of the lock to that of the file that lies here."""
+    """Restore the wheels; map each digest of the lock to that of the file as it was restored."""
     hashes = {}
     restored = restore(bundle, wheels)
     for part in restored:
@@ -99,13 +99,13 @@ def _digest(path: Path) -> str:
 
 def _pin(line: str, hashes: dict[str, str]) -> str:
     digests = HASH.findall(line)
-    here = [hashes[digest] for digest in digests if digest in hashes]
-    if not here:
+    held = [hashes[digest] for digest in digests if digest in hashes]
+    if not held:
         raise InstallError(
             f"The libs bundle locks {line.split()[0]}, but holds no wheel with its hash. "
             "Build the libs again."
         )
-    pinned = " ".join(f"--hash=sha256:{digest}" for digest in here)
+    pinned = " ".join(f"--hash=sha256:{digest}" for digest in held)
     return f"{HASH.sub('', line).strip()} {pinned}"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.boot import bundle as bundles
-from inference.boot import files, install
+from inference.boot import files, install, mounted
 from inference.boot.bundle import Bundle
 from inference.boot.manifest import KINDS
 from inference.errors import BundleError, UsageError
@@ -41,16 +41,21 @@ class Prepared:
     model_folder: Path | None  # the model's files under their true names
 
     def require_model(self) -> Bundle:
-        """Return the model bundle; a `Request` with `needs_model` has found one."""
+        """Return the model bundle; a `Request` with `needs_model` has one."""
         if self.model is None:
             raise BundleError("No model bundle is mounted. Add the dataset to the notebook.")
         return self.model
 
     @property
+    def bundles(self) -> dict[str, Bundle]:
+        """Return the bundles by kind."""
+        held = {"libs": self.libs, "model": self.model, "code": self.code}
+        return {kind: bundle for kind, bundle in held.items() if bundle}
+
+    @property
     def ids(self) -> dict[str, str]:
         """Return the bundles' ids by kind."""
-        held = {"libs": self.libs, "model": self.model, "code": self.code}
-        return {kind: bundle.id for kind, bundle in held.items() if bundle}
+        return {kind: bundle.id for kind, bundle in self.bundles.items()}
 
     @property
     def token(self) -> str:
@@ -69,13 +74,13 @@ def prepare(request: Request) -> Prepared:
 
     What `inference.launch` has verified and installed a moment ago is not verified again.
     """
-    mounted = bundles.find(request.input)
+    present = mounted.find(request.input)
     libs, code = (
-        bundles.choose(mounted, kind, request.expected_ids.get(kind)) for kind in ("libs", "code")
+        mounted.choose(present, kind, request.expected_ids.get(kind)) for kind in ("libs", "code")
     )
     model = None
-    if request.needs_model or _is_mounted(mounted[0], "model") or "model" in request.expected_ids:
-        model = bundles.choose(mounted, "model", request.expected_ids.get("model"))
+    if request.needs_model or _is_mounted(present[0], "model") or "model" in request.expected_ids:
+        model = mounted.choose(present, "model", request.expected_ids.get("model"))
     chosen = Prepared(
         libs=libs,
         code=code,
@@ -92,8 +97,8 @@ def prepare(request: Request) -> Prepared:
     return chosen
 
 
-def _is_mounted(found: list[Bundle], kind: str) -> bool:
-    return any(bundle.kind == kind for bundle in found)
+def _is_mounted(bundles: list[Bundle], kind: str) -> bool:
+    return any(bundle.kind == kind for bundle in bundles)
 
 
 def parse_expected(text: str) -> tuple[str, str]:

@@ -11,31 +11,31 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<namespace>` of the launch it belongs to
+MARK = "RSNA_BUNDLE_LAUNCH"  # `<pid>:<start>:<namespace>:<scratch>` of the launch they belong to
 PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 PATIENCE = 3.0  # seconds between asking a process to end and ending it
 
 
-def mark() -> str:
+def mark(scratch: Path) -> str:
     """Return the mark of this process; its start sets it apart from another of its number."""
-    return f"{os.getpid()}:{_started(os.getpid())}:{_namespace()}"
+    return f"{os.getpid()}:{_started(os.getpid())}:{_namespace()}:{scratch}"
 
 
 def end_marked(own: str) -> list[int]:
     """End all processes that carry a mark, first politely; return their numbers."""
-    found = [pid for pid, held in _marked() if held == own]
-    _end(found)
-    return found
+    pids = [pid for pid, held in _marked() if held == own]
+    _end(pids)
+    return pids
 
 
-def end_orphans() -> list[int]:
-    """End what an earlier launch left running when it was killed; return their numbers.
+def end_orphans(scratch: Path) -> list[int]:
+    """End what an earlier launch with this scratch folder left running when it was killed.
 
     Numbers mean nothing across PID namespaces: what runs in a container or a sandbox, which we may
     see from outside, is left to the launch in there.
     """
-    same = f":{_namespace()}"
+    same = f":{_namespace()}:{scratch}"
     orphans = [pid for pid, held in _marked() if held.endswith(same) and not _is_alive(held)]
     _end(orphans)
     return orphans
@@ -80,8 +80,7 @@ def _entries() -> list[Path]:
 
 
 def _is_alive(held: str) -> bool:
-    pid, _, rest = held.partition(":")
-    started = rest.partition(":")[0]
+    pid, started, *_ = held.split(":")
     return pid.isdigit() and _is_running(int(pid)) and _started(int(pid)) == started
 
 

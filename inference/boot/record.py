@@ -1,4 +1,4 @@
-"""run.json: what was run, of which bundles, and how it ended; there from the first moment on."""
+"""run.json: what was run, of which bundles, and how it ended; written from the first moment on."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from inference.boot.fields import plain
 
 NAME = "run.json"
-EVERY = 60.0  # seconds between two writings, so that a run that is killed has said how far it was
+EVERY = 60.0  # seconds between two writings, so that the file of a killed run is not far behind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class RunRecord:
 
 
 class Recorder:
-    """Keeps run.json up to date; the one place that knows what it says now."""
+    """Keeps run.json up to date; the only owner of what it says."""
 
     def __init__(self, folder: Path, ids: Mapping[str, str], run: str) -> None:
         self._path, self._start = folder / NAME, time.monotonic()
@@ -100,9 +100,9 @@ class Recorder:
 
 def gpus() -> tuple[str, ...]:
     """Return the models of the machine's NVIDIA GPUs."""
-    found = []
+    models = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         lines = path.read_text(errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
-        found.append(models[0] if models else "unknown")
-    return tuple(found)
+        named = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+        models.append(named[0] if named else "unknown")
+    return tuple(models)

@@ -51,7 +51,7 @@ class TagTree:
 
 @dataclass
 class Band:
-    """The code-blocks of one subband in one precinct, and what the packets said of them so far."""
+    """The code-blocks of one subband in one precinct, and what the packets so far hold of them."""
 
     columns: int
     rows: int
@@ -94,10 +94,10 @@ class Bits:
     def count_until(self, bit: str) -> int:
         """Return how many bits stand before the next such bit, and pass it."""
         try:
-            found = self.text.index(bit, self.position)
+            index = self.text.index(bit, self.position)
         except ValueError:
             raise Malformed from None
-        count, self.position = found - self.position, found + 1
+        count, self.position = index - self.position, index + 1
         return count
 
     def bytes_used(self) -> int:
@@ -112,7 +112,7 @@ def find_end(
 ) -> int | None:
     """Return where the packets at 1/2^reduction end in a stream whose packets begin at `start`.
 
-    `head(n)` returns the stream's first n bytes; no more of it is asked for than needed. None
+    `head(n)` returns the stream's first n bytes; it is called for no more than is needed. None
     where the packets make no sense.
     """
     position = start

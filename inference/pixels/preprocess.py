@@ -54,7 +54,7 @@ class PreprocessConfig(Preprocess):
             if wrong:
                 raise InputError(
                     f"Preprocessing: {name} is {getattr(self, name)!r}, which this version "
-                    f"({VERSION}) does not know. Use the rsna-bundle that wrote it, or mend it."
+                    f"({VERSION}) does not know. Use the rsna-bundle that wrote it, or fix it."
                 )
 
     @classmethod

@@ -59,7 +59,7 @@ def make_view(
 ) -> bytes | None:
     """Return the image's codestream at 1/2^reduction, or None where it is declined.
 
-    `head(n)` returns the first n of the stream's `size` bytes, and is asked for no more than
+    `head(n)` returns the first n of the stream's `size` bytes, and is called for no more than
     needed.
     """
     if not allows_view(stream, reduction):
@@ -170,7 +170,7 @@ def _assemble(
     out = [struct.pack(">H", jpeg2000.SOC), *_rewrite_main_header(stream, reduction)]
     for part in parts:
         length = TILE_PART_HEADER + 2 + part.stop - part.start
-        # TNsot 0: how many tile parts there are is not said.
+        # TNsot 0: the number of tile parts is not given (A.4.2 allows it).
         out.append(struct.pack(">HHHIBB", jpeg2000.SOT, 10, part.tile, length, part.index, 0))
         out += [struct.pack(">H", jpeg2000.SOD), bytes(data[part.start : part.stop])]
     return b"".join([*out, END_OF_CODESTREAM])

@@ -66,7 +66,7 @@ class Source(io.RawIOBase):
 
     @property
     def bytes_read(self) -> int:
-        """Return how many bytes were asked of the file."""
+        """Return how many bytes of the file were read."""
         return self._fetched + self._peeked
 
     def _fetch(self, stop: int) -> None:

@@ -94,7 +94,7 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
 def test_cuda_demanded_where_there_is_none(house: House) -> None:
     house.write_notebook("--device", "cuda")
     messages = failed(house.rehearse())
-    assert "CUDA was asked for, but" in messages["notebook ran"]
+    assert "--device cuda needs CUDA, but" in messages["notebook ran"]
 
 
 @pytest.mark.slow

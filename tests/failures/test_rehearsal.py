@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from bundler.errors import CheckError, InputError, UsageError
 from bundler.rehearse.lock import only_one
 from bundler.sandbox import backends
 from bundler.sandbox.backends import SandboxError
+from inference.errors import BundleError
 from tests.bundler.libs.packages import wheel
 from tests.failures.conftest import ROOT, House, Plant, own_runner, processes_of
 
@@ -35,6 +37,17 @@ def test_names_the_command_that_makes_a_missing_bundle(house: House, kind: str) 
     (house.dist / kind / "bundle.json").unlink()
     with pytest.raises(InputError, match=f"Build it with `rsna-bundle {kind}` first"):
         house.rehearse()
+
+
+@pytest.mark.parametrize("kind", ["libs", "model", "code"])
+def test_refuses_a_bundle_of_an_older_format(house: House, kind: str) -> None:
+    data = Path(__file__).parents[1] / "inference" / "boot" / "data" / "format-1"
+    shutil.rmtree(house.dist / kind)
+    shutil.copytree(data / kind, house.dist / kind)
+    with pytest.raises(BundleError, match="has format 1; this version") as refusal:
+        house.rehearse()
+    assert refusal.value.exit_code == 4
+    assert f"`rsna-bundle {kind}`" in str(refusal.value)
 
 
 def test_names_the_command_that_makes_a_missing_notebook(house: House) -> None:

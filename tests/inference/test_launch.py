@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,22 @@ def test_a_wheel_of_the_bundle_is_importable(
     folder = notebook.root / "input" / "datasets" / "me" / "libs"
     notebook.ids["libs"] = bundle.write(folder, {wheel.name: wheel}, part).bundle.id
     assert notebook.run("python", "go.py").returncode == 0
+
+
+def test_a_model_of_files_lies_under_its_true_names(make_notebook: MakeNotebook) -> None:
+    code = (
+        "import os\nfrom pathlib import Path\n"
+        "weights = Path(os.environ['RSNA_BUNDLE_MODEL']) / 'nnunet' / 'fold_0'\n"
+        "file = weights / 'fold0_epoch12_auc0.91.pth'\n"
+        "print(file.read_text(), file.is_symlink())\n"
+    )
+    notebook = make_notebook({"go.py": code + SUBMIT})
+    source = Path(__file__).parent / "boot" / "data" / "format-2" / "model-of-files"
+    shutil.copytree(source, notebook.root / "input" / "datasets" / "me" / "model")
+    result = notebook.run("python", "go.py")
+    assert result.returncode == 0, result.stderr
+    assert "stands for weights\n True" in result.stdout  # linked, so that it costs no scratch
+    assert set(notebook.record["ids"]) == {"libs", "code", "model"}
 
 
 def test_output_streams_through_on_both_streams(make_notebook: MakeNotebook) -> None:

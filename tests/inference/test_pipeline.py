@@ -129,7 +129,7 @@ def test_an_error_of_the_model_ends_the_run(
 def test_asking_for_cuda_without_one_is_an_error(make_model: Callable[..., Path]) -> None:
     if predict.CUDA in __import__("onnxruntime").get_available_providers():
         pytest.skip("this machine has CUDA")
-    with pytest.raises(InstallError, match="CUDA was asked for, but onnxruntime"):
+    with pytest.raises(InstallError, match="--device cuda needs CUDA, but onnxruntime"):
         predict.open_model(make_model(), "cuda")
     assert predict.open_model(make_model(), "auto").providers == [predict.CPU]
 

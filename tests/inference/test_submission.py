@@ -96,7 +96,7 @@ def test_aggregates_over_a_breasts_readable_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_refuses_what_is_no_number(tmp_path: Path, value: float) -> None:
     images = images_of(tmp_path, "1,1,1,L,CC,,0,49,1_L")
-    with pytest.raises(RunError, match="a broken model"):
+    with pytest.raises(RunError, match="The model is broken"):
         submission.aggregate(images, {0: value}, "mean")
 
 

@@ -37,7 +37,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "--input and the bundles.",
     ),
     (
-        r"CUDA was asked for, but",
+        r"--device cuda needs CUDA, but",
         "CUDA was requested, but the CPU would be used: see the message above.",
     ),
     (

@@ -72,7 +72,7 @@ def test_the_phantoms_are_read_by_both_decoders(bundle: Bundle) -> None:
 @pytest.mark.parametrize("off", [2e-4, -2e-4, float("nan")])
 def test_another_runtime_is_caught(off: float, bundle: Bundle, models: list[Model]) -> None:
     with pytest.raises(
-        BundleError, match=r"answers otherwise than on the laptop: off by .* \(0\.0001 is"
+        BundleError, match=r"predicts something else than on the laptop: off by .* \(0\.0001 is"
     ):
         replay(bundle, perturb(models, off))
 

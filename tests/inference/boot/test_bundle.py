@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler import bundle as writer
-from inference.boot import bundle
+from inference.boot import bundle, mounted
 from inference.boot.manifest import content_id
 from inference.errors import BundleError
 from tests.parts import CODE
@@ -169,8 +169,8 @@ def test_finds_a_bundle_in_each_mount_layout(built: Path, tmp_path: Path, mount:
     root = tmp_path / "input"
     shutil.copytree(built, root / mount)
     (root / "competitions" / "rsna" / "train_images" / "1").mkdir(parents=True)
-    found = bundle.find(root)
-    assert bundle.choose(found, "code").folder == root / mount
+    present = mounted.find(root)
+    assert mounted.choose(present, "code").folder == root / mount
 
 
 def test_does_not_walk_the_images(built: Path, tmp_path: Path) -> None:
@@ -178,36 +178,36 @@ def test_does_not_walk_the_images(built: Path, tmp_path: Path) -> None:
     images = root / "rsna" / "test_images"
     shutil.copytree(built, images)
     (root / "rsna" / "test.csv").write_text("")
-    assert bundle.find(root) == ([], [])
+    assert mounted.find(root) == ([], [])
 
 
 def test_takes_the_same_bundle_mounted_twice_for_one(built: Path, tmp_path: Path) -> None:
     for mount in ("the-code", "datasets/me/the-code"):
         shutil.copytree(built, tmp_path / "input" / mount)
-    assert bundle.choose(bundle.find(tmp_path / "input"), "code").id == bundle.read(built).id
+    assert mounted.choose(mounted.find(tmp_path / "input"), "code").id == bundle.read(built).id
 
 
 def test_refuses_to_choose_between_two_ids(built: Path, tmp_path: Path) -> None:
     root = tmp_path / "input"
     shutil.copytree(built, root / "one")
     writer.write(root / "two", {"notes.txt": built / "notes.txt"}, CODE)
-    found = bundle.find(root)
+    present = mounted.find(root)
     with pytest.raises(BundleError, match="Several code bundles are mounted"):
-        bundle.choose(found, "code")
+        mounted.choose(present, "code")
     expected = bundle.read(root / "two").id
-    assert bundle.choose(found, "code", expected).folder == root / "two"
+    assert mounted.choose(present, "code", expected).folder == root / "two"
     with pytest.raises(BundleError, match="the dataset has another version"):
-        bundle.choose(found, "code", "f" * 64)
+        mounted.choose(present, "code", "f" * 64)
 
 
 def test_says_why_a_mounted_manifest_was_passed_over(built: Path, tmp_path: Path) -> None:
     manifest = built / "bundle.json"
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 7'))
-    found = bundle.find(built.parent)
+    present = mounted.find(built.parent)
     with pytest.raises(BundleError, match=r"No code bundle is mounted(.|\n)*has format 7"):
-        bundle.choose(found, "code")
+        mounted.choose(present, "code")
 
 
 def test_names_a_missing_input_folder(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist; name it with --input"):
-        bundle.find(tmp_path / "nowhere")
+        mounted.find(tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from bundler.publish import bundles
 from bundler.settings import Settings
 from inference import run
 from inference.boot import bundle
-from inference.boot.manifest import Cache, Code, Libs, Model, compose
+from inference.boot.manifest import Cache, Code, Libs, Model, ModelFiles, compose
 from inference.errors import BundleError
 from tests.recorder import Recorder
 
@@ -31,7 +31,9 @@ def name_of(folder: Path) -> str:
 
 def test_there_is_a_bundle_of_each_kind() -> None:
     assert {folder.name for folder in OLD} == {"libs", "model", "code", "cache"}
-    assert {folder.name for folder in CURRENT} >= {"libs", "model", "code", "cache"}
+    assert {folder.name for folder in CURRENT} == {
+        *("libs", "model", "model-of-files", "code", "cache")
+    }
 
 
 @pytest.mark.parametrize("folder", CURRENT, ids=name_of)
@@ -54,6 +56,11 @@ def test_the_parts_are_typed() -> None:
     assert isinstance(code, Code)
     assert code.run == "python -m package.module"
     assert isinstance(model, Model)
+    files = kinds["model-of-files"]
+    assert isinstance(files, ModelFiles)
+    assert (files.volumes, files.folders) == (("volume-0.tar",), ("nnunet/logs",))
+    (weights,) = files.weights
+    assert (weights.fold, weights.epoch, weights.metrics) == (0, 12, {"auc": 0.91})
     (only,) = model.models
     assert only.checkpoints[0].name == "fold0_epoch02_vpfbeta0.504.pt"
     assert only.preprocess.size == (96, 64)
