@@ -10,13 +10,24 @@ from bundler.errors import UsageError
 from bundler.hidden import MAPPINGS, Hidden
 
 
+# Which tables there are and what ties their rows; the rest of the profile follows from these.
+STRUCTURE = frozenset({"sample", "test", "train", "label_table", "id", "unit"})
+FOLLOWING = ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")
+FOLLOWING += ("label_files", "order")
+
+
 def apply(options: Sequence[str], own: Hidden) -> Hidden:
     """Return the settings with options of the form key=value; a list is separated by commas.
 
     An entry of a table is name:value (files=test/{id}.png:train/{id}.png), the values of `repeat`
-    are separated by bars. Raises UsageError for an unknown key or a value of another type.
+    are separated by bars. Where an option changes the structure, what follows from it and is not
+    set, too, is left out, so that it is inferred anew. Raises UsageError for an unknown key or a
+    value of another type.
     """
     values = dict(profile.settings(own))
+    given = {option.partition("=")[0] for option in options}
+    if given & STRUCTURE:
+        values = {key: value for key, value in values.items() if key not in FOLLOWING}
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:

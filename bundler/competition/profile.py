@@ -1,5 +1,6 @@
 """What a competition's folder holds: read from a few rows and names, shown, confirmed, kept."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from bundler.competition.listing import Listing
 from bundler.competition.roles import Names, Question, Tables
 from bundler.competition.row_ids import UNIT, Ids, WithUnit
 from bundler.competition.table import open_table
-from bundler.errors import CheckError, InputError
+from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import MAPPINGS, Hidden, Pairs
 from bundler.result import Json
 
@@ -88,6 +89,7 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
     listing = Listing(root=folder)
     names = roles.sort(listing)
     tables = roles.choose(listing, names, hidden)
+    _check_columns(tables, hidden)
     ids = row_ids.identify(tables, hidden)
     tables = _with_units(tables, ids)
     files = file_pairs.match(listing, names, tables.test or tables.sample, tables.train, hidden)
@@ -127,6 +129,22 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
         entries_read=listing.entries_read,
         confirmed=hidden.is_filled,
     )
+
+
+def _check_columns(tables: Tables, hidden: Hidden) -> None:
+    """Raise UsageError where the settings name a column that no table has."""
+    known = (tables.sample, tables.test, tables.train, tables.answers)
+    columns = {column.name for table in known if table for column in table.columns} | {UNIT}
+    for key in ("id", "targets", "labels", "unit"):
+        value = getattr(hidden, key)
+        for name in (value,) if isinstance(value, str) else value:
+            if name and name not in columns:
+                near = difflib.get_close_matches(name, columns, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise UsageError(
+                    f"{key} = {name!r}: no table has such a column.{hint} "
+                    f"There are {', '.join(sorted(columns - {UNIT})[:40])}."
+                )
 
 
 def _with_units(tables: Tables, ids: Ids) -> Tables:
