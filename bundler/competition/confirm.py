@@ -9,7 +9,6 @@ from bundler.competition.profile import Profile
 from bundler.errors import UsageError
 from bundler.hidden import MAPPINGS, Hidden
 
-
 # Which tables there are and what ties their rows; the rest of the profile follows from these.
 STRUCTURE = frozenset({"sample", "test", "train", "label_table", "id", "unit"})
 FOLLOWING = ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")

@@ -2,8 +2,8 @@
 and the code what they would see on the notebook.
 
 A few of the image's packages are installed for real, at the image's versions; every other one is
-a stub, a `.dist-info` without files, so that an install meets it and nothing can be imported from
-it. Both the install test of `libs` and the rehearsal run in such an environment.
+a stub, a `.dist-info` without files, which pip meets, and the code that runs there does not. Both
+the install test of `libs` and the rehearsal run in such an environment.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from bundler.image.interpreters import Interpreter
 from bundler.image.target import Target
 from inference.boot.manifest import canonical
 
-FORMAT = 2  # of the environments; another number makes them anew
+FORMAT = 3  # of the environments; another number makes them anew
 MISSING = "missing"  # the file that names what was optional and could not be installed
 READY = "ready"  # the file that names the environment that is whole
 

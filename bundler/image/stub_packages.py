@@ -93,6 +93,17 @@ def _record(stem: str, files: dict[str, str]) -> str:
     return out.getvalue()
 
 
+STUBS = "stubs"
+# A line of a .pth file is executed at the start of Python (the module site). pip, which checks what
+# an install would break, sees the stubs, and so does our launcher, which asks whether the image has
+# a package; the user's code does not: libraries look for optional packages by their metadata, and
+# import what they find.
+SHOW_STUBS = (
+    "import sys, os; sys.path += [os.path.join({site!r}, {stubs!r})] * "
+    "any(word in ('pip', 'inference.launch') for word in sys.orig_argv)\n"
+)
+
+
 def write_stub_dist_infos(site: Path, target: Target) -> None:
     """Write a `.dist-info` for each package of the image that is not really in `site`."""
     # Names alone: what is really there counts, at whatever version it could be installed.
@@ -101,7 +112,9 @@ def write_stub_dist_infos(site: Path, target: Target) -> None:
     for package in target.installed:
         if package.name not in real:
             stem = package.name.replace("-", "_")
-            folder = site / f"{stem}-{package.version}.dist-info"
-            folder.mkdir()
+            folder = site / STUBS / f"{stem}-{package.version}.dist-info"
+            folder.mkdir(parents=True)
             needs = [need for need in package.needs() if _of_an_extra(need)]
             (folder / "METADATA").write_text(_metadata(package, needs), encoding="utf-8")
+    line = SHOW_STUBS.format(site=str(site), stubs=STUBS)
+    (site / f"{STUBS}.pth").write_text(line, encoding="utf-8")

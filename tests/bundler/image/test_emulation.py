@@ -89,9 +89,9 @@ def notebook_image(
 
 
 def versions(image: EmulatedImage, *names: str) -> list[str]:
-    """Return the versions of some packages in the emulated image."""
-    code = "import importlib.metadata as m, sys; print(*(m.version(n) for n in sys.argv[1:]))"
-    command = [image.python, "-I", "-c", code, *names]
+    """Return the versions of some packages in the emulated image, as pip sees it."""
+    code = "import importlib.metadata as m, sys; print(*(m.version(n) for n in sys.argv[2:]))"
+    command = [image.python, "-I", "-c", code, "pip", *names]
     return subprocess.check_output(command, text=True).split()
 
 
@@ -109,7 +109,12 @@ def test_takes_the_images_versions_and_what_the_runner_makes_use_of(shop: Path) 
     target = machine(pip="9.1", ipykernel="9.2", numba="9.3", own="9.4", other="9.5")
     image = notebook_image(target, ("own==9.4",), ("numba", "absent"))
     assert versions(image, "pip", "ipykernel", "numba", "own") == ["9.1", "9.2", "9.3", "9.4"]
-    assert versions(image, "other") == ["9.5"]  # a stub: it is there for the install
+    # A stub is there for what has `pip` or the launcher in its command line, and for nobody else:
+    # libraries import what they find the metadata of.
+    assert versions(image, "other") == ["9.5"]
+    code = "import importlib.metadata as m; m.version('own'); m.version('other')"
+    result = subprocess.run([image.python, "-I", "-c", code], capture_output=True, text=True)
+    assert result.stderr.strip().endswith("No package metadata was found for other")
     assert importable(image, "numba", "own", "other") == ["numba", "own"]
 
 
