@@ -11,8 +11,10 @@ from bundler.hidden import MAPPINGS, Hidden
 
 # Which tables there are and what ties their rows; the rest of the profile follows from these.
 STRUCTURE = frozenset({"sample", "test", "train", "label_table", "id", "unit"})
-FOLLOWING = ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")
-FOLLOWING += ("label_files", "order")
+FOLLOWING = frozenset(
+    ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")
+    + ("label_files", "order")
+)
 
 
 def apply(options: Sequence[str], own: Hidden) -> Hidden:
