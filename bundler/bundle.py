@@ -68,14 +68,14 @@ class Built:
 
 
 def write(
-    place: Path,
+    out: Path,
     files: Mapping[str, Path],
     part: Part,
     known: Mapping[str, Content] | None = None,
 ) -> Built:
-    """Write the bundle `place` from `files` (true name → where it lies now), whole or not at all.
+    """Write the bundle `out` from `files` (true name → its path), whole or not at all.
 
-    The files are copied. A bundle of the same id that lies there already is left alone, and a
+    The files are copied. A bundle of the same id that is already in it is left alone, and a
     folder that is no bundle is refused. `known` holds the content of files that need not be read
     to be described: who gives it answers for it, and the system copies such a file without its
     being hashed again.
@@ -86,15 +86,15 @@ def write(
             f"A {kind} bundle of {len(files)} files is more than Kaggle takes ({MOST_FILES} at "
             "the top level, the manifest among them)."
         )
-    check_place(place)
+    check_out(out)
     known = known or {}
     entries = tuple(describe(name, path, known.get(name)) for name, path in sorted(files.items()))
     identity, text = compose(entries, part, inference.__version__)
     size = sum(entry.bytes for entry in entries)
-    if is_whole(place, identity):
-        return Built(bundle=reader.read(place), bytes=size, changed=False)
+    if is_whole(out, identity):
+        return Built(bundle=reader.read(out), bytes=size, changed=False)
     try:
-        with atomic.new_folder(place) as folder:
+        with atomic.new_folder(out) as folder:
             for entry in entries:
                 source, target = files[entry.name], folder / entry.shipped
                 if entry.name in known:
@@ -104,21 +104,21 @@ def write(
             (folder / MANIFEST).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BundlerError(
-            f"The {kind} bundle cannot be written to {place}: {error.strerror}. What lay there "
+            f"The {kind} bundle cannot be written to {out}: {error.strerror}. What it held "
             "before is untouched."
         ) from error
-    return Built(bundle=reader.read(place), bytes=size, changed=True)
+    return Built(bundle=reader.read(out), bytes=size, changed=True)
 
 
-def check_place(place: Path) -> None:
-    """Refuse a folder with files in it that is no bundle: a bundle would take their place."""
+def check_out(out: Path) -> None:
+    """Refuse a folder with files in it that is no bundle: a bundle would replace them."""
     try:
-        foreign = place.is_dir() and any(place.iterdir()) and not (place / MANIFEST).is_file()
+        foreign = out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file()
     except OSError as error:
-        raise BundlerError(f"The folder {place} cannot be read: {error.strerror}.") from error
+        raise BundlerError(f"The folder {out} cannot be read: {error.strerror}.") from error
     if foreign:
         raise BundlerError(
-            f"{place} holds files and is no bundle; a bundle would take the place of all of them. "
+            f"{out} holds files and is no bundle; a bundle would replace all of them. "
             "Name another folder with --out, or empty this one yourself."
         )
 
@@ -142,10 +142,10 @@ def read(folder: Path, kind: str) -> Bundle:
     return held
 
 
-def is_whole(place: Path, bundle_id: str) -> bool:
-    """Say whether the bundle of this id lies at `place`, every file as it should be."""
+def is_whole(out: Path, bundle_id: str) -> bool:
+    """Say whether the bundle of this id lies at `out`, every file as it should be."""
     try:
-        return reader.verify(place).id == bundle_id
+        return reader.verify(out).id == bundle_id
     except BundleError:
         return False
 

@@ -44,7 +44,7 @@ OWN = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")  # this machine's own, which are certai
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A place that looks like a secret; what stands there is never repeated."""
+    """A line that looks like a secret, by its path and number; its text is never repeated."""
 
     path: str
     line: int | None
@@ -56,11 +56,11 @@ class Finding:
 
 def check(files: Mapping[str, bytes], where: str) -> None:
     """Raise InputError where files hold what looks like a secret."""
-    found = list(scan(files))
-    if not found:
+    findings = list(scan(files))
+    if not findings:
         return
-    listed = "".join(f"\n  {finding}" for finding in found[:SHOWN])
-    more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    listed = "".join(f"\n  {finding}" for finding in findings[:SHOWN])
+    more = f"\n  and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
     raise InputError(
         f"{where} holds what looks like secrets, which the bundle would show to whoever sees the "
         f"dataset:{listed}{more}\nTake them out of the commit (`git rm --cached FILE`, and a line "

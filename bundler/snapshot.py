@@ -22,14 +22,14 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: same tree, sa
 
 def build(
     root: Path,
-    place: Path,
+    out: Path,
     *,
     rev: str = "HEAD",
     allow_dirty: bool = False,
     run: str | None = None,
     progress: Progress = SILENT,
 ) -> Built:
-    """Write the code bundle of a commit of the repository at `root` to `place`.
+    """Write the code bundle of a commit of the repository at `root` to `out`.
 
     A dirty working tree is refused, or bundled as it is (untracked files too, ignored ones not)
     where `allow_dirty` says so; the manifest then says so, too. `run` is the settings' command.
@@ -64,7 +64,7 @@ def build(
         archives = {TREE: Path(folder) / TREE, RUNNER_ARCHIVE: Path(folder) / RUNNER_ARCHIVE}
         archives[TREE].write_bytes(_zip(files, "tree"))
         archives[RUNNER_ARCHIVE].write_bytes(_zip(_runner(), "runner"))
-        return bundle.write(place, archives, part)
+        return bundle.write(out, archives, part)
 
 
 def _changed(root: Path) -> list[str]:

@@ -42,7 +42,7 @@ class Export:
 
 def build(options: ModelOptions, folder: Path) -> Built:
     """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
-    bundle.check_place(folder)  # now: the export may take minutes
+    bundle.check_out(folder)  # now: the export may take minutes
     with store.fetched(options) as fetched:
         selected = selection.select(fetched)
         options.progress.note(selected.summary())

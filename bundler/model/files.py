@@ -44,7 +44,7 @@ def build(options: FilesOptions) -> Built:
     Raises InputError for what cannot travel, BundlerError where a file changes meanwhile or the
     disk is full; what lay there before is untouched then.
     """
-    bundle.check_place(options.out)
+    bundle.check_out(options.out)
     source = tree.scan(options.paths)
     check_secrets(source)
     layout = volumes.lay_out(source)

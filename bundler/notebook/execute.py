@@ -34,13 +34,13 @@ def execute(notebook: Path, executed: Path, python: str) -> None:
 
 
 def _write_kernel(folder: Path, python: str) -> None:
-    place = folder / "kernels" / KERNEL
-    place.mkdir(parents=True)
+    kernel = folder / "kernels" / KERNEL
+    kernel.mkdir(parents=True)
     # Frozen modules would make the kernel's debugger print a warning into the notebook.
     options = ["-X", "frozen_modules=off"]
     arguments = [python, *options, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": arguments, "display_name": KERNEL, "language": "python"}
-    (place / "kernel.json").write_text(json.dumps(spec))
+    (kernel / "kernel.json").write_text(json.dumps(spec))
 
 
 def _show(cell: Any, execute_reply: Any, **_: Any) -> None:

@@ -118,45 +118,45 @@ class Written:
 
 
 def plan(settings: Settings, *more: str) -> Plan:
-    """Return what the notebook runs by the settings; `more` are further words of the command.
+    """Return what the notebook runs by the settings; `more` are further arguments of the command.
 
     Raises UsageError for a `run` that is no command.
     """
     chosen = ("--competition", settings.competition)
     limit = ("--time-limit", str(round(settings.time_limit_hours * 3600)))
     if settings.run is not None:
-        words = (*split(settings.run), *more)
+        command = (*split(settings.run), *more)
         return Plan(
             competition=settings.competition,
-            command=words,
+            command=command,
             options=(*chosen, *limit),
-            needs_model=words[: len(RUNNER)] == RUNNER,
+            needs_model=command[: len(RUNNER)] == RUNNER,
         )
     # The runner keeps the limit itself: it leaves out what time does not allow.
-    words = (*RUNNER, *chosen, *limit)
+    command = (*RUNNER, *chosen, *limit)
     if settings.on_failures != Settings.on_failures:
-        words = (*words, "--on-failures", settings.on_failures)
+        command = (*command, "--on-failures", settings.on_failures)
     return Plan(
         competition=settings.competition,
-        command=(*words, *more),
+        command=(*command, *more),
         options=chosen,
         needs_model=True,
     )
 
 
 def split(command: str) -> tuple[str, ...]:
-    """Return the words of a command line. Raises UsageError."""
+    """Return the program and the arguments of a command line. Raises UsageError."""
     try:
-        words = tuple(shlex.split(command))
+        parts = tuple(shlex.split(command))
     except ValueError as error:
         raise UsageError(f"The command `{command}` cannot be read: {error}.") from error
-    if not words:
+    if not parts:
         raise UsageError("The command is empty. Set `run` to a command, or remove the key.")
-    return words
+    return parts
 
 
-def write(dist: Path, place: Path, plan: Plan) -> Written:
-    """Write the notebook for the bundles in `dist` into the folder `place`.
+def write(dist: Path, out: Path, plan: Plan) -> Written:
+    """Write the notebook for the bundles in `dist` into the folder `out`.
 
     A command of one's own may do without a model bundle. Equal input, equal bytes. Raises
     InputError where a bundle is missing.
@@ -169,7 +169,7 @@ def write(dist: Path, place: Path, plan: Plan) -> Written:
         Cell(source=_verify_cell(ids), hidden=True),
         Cell(source=run),
     ]
-    path = place / NAME
+    path = out / NAME
     try:
         atomic.write_text(path, render(cells))
     except OSError as error:
@@ -244,8 +244,8 @@ def describe(held: Bundle) -> str:
     return ""
 
 
-def _listed(words: Sequence[str]) -> str:
-    return json.dumps(list(words), ensure_ascii=False)
+def _listed(command: Sequence[str]) -> str:
+    return json.dumps(list(command), ensure_ascii=False)
 
 
 def _verify_cell(ids: Mapping[str, str]) -> str:
@@ -259,7 +259,7 @@ def _verify_cell(ids: Mapping[str, str]) -> str:
 def _inlined(name: str) -> str:
     """Return a module of the verifier without its imports of those that stand above it."""
     text = (importlib.resources.files(inference) / name).read_text(encoding="utf-8")
-    for found in OWN_IMPORT.finditer(text):
-        if f"{found['module'].replace('.', '/')}.py" not in INLINED[: INLINED.index(name)]:
-            raise AssertionError(f"{name} imports inference.{found['module']}, not inlined above")
+    for match in OWN_IMPORT.finditer(text):
+        if f"{match['module'].replace('.', '/')}.py" not in INLINED[: INLINED.index(name)]:
+            raise AssertionError(f"{name} imports inference.{match['module']}, not inlined above")
     return f"# --- inference/{name} ---\n{OWN_IMPORT.sub('', text)}"
