@@ -11,6 +11,7 @@ from bundler.cli.options import (
     FOLDER,
     competition_option,
     reporting,
+    run_option,
     time_limit_option,
 )
 from bundler.cli.reports import Output
@@ -39,6 +40,7 @@ from bundler.settings import Settings
     help="The notebook's image: a name, a JSON file, or `host` (default: from the settings).",
 )
 @competition_option
+@run_option
 @click.option(
     "--hidden-units",
     type=click.IntRange(min=1),
@@ -71,6 +73,7 @@ def rehearse(
     competition_dir: Path | None,
     target: str | None,
     competition: str | None,
+    run: str | None,
     hidden_units: int | None,
     time_limit_hours: float | None,
     layouts: tuple[str, ...],
@@ -84,7 +87,8 @@ def rehearse(
     The network is cut, inputs are read-only, and damaged and unusual files are among the hidden
     test set. Exits with 1 if a check fails.
     """
-    from bundler.rehearse import RehearseOptions, run
+    from bundler.rehearse import RehearseOptions
+    from bundler.rehearse import run as run_rehearsal
 
     folder = dist or settings.dist
     options = RehearseOptions(
@@ -92,6 +96,7 @@ def rehearse(
             settings,
             target=target,
             competition=competition,
+            run=run,
             hidden_units=hidden_units,
             time_limit_hours=time_limit_hours,
         ),
@@ -103,7 +108,7 @@ def rehearse(
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,
     )
-    result = run(options)
+    result = run_rehearsal(options)
     output.report(result)
     if not result.passed:
         sys.exit(1)

@@ -12,8 +12,18 @@ from bundler.hidden import MAPPINGS, Hidden
 # Which tables there are and what ties their rows; the rest of the profile follows from these.
 STRUCTURE = frozenset({"sample", "test", "train", "label_table", "id", "unit"})
 FOLLOWING = frozenset(
-    ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")
-    + ("label_files", "order")
+    [
+        "sample",
+        "targets",
+        "labels",
+        "row_id",
+        "derived",
+        "repeat",
+        "tables",
+        "files",
+        "label_files",
+        "order",
+    ]
 )
 
 

@@ -254,6 +254,12 @@ REHEARSE = Command(
             "x",
             "settings-competition",
         ),
+        "--run": Case(
+            words=("--run", "python predict.py"),
+            pick=lambda run: run.call[0].settings.run,
+            value="python predict.py",
+            default=None,
+        ),
         "--hidden-units": case(
             "--hidden-units 5", lambda run: run.call[0].settings.hidden_units, 5, 77
         ),
