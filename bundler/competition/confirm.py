@@ -11,20 +11,8 @@ from bundler.hidden import MAPPINGS, Hidden
 
 # Which tables there are and what ties their rows; the rest of the profile follows from these.
 STRUCTURE = frozenset({"sample", "test", "train", "label_table", "id", "unit"})
-FOLLOWING = frozenset(
-    [
-        "sample",
-        "targets",
-        "labels",
-        "row_id",
-        "derived",
-        "repeat",
-        "tables",
-        "files",
-        "label_files",
-        "order",
-    ]
-)
+FOLLOWING = ("sample", "targets", "labels", "row_id", "derived", "repeat", "tables", "files")
+FOLLOWING_TOO = ("label_files", "order")
 
 
 def apply(options: Sequence[str], own: Hidden) -> Hidden:
@@ -38,7 +26,9 @@ def apply(options: Sequence[str], own: Hidden) -> Hidden:
     values = dict(profile.settings(own))
     given = {option.partition("=")[0] for option in options}
     if given & STRUCTURE:
-        values = {key: value for key, value in values.items() if key not in FOLLOWING}
+        values = {
+            key: value for key, value in values.items() if key not in (*FOLLOWING, *FOLLOWING_TOO)
+        }
     for option in options:
         key, equals, value = option.partition("=")
         if not equals:

@@ -12,7 +12,7 @@ import pytest
 
 from bundler.competition import confirm, profile
 from bundler.competition.profile import Profile
-from bundler.errors import CheckError, InputError
+from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import Hidden
 from tests.bundler.competition import folders
 
@@ -404,3 +404,21 @@ def test_a_table_larger_than_memory_is_not_loaded(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr[-2000:]
     assert 0.9 * rows < int(result.stdout) < 1.1 * rows, "the estimate of its rows"
+
+
+def test_what_follows_from_a_unit_set_by_hand_is_inferred_anew(tmp_path: Path) -> None:
+    root = folders.dicom_long(tmp_path / "c")
+    first = profile.read(root)
+    wrong = replace(first.hidden, tables=(), labels=())
+    again = profile.read(root, confirm.apply(["unit=study_id"], wrong))
+    assert again.hidden.labels == first.hidden.labels
+    assert again.hidden.tables == first.hidden.tables
+    kept = confirm.apply(["unit=study_id", "labels=x"], wrong)
+    assert kept.labels == ("x",)
+
+
+@pytest.mark.parametrize("option", ["unit=nope", "id=image", "targets=price,prise"])
+def test_a_column_that_no_table_has_is_refused(tmp_path: Path, option: str) -> None:
+    root = folders.tabular(tmp_path / "c")
+    with pytest.raises(UsageError, match="no table has such a column"):
+        profile.read(root, confirm.apply([option], Hidden()))
