@@ -20,7 +20,8 @@ from bundler import process, settings
 from bundler.competition.screening import hidden_test
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
-from bundler.rehearse import RehearseOptions, run
+from bundler.rehearse.options import RehearseOptions
+from bundler.rehearse.rehearsal import run
 from bundler.rehearse.result import Rehearsal
 from train.phantom import write_competition
 

@@ -87,8 +87,8 @@ def rehearse(
     The network is cut, inputs are read-only, and damaged and unusual files are among the hidden
     test set. Exits with 1 if a check fails.
     """
-    from bundler.rehearse import RehearseOptions
-    from bundler.rehearse import run as run_rehearsal
+    from bundler.rehearse import rehearsal
+    from bundler.rehearse.options import RehearseOptions
 
     folder = dist or settings.dist
     options = RehearseOptions(
@@ -108,7 +108,7 @@ def rehearse(
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,
     )
-    result = run_rehearsal(options)
+    result = rehearsal.run(options)
     output.report(result)
     if not result.passed:
         sys.exit(1)

@@ -263,7 +263,7 @@ def _at_image_version(line: str, target: Target) -> str:
 
 
 def _public(line: str) -> str:
-    """Return a requirement without a local label: torch==2.11.0+cu128 is in no index."""
+    """Return a requirement without a local label: a version such as 2.11.0+cu128 is in no index."""
     return line.partition("+")[0]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bundler import rehearse, snapshot
+from bundler import snapshot
 from bundler.errors import CheckError, InputError
 from bundler.libs.build import build as build_libs
 from bundler.libs.options import LibsOptions
@@ -16,7 +16,7 @@ from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import Client, connect
 from bundler.publish.history import Entry, History
-from bundler.rehearse import RehearseOptions
+from bundler.rehearse.options import RehearseOptions
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
@@ -203,7 +203,9 @@ def _folders(settings: Settings) -> dict[str, Path]:
 def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
     """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
     submission.write(settings.dist, settings.dist / "notebook", submission.plan(settings))
-    result = rehearse.run(
+    from bundler.rehearse import rehearsal
+
+    result = rehearsal.run(
         RehearseOptions(
             settings=settings,
             dist=settings.dist,

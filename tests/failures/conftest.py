@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 
 from bundler import bundle
 from bundler.notebook import submission
-from bundler.rehearse import RehearseOptions, run
+from bundler.rehearse.options import RehearseOptions
+from bundler.rehearse.rehearsal import run
 from bundler.rehearse.result import Rehearsal
 from bundler.sandbox import backends
 from bundler.settings import Settings

@@ -23,7 +23,8 @@ from tests.failures.conftest import ROOT, House, Plant, own_runner, processes_of
 SCRIPT = """
 import sys
 from pathlib import Path
-from bundler.rehearse import RehearseOptions, run
+from bundler.rehearse.options import RehearseOptions
+from bundler.rehearse.rehearsal import run
 from bundler.settings import Settings
 place = Path(sys.argv[1])
 run(RehearseOptions(

@@ -62,7 +62,8 @@ sys.exit(ended)
 REHEARSAL = """
 import os, sys
 from pathlib import Path
-from bundler.rehearse import RehearseOptions, run
+from bundler.rehearse.options import RehearseOptions
+from bundler.rehearse.rehearsal import run
 from bundler.settings import Settings
 place = Path(sys.argv[1])
 rehearsal = run(RehearseOptions(

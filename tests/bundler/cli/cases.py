@@ -240,7 +240,7 @@ COMPETITION = Command(
     },
 )
 REHEARSE = Command(
-    functions=("bundler.rehearse:run",),
+    functions=("bundler.rehearse.rehearsal:run",),
     options={
         "--units": case("--units 9", option("units"), 9, 6),
         "--patients": case("--patients 9", option("units"), 9, 6),

@@ -8,9 +8,9 @@ import pytest
 
 from bundler.competition.protocol import Measurement, RunOutput, Stratum
 from bundler.image.target import Target
-from bundler.rehearse import RehearseOptions
 from bundler.rehearse.checks import projection
 from bundler.rehearse.inputs import Inputs
+from bundler.rehearse.options import RehearseOptions
 from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.watchdog import Usage
