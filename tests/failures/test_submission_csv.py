@@ -17,7 +17,6 @@ PLANTED = {
         "lines = [[name, 0.5] for name, _ in lines]",
         "a constant, not a model's output",
     ),
-    "no file": ("sys.exit(0)", "submission.csv was not written"),
 }
 MORE = {
     "a column's name": (
@@ -46,3 +45,10 @@ MORE = {
 def test_a_bad_submission(plant: Plant, body: str, cause: str) -> None:
     messages = failed(plant(own_runner(body)).rehearse())
     assert cause in messages["submission.csv"]
+
+
+def test_no_submission_fails_the_notebook_itself(plant: Plant) -> None:
+    """The launcher looks for the file: on Kaggle, too, the run fails where it can be seen."""
+    messages = failed(plant(own_runner("sys.exit(0)")).rehearse())
+    assert "submission.csv" in messages["notebook ran"]
+    assert "/kaggle/working" in messages["notebook ran"]
