@@ -32,7 +32,7 @@ OWN_IMPORT = re.compile(
 TITLE = """\
 # Submission to {competition}
 
-Written by [rsna-bundle](https://pypi.org/project/rsna-bundle/) {version}, to be run with the
+Written by rsna-bundle {version}, to be run with the
 internet off. It verifies three datasets, installs the wheels and runs the command below.
 
 | made from | |
