@@ -135,6 +135,8 @@ def _check_columns(tables: Tables, hidden: Hidden) -> None:
     """Raise UsageError where the settings name a column that no table has."""
     known = (tables.sample, tables.test, tables.train, tables.answers)
     columns = {column.name for table in known if table for column in table.columns} | {UNIT}
+    if columns == {UNIT}:  # no table at all: a sample of JSON or a zip
+        return
     for key in ("id", "targets", "labels", "unit"):
         value = getattr(hidden, key)
         for name in (value,) if isinstance(value, str) else value:

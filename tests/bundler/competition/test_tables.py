@@ -13,7 +13,7 @@ import pytest
 from bundler.competition import handover, profile, tables
 from bundler.competition.tables import Plan, TableSet
 from bundler.competition.templates import render
-from bundler.errors import CheckError, InputError
+from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import Hidden
 from tests.bundler.competition import folders
 from tests.bundler.competition.test_profile import KNOWN
@@ -478,8 +478,8 @@ def test_paths_of_a_column_lead_to_the_files_of_the_hidden_test(tmp_path: Path) 
 def test_a_unit_that_no_column_is_named(tmp_path: Path) -> None:
     root = folders.tabular(tmp_path / "c")
     hidden = replace(profile.read(root).hidden, unit="house")
-    with pytest.raises(InputError, match="no column 'house'"):
-        tables.write(tmp_path / "hidden", profile.read(root, hidden), Plan(units=2))
+    with pytest.raises(UsageError, match="unit = 'house': no table has such a column"):
+        profile.read(root, hidden)
 
 
 def test_files_of_another_disk_are_copied_and_counted(tmp_path: Path) -> None:
