@@ -188,7 +188,7 @@ class TableTest:
             found = submission_file.read(output.working / own.submission, own.id)
             return found.answers(own.id, own.targets)
         except (InputError, OSError, ValueError):
-            return None  # which its own checks have said
+            return None  # which its own checks report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,7 +161,7 @@ def _values(found: Submission, name: str, profile: Profile) -> Iterator[str]:
 
 
 def _doubts(found: Submission, name: str, expected: Expected) -> Iterator[str]:
-    """Yield what training labels never were; it may be right, so it is said, not refused."""
+    """Yield what training labels never were; it may be right, so it is a warning."""
     column, values = label_column(expected.profile, name), found.values(name)
     numbers = [float(value) for value in values if NUMBER.fullmatch(value)]
     own = target_column(expected.profile, name)

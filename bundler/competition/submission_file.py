@@ -1,4 +1,4 @@
-"""Read a submission as it lies there: csv, parquet, json or zip; what cannot be read, is said."""
+"""Read a submission as it lies there: csv, parquet, json or zip; unreadable values are reported."""
 
 import csv
 import json

@@ -106,7 +106,7 @@ def _subfolders(folder: Path) -> list[Path]:
 def _kernel(path: Path) -> Kernel:
     table = _table(path)
     owner, slug = _reference(table, path)
-    # Without a GPU or TPU the machine is said by leaving the accelerator out.
+    # A machine without GPU or TPU is asked for by leaving the accelerator out.
     wants = _flag(table, "enable_gpu", path) or _flag(table, "enable_tpu", path)
     machine = _text(table, "machine_shape", path)
     has_flag = "enable_gpu" in table or "enable_tpu" in table
