@@ -30,7 +30,10 @@ class CredentialsError(KaggleError):
 
 
 class LostUploadError(KaggleError):
-    """Files did not arrive, which the client ignores."""
+    """Files did not arrive: up to 2.2.4 the client ignores that, later ones refuse to go on."""
+
+
+LOST = "Upload unsuccessful"  # how the client's ValueError begins then
 
 
 def without_credentials() -> str:
@@ -65,6 +68,8 @@ def retried(
             )
             time.sleep(delay)
         except ValueError as error:  # how the client refuses what it is given
+            if str(error).startswith(LOST):
+                raise LostUploadError(f"Could not {action}: {error}.") from error
             raise KaggleError(f"Kaggle's client cannot {action}: {error}") from error
     raise AssertionError("unreachable")
 
