@@ -84,7 +84,7 @@ def _unlike(lines: Sequence[str], target: Target) -> list[str]:
     builds = {name: package.version for name, package in target.packages.items()}
     return [
         f"{line} from the index on this machine, {builds[name]} in the image"
-        for line in lines
+        for line in dict.fromkeys(lines)
         if "+" in builds.get(name := line.partition("==")[0], "")
     ]
 
