@@ -4,7 +4,6 @@ All texts are made before the first is written, so that bad input changes nothin
 has is kept: a file of theirs is left alone, or gets lines at its end.
 """
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ Next: `rsna-bundle doctor`, then `rsna-bundle libs`, `rsna-bundle model --ckpt P
 NEXT_OWN = """\
 Next: `RSNA_BUNDLE_COMPETITION={folder} {run}`, where {folder} holds the competition's files.
 Then commit, and `rsna-bundle libs`, `rsna-bundle model --files PATH`, `rsna-bundle code`,
-`rsna-bundle notebook`, `rsna-bundle rehearse --competition-dir {folder}`."""
+`rsna-bundle notebook`, `rsna-bundle rehearse{option}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +85,18 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
             competition=options.competition,
             prefix=options.prefix,
             run=f"python {shlex.quote(adopted.script or SUBMIT)}",
+            competition_dir=_below(options.competition_dir, root),
             adopted=adopted,
             ask=ask,
         )
         added = table.render(answers, options.target or Settings.target)
         texts[path] = table.append(path, text, added)
-        settings = Settings(root=root, competition=answers.competition, run=answers.run)
+        settings = Settings(
+            root=root,
+            competition=answers.competition,
+            competition_dir=answers.competition_dir or "",
+            run=answers.run,
+        )
         notes = list(adopted.notes)
     texts |= _missing_files(settings, _tables(profile))
     texts |= _missing_lines(root / ".gitignore", _ignored(settings, profile))
@@ -99,9 +104,16 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
     if profile and _keep(profile, settings, path) and path not in written:
         written.insert(0, path)
     notes += [*_script_notes(settings, adopted), *_profile_notes(profile), *_git_notes(root)]
-    folder = options.competition_dir or Path("DIR")
-    own = NEXT_OWN.format(run=settings.run, folder=shlex.quote(str(folder)))
-    return Made(files=written, notes=notes, next_steps=own if settings.run else NEXT)
+    return Made(files=written, notes=notes, next_steps=_next_steps(settings, options))
+
+
+def _next_steps(settings: Settings, options: InitOptions) -> str:
+    """Return what to run now, with the folder where the settings do not name it."""
+    if not settings.run:
+        return NEXT
+    folder = shlex.quote(str(options.competition_dir or settings.competition_dir or "DIR"))
+    option = "" if settings.competition_dir else f" --competition-dir {folder}"
+    return NEXT_OWN.format(run=settings.run, folder=folder, option=option)
 
 
 def _profile(folder: Path | None) -> "Profile | None":
@@ -152,10 +164,15 @@ def _ignored(settings: Settings, profile: "Profile | None") -> list[str]:
     """Return the lines of .gitignore: the competition's files are nobody's to publish."""
     lines = [*IGNORED]
     lines += ["weights/", _tables(profile).submission] if settings.run else ["cache/"]
-    if profile:
-        folder = os.path.relpath(profile.folder.resolve(), settings.root)
-        lines += [] if folder.startswith(os.pardir) or folder == "." else [f"/{folder}/"]
-    return lines
+    folder = _below(profile.folder if profile else None, settings.root)
+    return [*lines, f"/{folder}/"] if folder else lines
+
+
+def _below(folder: Path | None, root: Path) -> str | None:
+    """Return a folder's path relative to the root; None where it lies elsewhere, or is the root."""
+    if folder is None or not folder.resolve().is_relative_to(root) or folder.resolve() == root:
+        return None
+    return folder.resolve().relative_to(root).as_posix()
 
 
 def _missing_lines(path: Path, lines: Sequence[str]) -> dict[Path, str]:
