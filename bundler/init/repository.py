@@ -6,7 +6,7 @@ has is kept: a file of theirs is left alone, or gets lines at its end.
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from bundler import atomic, dependencies
 from bundler import settings as settings_module
 from bundler.errors import BundlerError, UsageError
 from bundler.init import adopted as metadata
-from bundler.init import skeleton, table
+from bundler.init import mount_paths, skeleton, table
 from bundler.init.adopted import Adopted
 from bundler.init.skeleton import Tables
 from bundler.init.table import Ask
 from bundler.result import Json
-from bundler.settings import Settings
+from bundler.settings import Datasets, Settings
 
 if TYPE_CHECKING:
     from bundler.competition.profile import Profile
@@ -94,7 +94,9 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
         settings = Settings(
             root=root,
             competition=answers.competition,
+            owner=answers.owner,
             competition_dir=answers.competition_dir or "",
+            datasets=replace(Datasets(), **answers.datasets),
             run=answers.run,
         )
         notes = list(adopted.notes)
@@ -201,10 +203,8 @@ def _differences(settings: Settings, options: InitOptions) -> Iterator[str]:
 
 def _script_notes(settings: Settings, adopted: Adopted) -> Iterator[str]:
     if adopted.script and settings.run and adopted.script in shlex.split(settings.run):
-        yield (
-            f"The notebook will run {adopted.script}, as {metadata.KERNEL} says. It finds the "
-            "competition's files by RSNA_BUNDLE_COMPETITION and the model's by RSNA_BUNDLE_MODEL."
-        )
+        yield f"The notebook will run {adopted.script}, as {metadata.KERNEL} says."
+        yield from mount_paths.notes(settings, adopted.script)
 
 
 def _profile_notes(profile: "Profile | None") -> Iterator[str]:
