@@ -4,6 +4,14 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+# How a connection fails where there is no network, in Python's words and requests'.
+OFFLINE = (
+    r"Temporary failure in name resolution|Network is unreachable|Name or service not known"
+    r"|Max retries exceeded|No route to host"
+)
+# Where weights come from: hosts, and the functions that fetch them.
+HUBS = r"huggingface\.co|hf_hub_download|download\.pytorch\.org|load_state_dict_from_url"
+
 # The first match counts, so what is more specific stands above what is more general.
 CAUSES: tuple[tuple[str, str], ...] = (
     (
@@ -41,15 +49,12 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "CUDA was requested, but the CPU would be used: see the message above.",
     ),
     (
-        r"huggingface\.co|LocalEntryNotFoundError|hf_hub|pretrained",
+        # A hub alone is no cause: a traceback may pass through it for a file that is missing here.
+        rf"(?s)LocalEntryNotFoundError|(?=.*(?:{HUBS}))(?=.*(?:{OFFLINE}))",
         "The run downloads a pretrained model (`pretrained=True` or the hub), which fails without "
         "internet. The weights must come with the model bundle.",
     ),
-    (
-        r"(?:Temporary failure in name resolution|Network is unreachable|Name or service not known"
-        r"|Max retries exceeded)",
-        "The run needs the network, which is off.",
-    ),
+    (OFFLINE, "The run needs the network, which is off."),
     (r"exit code -9|DeadKernelError|Kernel died", "A process was killed from outside."),
     (r"exit code 6\b", "Too many images could not be read."),
     (r"exit code 7\b", "The time limit was passed."),
@@ -59,14 +64,39 @@ MISSING = re.compile(
 )
 
 
+TRACEBACK = re.compile(r"^[ \t]*(?:Original )?Traceback \(most recent call last\):", re.MULTILINE)
+# What Python prints between the tracebacks of one error: its cause first, then what it led to.
+CHAINED = re.compile(
+    r"During handling of the above exception|The above exception was the direct cause"
+)
+
+
 def explain(log: str, working: str, names: Iterable[str] = ()) -> str | None:
-    """Return the first cause that a log names, or None. `names` are files that do exist."""
-    if cause := _other_case(log, names):
+    """Return why a run failed by the last error that its log shows, or None.
+
+    `names` are files that do exist.
+    """
+    error = last_error(log)
+    if cause := _other_case(error, names):
         return cause
     for pattern, cause in CAUSES:
-        if match := re.search(pattern, log):
+        if match := re.search(pattern, error):
             return cause.format(working=working, **match.groupdict())
     return None
+
+
+def last_error(log: str) -> str:
+    """Return a log from its last traceback on, with those that led to it; all where it has none.
+
+    What stands before was survived: a warning about a download, a traceback that was caught.
+    """
+    starts = [match.start() for match in TRACEBACK.finditer(log)]
+    if not starts:
+        return log
+    first = starts.pop()
+    while starts and CHAINED.search(log, starts[-1], first):
+        first = starts.pop()
+    return log[first:]
 
 
 def _other_case(log: str, names: Iterable[str]) -> str | None:

@@ -60,10 +60,10 @@ def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
 def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
     """Return whether the notebook came to its end, and tried nothing that fails on Kaggle."""
     end = list(_end(run, setup))
-    tried, written = list(network.tried(run)), list(network.written(run))
+    written = list(network.written(run))
     return [
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
-        verdict("network", tried, "no attempt to use it"),
+        network.check(run),
         verdict("writes", written, "only in /kaggle/working and the temporary folder"),
     ]
 
