@@ -71,12 +71,17 @@ def _sources(folder: Path) -> Iterator[Path]:
     if len(entries) > MOST_ENTRIES:
         return
     for entry in entries:
+        path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             if entry.name[0] != "." and entry.name not in SKIPPED:
-                yield from _sources(Path(entry.path))
-        elif entry.name.endswith(SOURCES) and entry.name not in OURS and entry.is_file():
-            if entry.stat().st_size <= LARGEST:
-                yield Path(entry.path)
+                yield from _sources(path)
+        elif _is_source(path):
+            yield path
+
+
+def _is_source(path: Path) -> bool:
+    is_named_so = path.name.endswith(SOURCES) and path.name not in OURS
+    return is_named_so and path.is_file() and path.stat().st_size <= LARGEST
 
 
 def _without_paths(script: Path) -> str:

@@ -367,3 +367,21 @@ def test_writing_into_the_input(plant: Plant) -> None:
     assert "writes into the input" in messages["notebook ran"]
     assert "cache.json (the input is read-only), from" in messages["writes"]
     assert "inference/run.py:8" in messages["writes"]
+
+
+# --- tables that hold what the public rows do not ---
+
+
+@pytest.mark.parametrize(
+    ("condition", "name"),
+    [
+        pytest.param("row['site_id'] not in '12'", "an unseen site", marks=pytest.mark.slow),
+        pytest.param("row['implant'] == '1'", "an implant", marks=pytest.mark.slow),
+        ("row['view'] == 'LMO'", "a rare view"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if value.startswith("a") else "",
+)
+def test_code_that_fails_on_what_is_rare(plant: Plant, condition: str, name: str) -> None:
+    lazily = f"for row in rows:\n    if {condition}: import nobody_has_this_package"
+    messages = failed(plant(own_runner(lazily)).rehearse())
+    assert "nobody_has_this_package" in messages["notebook ran"], name
