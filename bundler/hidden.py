@@ -53,7 +53,8 @@ class Hidden:
     @property
     def is_filled(self) -> bool:
         """Say whether the tables are described, so that nothing has to be inferred."""
-        return bool(self.sample and (self.train or self.test or self.gateway or self.hook))
+        by_sample = self.sample and (self.train or self.test or self.gateway or self.hook)
+        return bool(by_sample or (self.gateway and self.test and self.id))
 
 
 NAMES = tuple(field.name for field in fields(Hidden))

@@ -1,6 +1,7 @@
 """What is inferred of a competition's folder: competitions of very different shape, and doubts."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from bundler.competition.profile import Profile
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import Hidden
 from tests.bundler.competition import folders
+from tests.bundler.competition.gateway import phantom
 
 LEVELS = [f"{finding}_{level}" for finding in folders.FINDINGS for level in folders.LEVELS]
 # What each of the competitions is, as a person who reads its data page would say it.
@@ -205,7 +207,7 @@ def test_says_kinds_and_numbers_of_rows(tmp_path: Path) -> None:
 def test_sees_a_gateway_and_needs_no_sample_then(tmp_path: Path) -> None:
     root = folders.no_train(tmp_path / "served")
     (root / "sample_submission.csv").unlink()
-    (root / "kaggle_evaluation" / "core").mkdir(parents=True)
+    shutil.copytree(phantom.HOST, root, dirs_exist_ok=True)
     assert profile.read(root).hidden.gateway
 
 
