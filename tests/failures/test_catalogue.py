@@ -385,3 +385,27 @@ def test_code_that_fails_on_what_is_rare(plant: Plant, condition: str, name: str
     lazily = f"for row in rows:\n    if {condition}: import nobody_has_this_package"
     messages = failed(plant(own_runner(lazily)).rehearse())
     assert "nobody_has_this_package" in messages["notebook ran"], name
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("rows[0]['cancer']", "cancer is no column of test.csv, which has site_id, patient_id"),
+        pytest.param(
+            "os.environ['DATA_ROOT']",
+            "The environment variable DATA_ROOT is not set",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "open('/kaggle/input/my-weights/best.pth')",
+            "is in no dataset of the notebook: it has /kaggle/input/",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("import nobody_has_this", "to wheelhouse.txt", marks=pytest.mark.slow),
+    ],
+    ids=["column", "variable", "slug", "package"],
+)
+def test_the_cause_stands_above_the_traceback(plant: Plant, body: str, cause: str) -> None:
+    message = failed(plant(own_runner(body)).rehearse())["notebook ran"]
+    assert cause in message.splitlines()[0]
+    assert "A cell failed" in message
