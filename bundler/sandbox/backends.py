@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, CommandError
+from bundler.process import explain
 from bundler.sandbox import bubblewrap, disk, kernel, namespaces, seatbelt
 from bundler.sandbox.sandbox import Sandbox
 
@@ -90,6 +91,26 @@ def start(
             start_new_session=True,
             preexec_fn=prepare if sys.platform == "linux" else None,
         )
+
+
+def run(command: Sequence[str | Path], sandbox: Sandbox, *, env: Mapping[str, str]) -> str:
+    """Run a command in a sandbox to its end, and return what it printed.
+
+    Raises SandboxError where there is no sandbox, CommandError where the command fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-sandbox-") as folder:
+        log = Path(folder) / "log"
+        started = start(command, sandbox, backend=require(), env=env, log=log, scratch=Path(folder))
+        try:
+            code = started.wait()
+        finally:  # an interruption, too, leaves nothing running
+            end(started)
+        output = log.read_text(encoding="utf-8", errors="replace")
+    if code:
+        arguments = list(map(str, command))
+        result = subprocess.CompletedProcess(arguments, code, output, "")
+        raise CommandError(explain(arguments, result))
+    return output
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
