@@ -170,11 +170,11 @@ def check_ended(ended: Ended, options: Options) -> None:
 
 def reason(ended: Ended) -> str:
     """Return how a command failed, for people."""
-    if ended.signal == 9:
-        return "was killed by the kernel (SIGKILL), most likely since memory ran out"
     if ended.signal:
-        return f"was ended by signal {ended.signal}"
-    return f"ended with exit code {ended.exit_code}"
+        return f"was ended by {hints.signal_name(ended.signal)}"
+    # A shell in between (`bash run.sh`) says by 128 and its number which signal ended a program.
+    by_signal = hints.signal_name(ended.exit_code - 128) if ended.exit_code > 128 else ""
+    return f"ended with exit code {ended.exit_code}" + (f": {by_signal}" if by_signal else "")
 
 
 def submissions(folder: Path) -> Seen:
