@@ -8,10 +8,12 @@ whose name is nobody else's, and it puts the path in order before anything else 
     python rsna_bundle.py -m MODULE …       a module of ours, for child processes
 """
 
+import contextlib
 import os
 import runpy
 import site
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent  # where our packages lie
@@ -21,9 +23,22 @@ SITES = ("site-packages", "dist-packages")
 def main() -> None:
     """Run the command line."""
     put_own_packages_first()
-    from bundler.cli import main as run
+    with missing_packages_explained():
+        from bundler.cli import main as run
 
-    run()
+        run()
+
+
+@contextlib.contextmanager
+def missing_packages_explained() -> Iterator[None]:
+    """Exit with one line, not with a traceback, where an optional package is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from bundler import extras
+
+        extras.refuse(error)
+        raise
 
 
 def put_own_packages_first() -> None:
@@ -57,6 +72,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["-m"] and len(sys.argv) > 2:
         put_own_packages_first()
         del sys.argv[:2]  # what is left is as `python -m MODULE …` has it
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        with missing_packages_explained():
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     else:
         main()

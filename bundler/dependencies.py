@@ -35,6 +35,8 @@ class Dependencies:
     onnxruntime: dict[str, str]  # cpu, gpu → requirement
     decoders: dict[str, str]
     training: dict[str, str]
+    bundling: dict[str, str]
+    tables: dict[str, str]
     buckets: dict[str, dict[str, str]]  # scheme of an address → the list
     kernel: dict[str, str]
 

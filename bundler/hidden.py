@@ -53,11 +53,16 @@ class Hidden:
     @property
     def is_filled(self) -> bool:
         """Say whether the tables are described, so that nothing has to be inferred."""
-        return bool(self.sample and (self.train or self.test or self.gateway or self.hook))
+        by_sample = self.sample and (self.train or self.test or self.gateway or self.hook)
+        return bool(by_sample or (self.gateway and self.test and self.id))
 
 
 NAMES = tuple(field.name for field in fields(Hidden))
 MAPPINGS = ("derived", "repeat", "tables", "files")  # TOML tables
+NO_UNIT = (
+    "Where each row stands alone, name the column that names a row (the submission's id); to have "
+    "the unit inferred, leave the key out."
+)
 CHOICES = {"order": ("test", "sorted", "numeric"), "awkward": AWKWARD}
 
 
@@ -99,6 +104,8 @@ def _check(key: str, value: object, where: str) -> None:
             raise UsageError(f"{where} is {value!r}; it must be {type(default).__name__}.")
     elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise UsageError(f"{where} is {value!r}; it must be a number that is not negative.")
+    if key == "unit" and not value:
+        raise UsageError(f"{where} is empty. {NO_UNIT}")
     _check_choice(key, value, where)
 
 

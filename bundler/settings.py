@@ -33,6 +33,7 @@ class Settings:
     root: Path
     owner: str | None = None
     competition: str = "rsna-breast-cancer-detection"
+    competition_dir: str = ""  # the folder with the competition's files, relative to the root
     run: str | None = None  # the notebook's command; None: the runner, python -m inference.run
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
@@ -50,6 +51,11 @@ class Settings:
     def dist(self) -> Path:
         """Return the folder for bundles."""
         return self.root / "dist"
+
+    @property
+    def competition_folder(self) -> Path | None:
+        """Return the folder with the competition's files; None where the settings name none."""
+        return self.root / self.competition_dir if self.competition_dir else None
 
 
 def load(start: Path | None = None) -> Settings:

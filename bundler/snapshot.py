@@ -2,15 +2,16 @@
 
 import io
 import os
-import tarfile
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import inference
-from bundler import bundle, committed_weights, process, secrets
+from bundler import bundle, commit_remarks, git_tree, process, secrets
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
+from bundler.git_tree import git
 from bundler.progress import SILENT, Progress
 from inference.boot.manifest import Code
 
@@ -35,7 +36,7 @@ def build(
     where `allow_dirty` says so; the manifest then says so, too. `run` is the settings' command.
     """
     root = _repository(root)
-    commit = _git(root, "rev-parse", "--verify", f"{rev}^{{commit}}")
+    commit = git(root, "rev-parse", "--verify", f"{rev}^{{commit}}")
     changed = _changed(root) if rev == "HEAD" else []
     if changed and not allow_dirty:
         listed = "\n".join(f"  {line}" for line in changed[:10])
@@ -44,14 +45,18 @@ def build(
             f"The working tree of {root} differs from the commit {commit[:12]}:\n{listed}{more}\n"
             "Commit or stash the changes, or bundle them as they are with --allow-dirty."
         )
-    files = _tree(root, _dirty_tree(root) if changed else commit)
+    tree = git_tree.read(root, _dirty_tree(root) if changed else commit)
+    files = tree.files
     if not files:
         raise InputError(
-            f"The commit {commit[:12]} of {root} has no files. Commit your code first."
+            f"The commit {commit[:12]} of {root} has no files to bundle. Commit your code first. "
+            + " ".join(commit_remarks.losses(tree))
         )
     secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
-    if hint := committed_weights.hint(files):
-        progress.note(hint)
+    for text in commit_remarks.losses(tree):
+        progress.warn(text)
+    for text in commit_remarks.hints(files):
+        progress.note(text)
     part = Code(
         commit=commit,
         dirty=bool(changed),
@@ -70,7 +75,7 @@ def build(
 def _changed(root: Path) -> list[str]:
     """Return git's lines on what differs from HEAD; the table of submissions may grow."""
     table = ":(exclude)submissions.csv"
-    return _git(root, "status", "--porcelain", "--", ".", table).splitlines()
+    return git(root, "status", "--porcelain", "--", ".", table).splitlines()
 
 
 def _repository(root: Path) -> Path:
@@ -86,15 +91,8 @@ def _repository(root: Path) -> Path:
     return Path(top)
 
 
-def _git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
-    try:
-        return process.run(["git", *arguments], cwd=root, env=env).stdout.strip()
-    except CommandError as error:
-        raise InputError(f"git refuses in {root}: {error}") from error
-
-
 def _branch(root: Path) -> str | None:
-    name = _git(root, "rev-parse", "--abbrev-ref", "HEAD")
+    name = git(root, "rev-parse", "--abbrev-ref", "HEAD")
     return None if name == "HEAD" else name  # a detached HEAD is on no branch
 
 
@@ -105,44 +103,9 @@ def _dirty_tree(root: Path) -> str:
     """
     with tempfile.TemporaryDirectory() as scratch:
         env = os.environ | {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        _git(root, "read-tree", "HEAD", env=env)
-        _git(root, "add", "--all", env=env)
-        return _git(root, "write-tree", env=env)
-
-
-def _tree(root: Path, tree: str) -> dict[str, bytes]:
-    """Return the files of a commit or tree by their path, as `git archive` gives them."""
-    if not _git(root, "ls-tree", "--name-only", tree):
-        return {}  # git writes a tar of it that Python cannot read
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "tree.tar"
-        _git(root, "archive", "--format=tar", f"--output={path}", tree)
-        with tarfile.open(path) as tar:
-            members = {member.name: member for member in tar}
-            return {
-                name: _content(tar, member, members)
-                for name, member in members.items()
-                if not member.isdir()
-            }
-
-
-def _content(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]
-) -> bytes:
-    """Return a file's bytes; a link becomes a copy of what it points to inside the tree."""
-    seen = set()
-    while member.issym():
-        seen.add(member.name)
-        path = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
-        if path in seen or path not in members or members[path].isdir():
-            raise InputError(
-                f"{member.name} is a link to {member.linkname}, which is no file of the commit; "
-                "the notebook would not have it. Commit the file itself instead."
-            )
-        member = members[path]
-    stream = tar.extractfile(member)
-    assert stream is not None  # git archives hold files, folders and links only
-    return stream.read()
+        git(root, "read-tree", "HEAD", env=env)
+        git(root, "add", "--all", env=env)
+        return git(root, "write-tree", env=env)
 
 
 def _runner() -> dict[str, bytes]:
@@ -154,7 +117,7 @@ def _runner() -> dict[str, bytes]:
     }
 
 
-def _zip(files: dict[str, bytes], folder: str) -> bytes:
+def _zip(files: Mapping[str, bytes], folder: str) -> bytes:
     """Return a zip of files in a folder; equal files, equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -93,7 +93,7 @@ def launch(options: Options, signals: Signals) -> int:
 
 def run(options: Options, signals: Signals, recorder: Recorder) -> None:
     """Find, verify and install, run the command, and look at what it left."""
-    start = time.monotonic()
+    start = prepare.started()  # of the first launch, where the notebook starts it once more
     end_orphans(options.scratch)
     around = find(options)
     recorder.prepared(around.prepared.ids, around.mounts())
@@ -139,7 +139,13 @@ def find(options: Options) -> Surroundings:
     if not code.is_dir():  # in the notebook, the first cell has unpacked it
         bundles.unpack_code(prepared.code, options.scratch)
     held = competition.find(options.input, options.competition)
-    return Surroundings(prepared=prepared, code=code, competition=held, input=options.input)
+    return Surroundings(
+        prepared=prepared,
+        code=code,
+        competition=held,
+        input=options.input,
+        scratch=options.scratch,
+    )
 
 
 def check_ended(ended: Ended, options: Options) -> None:
@@ -164,11 +170,11 @@ def check_ended(ended: Ended, options: Options) -> None:
 
 def reason(ended: Ended) -> str:
     """Return how a command failed, for people."""
-    if ended.signal == 9:
-        return "was killed by the kernel (SIGKILL), most likely since memory ran out"
     if ended.signal:
-        return f"was ended by signal {ended.signal}"
-    return f"ended with exit code {ended.exit_code}"
+        return f"was ended by {hints.signal_name(ended.signal)}"
+    # A shell in between (`bash run.sh`) says by 128 and its number which signal ended a program.
+    by_signal = hints.signal_name(ended.exit_code - 128) if ended.exit_code > 128 else ""
+    return f"ended with exit code {ended.exit_code}" + (f": {by_signal}" if by_signal else "")
 
 
 def submissions(folder: Path) -> Seen:

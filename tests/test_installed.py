@@ -163,3 +163,62 @@ def test_installed_into_a_folder_that_pythonpath_names(
     command = [sys.executable, "-S", "-m", "rsna_bundle", "--version"]
     done = run(command, cwd=repository, env=hostile(PYTHONPATH=path))
     assert "version" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the wheel's packages alone, without one of their extras."""
+    folder = tmp_path_factory.mktemp("bare") / "site"
+    options = ["--quiet", "--no-deps", "--no-index", "--target", folder]
+    run([sys.executable, "-m", "pip", "install", *options, wheel], cwd=folder.parent)
+    return folder
+
+
+COMMANDS = (
+    ["init", "--owner", "rosa", "--competition-dir", "."],
+    ["libs"],
+    ["model", "--ckpt", str(CHECKPOINT)],
+    ["model", "--files", str(CHECKPOINT)],
+    ["code"],
+    ["notebook"],
+    ["competition", "--competition-dir", "."],
+    ["rehearse"],
+    ["publish"],
+    ["push"],
+    ["submit"],
+    ["status"],
+    ["doctor"],
+    ["target", "show"],
+    ["train", "run"],
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("others", [(), ("click",)], ids=["nothing", "click"])
+def test_a_missing_extra_is_one_line_that_says_what_to_install(
+    bare: Path, repository: Path, words: list[str], others: tuple[str, ...]
+) -> None:
+    """Neither a traceback nor exit code 70: it is no bug of ours."""
+    for name in others:
+        if not (bare / name).exists():
+            (bare / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
+    command = [sys.executable, "-S", bare / "rsna_bundle.py", *words]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    for name in others:
+        (bare / name).unlink()
+    assert "Traceback" not in done.stderr
+    assert done.returncode not in (1, 70), done.stderr
+    if not others:
+        assert done.returncode == 3
+        assert done.stderr.startswith("error: The package click is not installed")
+        assert "pip install 'rsna-bundle[bundle]'" in done.stderr
+    elif words[0] in ("libs", "rehearse") or "--ckpt" in words:
+        assert "is not installed" in done.stderr, done.stderr
+
+
+def test_a_missing_extra_of_training_is_named(bare: Path, repository: Path) -> None:
+    """As `rsna-bundle train run` starts it, in a Python of its own."""
+    command = [sys.executable, "-S", bare / "rsna_bundle.py", "-m", "train.run"]
+    done = run(command, cwd=repository, code=3)
+    assert "pip install 'rsna-bundle[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ import sys
 import click
 
 import inference
+from bundler import extras
 from bundler import settings as settings_module
 from bundler.cli import (
     code,
@@ -88,7 +89,8 @@ def main() -> None:
     except (BundlerError, RunError) as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001 - a bug of ours: the one case with a traceback
+    except Exception as error:  # noqa: BLE001 - a bug of ours: the one case with a traceback
+        extras.refuse(error)  # which leaves, if a package is missing that an extra of ours has
         import traceback
 
         traceback.print_exc()

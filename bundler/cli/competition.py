@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.option(
     "--competition-dir",
     type=FOLDER,
-    help="The folder with the competition's files (default: as Kaggle lists them).",
+    help="The folder with the competition's files (default: from the settings, or else as Kaggle "
+    "lists them).",
 )
 @click.option("--write", is_flag=True, help="Keep the result in [tool.rsna-bundle.hidden].")
 @click.option(
@@ -55,7 +56,7 @@ def competition(
     from bundler.hidden import Hidden
 
     own = confirm.apply(options, Hidden() if again else settings.hidden)
-    with _folder(settings, competition_dir, output) as read:
+    with _folder(settings, competition_dir or settings.competition_folder, output) as read:
         found = read(own)
         if write and found.questions and not output.as_json and sys.stdin.isatty():
             output.report(found)

@@ -49,6 +49,11 @@ dist_option = click.option(
 competition_option = click.option(
     "--competition", metavar="SLUG", help="The competition (default: from the settings)."
 )
+competition_dir_option = click.option(
+    "--competition-dir",
+    type=FOLDER,
+    help="The folder with the competition's files (default: from the settings).",
+)
 run_option = click.option(
     "--run",
     metavar="COMMAND",

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.options import EXISTING_FILE, allow_dirty_option, dist_option, reporting
+from bundler.cli.options import (
+    EXISTING_FILE,
+    allow_dirty_option,
+    competition_dir_option,
+    dist_option,
+    reporting,
+)
 from bundler.cli.reports import Output
 from bundler.settings import Settings
 
@@ -48,6 +54,7 @@ def publish(
     type=EXISTING_FILE,
     help="The Python to rehearse with (default: one made for the target).",
 )
+@competition_dir_option
 @allow_dirty_option
 @reporting
 @click.pass_obj
@@ -59,6 +66,7 @@ def submit(
     no_rehearse: bool,
     no_wait: bool,
     python: Path | None,
+    competition_dir: Path | None,
     allow_dirty: bool,
     output: Output,
 ) -> None:
@@ -75,6 +83,7 @@ def submit(
         rehearse=not no_rehearse,
         wait=not no_wait,
         python=python,
+        competition_dir=competition_dir or settings.competition_folder,
     )
     run = submit.plan if dry_run else submit.submit
     output.report(run(settings, options, output.progress))

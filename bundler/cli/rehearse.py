@@ -9,6 +9,7 @@ from bundler import settings as settings_module
 from bundler.cli.options import (
     EXISTING_FILE,
     FOLDER,
+    competition_dir_option,
     competition_option,
     reporting,
     run_option,
@@ -29,11 +30,7 @@ from bundler.settings import Settings
     metavar="N",
     help="The size of the hidden test set made here: rows, studies or, for mammography, patients.",
 )
-@click.option(
-    "--competition-dir",
-    type=FOLDER,
-    help="The competition's data, to sample from (default: made-up images).",
-)
+@competition_dir_option
 @click.option(
     "--target",
     metavar="NAME",
@@ -85,7 +82,8 @@ def rehearse(
     """Run the notebook here the way Kaggle will.
 
     The network is cut, inputs are read-only, and damaged and unusual files are among the hidden
-    test set. Exits with 1 if a check fails.
+    test set. It is dealt from the competition's files; for mammography without them, from made-up
+    images. Exits with 1 if a check fails.
     """
     from bundler.rehearse import rehearsal
     from bundler.rehearse.options import RehearseOptions
@@ -103,7 +101,7 @@ def rehearse(
         dist=folder,
         out=out or folder / "rehearsal",
         units=units,
-        competition_dir=competition_dir,
+        competition_dir=competition_dir or settings.competition_folder,
         python=python,
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,

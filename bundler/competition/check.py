@@ -25,3 +25,18 @@ def verdict(name: str, problems: Sequence[str], fine: str) -> Check:
     if problems:
         return Check(name=name, status="failed", message="\n".join(problems))
     return Check(name=name, status="passed", message=fine)
+
+
+def listed(values: Sequence[str], most: int = 60) -> str:
+    """Return values separated by commas, each whole, in about `most` characters.
+
+    Those that are left out are counted; of a long text, such as a mask, its beginning stands.
+    """
+    shown: list[str] = []
+    for value in values:
+        head = value[: most - 1]  # of a text with spaces, whole words of it
+        short = value if len(value) <= most else f"{head.rpartition(' ')[0] or head} …"
+        if shown and sum(map(len, shown)) + len(short) > most:
+            return f"{', '.join(shown)} and {len(values) - len(shown)} more"
+        shown.append(short)
+    return ", ".join(shown)

@@ -33,11 +33,21 @@ def apply(options: Sequence[str], own: Hidden) -> Hidden:
         key, equals, value = option.partition("=")
         if not equals:
             raise UsageError(f"--set {option}: give it as KEY=VALUE, such as --set id=image_id.")
+        _check_value(key, value)
         if key in MAPPINGS:
             values[key] = dict(_pair(item, key) for item in value.split(",") if item)
         else:
             values[key] = _value(key, value)
     return hidden.parse(values, "--set:")
+
+
+def _check_value(key: str, value: str) -> None:
+    """Raise UsageError for an empty value that would bring the guess back without a word."""
+    if not value and key != "unit" and key in (*STRUCTURE, *FOLLOWING, *FOLLOWING_TOO):
+        raise UsageError(
+            f"--set {key}=: a value is missing. What is empty is inferred; to have {key} inferred "
+            "anew, use --again."
+        )
 
 
 def _value(key: str, value: str) -> str | list[str] | bool | float:

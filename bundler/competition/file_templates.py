@@ -16,6 +16,7 @@ FOLLOWED = 3  # folders named by a value that are looked into
 ENOUGH = 0.5  # share of the names that must be values of one column
 ID_LIKE = re.compile(r"(id|name|file|path|key)s?$|image", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z_-]+\d{0,2}[A-Za-z]?")  # images, FLAIR, T1w
+SWITCH = 2  # values of a column that says yes or no
 PROBED = 4  # rows whose files are asked for, where a folder is too large to list
 MOST_ROWS = 5000  # kept of the rows that belong to the folders looked into
 
@@ -111,6 +112,9 @@ class _Search:
     ) -> list[str] | None:
         """Return the templates where the entries are named by the folder's own rows."""
         for column in self._columns():
+            # Series are numbered 0 and 1 in many a study, and labels are 0 and 1 in any table.
+            if column.distinct <= SWITCH and column.kind == "integer" and not looks_like_id(column):
+                continue
             named = []
             for entry, folder, rows in members:
                 own = [row for row in rows if text(row[column.name]) == entry.stem]

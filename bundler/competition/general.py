@@ -41,7 +41,8 @@ AWKWARD = (
 )
 NO_FOLDER = (
     "A rehearsal needs the competition's files to make a hidden test from. Name their folder with "
-    "--competition-dir, or a function that writes the hidden test with "
+    "--competition-dir or `competition_dir` in [tool.rsna-bundle], or a function that writes the "
+    "hidden test with "
     '`hidden = "package.module:function"` in [tool.rsna-bundle].'
 )
 TWINS = 4  # units of the superset that come a second time under other ids

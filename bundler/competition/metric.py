@@ -25,7 +25,7 @@ def compute(
         if set(labels.get(identity, ())) >= set(hidden.targets)
     ]
     if not known:
-        message = "No row's right answer is known; a hook may return them (see the README)."
+        message = "No row's right answer is known; a hook may return them (see docs/reference.md)."
         return Check(name=NAME, status="unproven", message=message)
     submission = [dict(zip(found.columns, answer, strict=True)) for _, answer in known]
     solution = [

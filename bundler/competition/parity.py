@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from bundler.competition.check import Check, verdict
+from bundler.competition.check import Check, listed, verdict
 from bundler.competition.columns import NUMBER
 from bundler.competition.dealing import JOINED, Dealt
 
@@ -44,8 +44,7 @@ def _differences(
     if not off:
         return
     examples = "; ".join(
-        f"{name}: {', '.join(first[name])[:60]} and {', '.join(second[name])[:60]}"
-        for name in off[:SHOWN]
+        f"{name}: {_contrast(first[name], second[name], tolerance)}" for name in off[:SHOWN]
     )
     moved = Counter(first[name] for name in shared) == Counter(second[name] for name in shared)
     reason = (
@@ -77,8 +76,8 @@ def twins(dealt: Sequence[Dealt], answers: Answers, tolerance: float) -> Check:
     off = [(a, b) for a, b in known if not alike(answers[a], answers[b], tolerance)]
     problems = [
         f"{b} and {a} are the same rows and files under other ids, and are answered "
-        f"{', '.join(answers[b])[:60]} and {', '.join(answers[a])[:60]}: the answer depends on the "
-        "id or on the position."
+        f"{_contrast(answers[b], answers[a], tolerance)}: the answer depends on the id or on the "
+        "position."
         for a, b in off[:SHOWN]
     ]
     return verdict(name, problems, f"{len(known)} rows got it under other ids")
@@ -90,9 +89,7 @@ def input_matters(ordinary: Answers, tolerance: float) -> Check:
     if len(values) < 2:
         return Check(name=name, status="unproven", message="There are fewer than two rows.")
     if all(alike(values[0], other, tolerance) for other in values[1:]):
-        message = (
-            f"All {len(values)} rows are answered {', '.join(values[0])[:60]}, whatever is in them."
-        )
+        message = f"All {len(values)} rows are answered {listed(values[0])}, whatever is in them."
         return Check(name=name, status="unproven", message=message)
     luck = chance(values, tolerance)
     if luck > CHANCE:
@@ -106,6 +103,15 @@ def alike(one: Sequence[str], other: Sequence[str], tolerance: float) -> bool:
     return len(one) == len(other) and all(
         _same(a, b, tolerance) for a, b in zip(one, other, strict=True)
     )
+
+
+def _contrast(one: Sequence[str], other: Sequence[str], tolerance: float) -> str:
+    """Return the values in which two answers differ: of many targets it may be the last."""
+    if len(one) == len(other):
+        off = [n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        far = [n for n in off if not _same(one[n], other[n], tolerance)]
+        one, other = [one[n] for n in far], [other[n] for n in far]
+    return f"{listed(one)} and {listed(other)}"
 
 
 def _same(one: str, other: str, tolerance: float) -> bool:

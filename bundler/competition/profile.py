@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from bundler.competition import file_pairs, relations, roles, row_ids
 from bundler.competition.columns import Survey, survey
+from bundler.competition.gateway import package
+from bundler.competition.gateway.package import Package
 from bundler.competition.listing import Listing
 from bundler.competition.roles import Names, Question, Tables
 from bundler.competition.row_ids import UNIT, Ids, WithUnit
@@ -32,6 +34,7 @@ class Profile:
     entries_read: int = 0
     confirmed: bool = False  # the settings held it
     title: str = ""  # what it was read from, where that is no folder that lasts
+    gateway: Package | None = None  # what hands the rows over on the rerun
 
     def require_certain(self) -> None:
         """Raise CheckError where something has to be decided first."""
@@ -66,6 +69,7 @@ class Profile:
                 {"key": q.key, "taken": q.taken, "others": list(q.others), "reason": q.reason}
                 for q in self.questions
             ],
+            "gateway": dict(self.gateway.lines()) if self.gateway else None,
             "notes": list(self.notes),
             "entries_read": self.entries_read,
         }
@@ -88,7 +92,9 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
         )
     listing = Listing(root=folder)
     names = roles.sort(listing)
+    served = package.read(folder) if names.gateway else None
     tables = roles.choose(listing, names, hidden)
+    hidden = _of_gateway(hidden, served, tables)
     _check_columns(tables, hidden)
     ids = row_ids.identify(tables, hidden)
     tables = _with_units(tables, ids)
@@ -128,6 +134,24 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
         notes=(*ids.notes, *files.notes, *_notes(absent.unknown, tables)),
         entries_read=listing.entries_read,
         confirmed=hidden.is_filled,
+        gateway=served,
+    )
+
+
+def _of_gateway(hidden: Hidden, served: Package | None, tables: Tables) -> Hidden:
+    """Return the settings with what a gateway says of its rows, where no sample shows it."""
+    if served is None:
+        return hidden
+    submission = hidden.submission or served.submission
+    if tables.sample is not None or tables.test is None:
+        return replace(hidden, submission=submission)
+    known = all(tables.test.has(name) for name in served.row_ids)
+    target = (served.target,) if tables.train and tables.train.has(served.target) else ()
+    return replace(
+        hidden,
+        submission=submission,
+        id=hidden.id or (served.row_ids if known else ()),
+        targets=hidden.targets or target,
     )
 
 

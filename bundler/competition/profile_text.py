@@ -37,8 +37,10 @@ def _lines(profile: Profile) -> Iterator[str]:
         yield _line("files", test + (f", in training {train}" if train else ""))
     for template in hidden.label_files:
         yield _line("label files", template)
-    if hidden.gateway:
-        yield _line("gateway", "kaggle_evaluation serves the rows on the rerun")
+    if profile.gateway:
+        yield from (_line(title, content) for title, content in profile.gateway.lines())
+    elif hidden.gateway:
+        yield _line("gateway", "kaggle_evaluation hands the rows over on the rerun")
     yield from (f"  note: {note}" for note in profile.notes)
     yield from (f"  uncertain: {question.text}" for question in profile.questions)
 

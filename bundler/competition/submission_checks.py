@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.competition import submission_file
-from bundler.competition.check import Check, verdict
+from bundler.competition.check import Check, listed, verdict
 from bundler.competition.columns import EMPTY, INTEGER, NUMBER, RUN_LENGTHS, Column
 from bundler.competition.profile import Profile
 from bundler.competition.submission_file import Submission
@@ -233,8 +233,8 @@ def _worth(found: Submission, expected: Expected) -> Iterator[Check]:
         len(answers) >= ENOUGH and len(truth) > 1
     )
     copied = "the sample submission's own" if set(plain) == default else "a constant"
-    shown = ", ".join(answers[0]) or "empty"
-    message = f"All {len(answers)} rows are {shown[:80]}: {copied}, not a model's answers."
+    shown = listed(answers[0]) or "empty"
+    message = f"All {len(answers)} rows are {shown}: {copied}, not a model's answers."
     yield Check(name="constant", status="failed" if sure else "unproven", message=message)
 
 

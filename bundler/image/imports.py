@@ -22,6 +22,8 @@ PACKAGES = {
     "faiss": ("faiss-cpu", "faiss-gpu"),
     "fitz": ("pymupdf",),
     "git": ("gitpython",),
+    "google": ("protobuf",),
+    "grpc": ("grpcio",),
     "hydra": ("hydra-core",),
     "igraph": ("python-igraph", "igraph"),
     "mpl_toolkits": ("matplotlib",),

@@ -4,23 +4,23 @@ All texts are made before the first is written, so that bad input changes nothin
 has is kept: a file of theirs is left alone, or gets lines at its end.
 """
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler import atomic, dependencies
 from bundler import settings as settings_module
+from bundler.competition import skeleton
+from bundler.competition.skeleton import Tables
 from bundler.errors import BundlerError, UsageError
 from bundler.init import adopted as metadata
-from bundler.init import skeleton, table
+from bundler.init import mount_paths, table
 from bundler.init.adopted import Adopted
-from bundler.init.skeleton import Tables
 from bundler.init.table import Ask
 from bundler.result import Json
-from bundler.settings import Settings
+from bundler.settings import Datasets, Settings
 
 if TYPE_CHECKING:
     from bundler.competition.profile import Profile
@@ -35,7 +35,7 @@ Next: `rsna-bundle doctor`, then `rsna-bundle libs`, `rsna-bundle model --ckpt P
 NEXT_OWN = """\
 Next: `RSNA_BUNDLE_COMPETITION={folder} {run}`, where {folder} holds the competition's files.
 Then commit, and `rsna-bundle libs`, `rsna-bundle model --files PATH`, `rsna-bundle code`,
-`rsna-bundle notebook`, `rsna-bundle rehearse --competition-dir {folder}`."""
+`rsna-bundle notebook`, `rsna-bundle rehearse{option}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +86,20 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
             competition=options.competition,
             prefix=options.prefix,
             run=f"python {shlex.quote(adopted.script or SUBMIT)}",
+            competition_dir=_below(options.competition_dir, root),
             adopted=adopted,
             ask=ask,
         )
         added = table.render(answers, options.target or Settings.target)
         texts[path] = table.append(path, text, added)
-        settings = Settings(root=root, competition=answers.competition, run=answers.run)
+        settings = Settings(
+            root=root,
+            competition=answers.competition,
+            owner=answers.owner,
+            competition_dir=answers.competition_dir or "",
+            datasets=replace(Datasets(), **answers.datasets),
+            run=answers.run,
+        )
         notes = list(adopted.notes)
     texts |= _missing_files(settings, _tables(profile))
     texts |= _missing_lines(root / ".gitignore", _ignored(settings, profile))
@@ -99,9 +107,16 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
     if profile and _keep(profile, settings, path) and path not in written:
         written.insert(0, path)
     notes += [*_script_notes(settings, adopted), *_profile_notes(profile), *_git_notes(root)]
-    folder = options.competition_dir or Path("DIR")
-    own = NEXT_OWN.format(run=settings.run, folder=shlex.quote(str(folder)))
-    return Made(files=written, notes=notes, next_steps=own if settings.run else NEXT)
+    return Made(files=written, notes=notes, next_steps=_next_steps(settings, options))
+
+
+def _next_steps(settings: Settings, options: InitOptions) -> str:
+    """Return what to run now, with the folder where the settings do not name it."""
+    if not settings.run:
+        return NEXT
+    folder = shlex.quote(str(options.competition_dir or settings.competition_dir or "DIR"))
+    option = "" if settings.competition_dir else f" --competition-dir {folder}"
+    return NEXT_OWN.format(run=settings.run, folder=folder, option=option)
 
 
 def _profile(folder: Path | None) -> "Profile | None":
@@ -152,10 +167,15 @@ def _ignored(settings: Settings, profile: "Profile | None") -> list[str]:
     """Return the lines of .gitignore: the competition's files are nobody's to publish."""
     lines = [*IGNORED]
     lines += ["weights/", _tables(profile).submission] if settings.run else ["cache/"]
-    if profile:
-        folder = os.path.relpath(profile.folder.resolve(), settings.root)
-        lines += [] if folder.startswith(os.pardir) or folder == "." else [f"/{folder}/"]
-    return lines
+    folder = _below(profile.folder if profile else None, settings.root)
+    return [*lines, f"/{folder}/"] if folder else lines
+
+
+def _below(folder: Path | None, root: Path) -> str | None:
+    """Return a folder's path relative to the root; None where it lies elsewhere, or is the root."""
+    if folder is None or not folder.resolve().is_relative_to(root) or folder.resolve() == root:
+        return None
+    return folder.resolve().relative_to(root).as_posix()
 
 
 def _missing_lines(path: Path, lines: Sequence[str]) -> dict[Path, str]:
@@ -184,10 +204,8 @@ def _differences(settings: Settings, options: InitOptions) -> Iterator[str]:
 
 def _script_notes(settings: Settings, adopted: Adopted) -> Iterator[str]:
     if adopted.script and settings.run and adopted.script in shlex.split(settings.run):
-        yield (
-            f"The notebook will run {adopted.script}, as {metadata.KERNEL} says. It finds the "
-            "competition's files by RSNA_BUNDLE_COMPETITION and the model's by RSNA_BUNDLE_MODEL."
-        )
+        yield f"The notebook will run {adopted.script}, as {metadata.KERNEL} says."
+        yield from mount_paths.notes(settings, adopted.script)
 
 
 def _profile_notes(profile: "Profile | None") -> Iterator[str]:

@@ -31,6 +31,7 @@ class Answers:
     run: str | None
     notebook: str
     accelerator: str | None = None
+    competition_dir: str | None = None  # relative to the root
     datasets: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,6 +41,7 @@ def decide(
     competition: str | None,
     prefix: str | None,
     run: str,
+    competition_dir: str | None = None,
     adopted: Adopted,
     ask: Ask,
 ) -> Answers:
@@ -67,6 +69,7 @@ def decide(
         run=run if own else None,
         notebook=notebook,
         accelerator=adopted.accelerator,
+        competition_dir=competition_dir,
         datasets=datasets,
     )
 
@@ -76,6 +79,7 @@ def render(answers: Answers, target: str) -> str:
     pairs = {
         "owner": answers.owner,
         "competition": answers.competition,
+        "competition_dir": answers.competition_dir,
         "run": answers.run,
         "target": target,
         "notebook": answers.notebook,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from bundler.committed_weights import is_weights
+from bundler.commit_remarks import is_weights
 from bundler.model import naming
 from bundler.model.tree import SourceFile, Tree
 from inference.boot.manifest import Weights

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bundler.competition.gateway import package
 from bundler.competition.table import SUFFIXES
 from bundler.errors import InputError
 from bundler.progress import SILENT, Progress
@@ -33,7 +34,8 @@ class Listed:
 def fetch(client: Client, slug: str, folder: Path, progress: Progress = SILENT) -> tuple[str, ...]:
     """Lay out in `folder` what the competition's looks like; return what is not there, and why.
 
-    Tables are real, all other files empty. Raises KaggleError, as where its rules are not accepted.
+    Tables and the gateway's package are real, all other files empty. Raises KaggleError, as where
+    the competition's rules are not accepted.
     """
     progress.step(f"Listing the files of {slug} at Kaggle")
     top = _list(client, slug, "")
@@ -51,7 +53,10 @@ def fetch(client: Client, slug: str, folder: Path, progress: Progress = SILENT) 
         for path in _sample(client, slug, name, DEEPEST):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch()
+            if name == package.NAME and path.endswith(".py"):
+                _download(client, slug, path, target.parent)  # it is read, never run
+            else:
+                target.touch()
     return tuple(left_out)
 
 
@@ -84,17 +89,18 @@ def _each(entries: Sequence[Any] | None) -> list[Any]:
 
 
 def _download(client: Client, slug: str, name: str, folder: Path) -> None:
-    """Download one table, which Kaggle may have packed."""
+    """Download one file into `folder`, which Kaggle may have packed."""
     client.call(
         f"download {name} of {slug}",
         lambda: client.api.competition_download_file(slug, name, str(folder), quiet=True),
     )
-    packed = folder / f"{PurePosixPath(name).name}.zip"
+    last = PurePosixPath(name).name
+    packed = folder / f"{last}.zip"
     if packed.is_file():
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(folder)
         packed.unlink()
-    if not (folder / name).is_file():
+    if not (folder / last).is_file():
         raise InputError(
             f"Kaggle sent no {name} of {slug}. Download it by hand and use --competition-dir."
         )

@@ -1,9 +1,10 @@
 """The bundles here, on Kaggle, and in the last run, compared."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bundler.model import sources
+from bundler.notebook import submission
 from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, push, slugs
 from bundler.publish.bundles import KINDS
@@ -72,6 +73,7 @@ def look(settings: Settings, progress: Progress) -> Status:
     state = kernel.state(client, notebook) if version else ""
     content = outputs.read(client, notebook, RECORD) if version else None
     mounted = push.used_ids(content)
+    kinds = _kinds(settings, mounted)
     rows = [
         Row(
             kind=kind,
@@ -81,9 +83,15 @@ def look(settings: Settings, progress: Progress) -> Status:
             mounted=mounted.get(kind),
             changed=kind == "model" and _has_changed(settings),
         )
-        for kind, ref in bundles.refs(client, settings, KINDS).items()
+        for kind, ref in bundles.refs(client, settings, kinds).items()
     ]
     return Status(rows=rows, notebook=str(notebook), version=version, state=state)
+
+
+def _kinds(settings: Settings, mounted: Collection[str]) -> tuple[str, ...]:
+    """Return the kinds of bundles that the notebook needs, has here, or ran with."""
+    needed = submission.kinds(settings.dist, submission.plan(settings))
+    return tuple(kind for kind in KINDS if kind in needed or kind in mounted)
 
 
 def _local(settings: Settings, kind: str) -> str | None:

@@ -34,6 +34,7 @@ class SubmitOptions:
     allow_dirty: bool = False
     rehearse: bool = True
     wait: bool = True  # for the score
+    competition_dir: Path | None = None  # the competition's files, for the rehearsal
     python: Path | None = None  # of the notebook, for the rehearsal; None: made for the target
 
 
@@ -210,6 +211,7 @@ def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) ->
             settings=settings,
             dist=settings.dist,
             out=settings.dist / "rehearsal",
+            competition_dir=options.competition_dir,
             python=options.python,
             progress=progress,
         )

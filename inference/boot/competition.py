@@ -1,5 +1,7 @@
 """The competition's folder, wherever it is mounted."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,11 @@ from inference.errors import InputError, UsageError
 
 DEPTHS = ("*", "competitions/*", ".")  # <slug>/, competitions/<slug>/, or the input itself
 GATEWAY = "kaggle_evaluation"  # the package of competitions that call the notebook's server
-SIGNS = ("test.csv", "sample_submission.*", GATEWAY)
+TEST = re.compile(r"test\.(csv|tsv|parquet)")
+# sample_submission.csv, stage_2_sample_submission.csv, SampleSubmission.csv, submission_sample.csv
+SAMPLE = re.compile(r".*(sample.?sub|sub_?sample|submission.?sample).*", re.IGNORECASE)
+KINDS = (".csv", ".tsv", ".parquet", ".json", ".zip")  # of a submission
+MOST_ENTRIES = 10_000  # of a folder: one with more holds files of rows beside no table we know
 
 
 def find(root: Path, slug: str | None = None) -> Path:
@@ -39,7 +45,7 @@ def has_gateway(folder: Path) -> bool:
 
 def submission_suffixes(folder: Path) -> tuple[str, ...]:
     """Return the endings a submission file may have: the sample's, or any that Kaggle takes."""
-    samples = sorted(path.suffix for path in folder.glob("sample_submission.*"))
+    samples = sorted(Path(name).suffix for name in _names(folder) if _is_sample(name))
     return tuple(dict.fromkeys(samples)) or (".csv", ".parquet", ".zip", ".json")
 
 
@@ -48,5 +54,23 @@ def _candidates(root: Path) -> Iterator[Path]:
         for folder in [root] if depth == "." else sorted(root.glob(depth)):
             # An upload may have unpacked a code bundle, which holds anything.
             is_bundle = (folder / MANIFEST).is_file()
-            if not is_bundle and any(next(folder.glob(sign), None) for sign in SIGNS):
+            if not is_bundle and any(map(_is_sign, _names(folder))):
                 yield folder
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder, as they come: the first sign is enough."""
+    try:
+        with os.scandir(folder) as scan:
+            for entry, _ in zip(scan, range(MOST_ENTRIES), strict=False):
+                yield entry.name
+    except OSError:  # a file, or a folder that cannot be entered
+        return
+
+
+def _is_sign(name: str) -> bool:
+    return bool(TEST.fullmatch(name)) or name == GATEWAY or _is_sample(name)
+
+
+def _is_sample(name: str) -> bool:
+    return bool(SAMPLE.fullmatch(name)) and name.endswith(KINDS)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +20,19 @@ DISTRIBUTIONS = {
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
+}
+# What a signal most likely means where nobody at a keyboard sent it.
+SIGNALS = {
+    "SIGKILL": "most likely by the kernel, since memory ran out",
+    "SIGSEGV": "a crash in native code, such as a package built for another version of another",
+    "SIGBUS": "most likely shared memory ran out: use fewer DataLoader workers, or none",
+    "SIGABRT": "native code gave up: its last words are above, or memory ran out",
+    "SIGILL": "an instruction that this CPU lacks: a package was built for another one",
+    "SIGFPE": "native code divided an integer by zero",
+    "SIGTERM": "another process asked it to end: the notebook's host, or the command itself",
+    "SIGINT": "an interruption, as by the notebook's stop button",
+    "SIGHUP": "the terminal or session that it belonged to was closed",
+    "SIGXCPU": "its limit of CPU time was reached",
 }
 MOST = 2000  # files of a folder that are looked at
 
@@ -40,6 +54,15 @@ def missing_package(output: str) -> str:
         f"\nThe module {top} is neither in the notebook's image nor in the libs bundle nor in the "
         f"tree. Add this line to wheelhouse.txt, and run `rsna-bundle libs`:\n  {name}"
     )
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name and what it most likely means; "" for a number that is none."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return ""
+    return f"{name} ({SIGNALS[name]})" if name in SIGNALS else name
 
 
 def _listed(name: str) -> str:

@@ -44,6 +44,8 @@ BUCKETS = pinned([line for bucket in LISTS.buckets.values() for line in bucket.v
         ("inference", RUNNER),
         ("fast", pinned(list(LISTS.fast.values()))),
         ("train", pinned(list(LISTS.training.values()))),
+        ("bundle", pinned(list(LISTS.bundling.values()))),
+        ("tables", pinned(list(LISTS.tables.values()))),
     ],
 )
 def test_an_extra_of_the_package_is_the_list(extra: str, expected: dict[str, str]) -> None:

@@ -101,15 +101,27 @@ def test_to_a_rehearsed_submission(copy: Copy, way: tuple[str, ...]) -> None:
 
 
 def test_the_skeleton_to_a_rehearsed_submission(trained: Copy, tmp_path: Path) -> None:
-    """Nothing but the competition's files, and no model: valid, and known to be no answer yet."""
+    """Nothing but the competition's files, and no model: valid, and known to be no answer yet.
+
+    Until somebody makes it a constant of their own, which is a failure.
+    """
     folder = tmp_path / "an empty folder"
     shutil.copytree(trained("tabular") / "data", folder / "data")
     init = "rsna-bundle init --target host --competition-dir data --competition"
     run(folder, f"{init} phantom-readmission")
-    result = rehearse(folder, "tabular", model=False, expected=1)
+    result = rehearse(folder, "tabular", model=False)
+    (constant,) = [check for check in result["checks"] if check["name"] == "constant"]
+    assert constant["status"] == "unproven"
+    assert "still as `init` wrote it. Replace `predict()`" in constant["message"]
+    script = folder / "submit.py"
+    untouched = "return pd.DataFrame(columns=IDS)"
+    assert untouched in script.read_text()
+    script.write_text(script.read_text().replace(untouched, "return test.assign(readmitted=0.5)"))
+    run(folder, "git commit -qam Predict && rsna-bundle code && rsna-bundle notebook")
+    run(folder, f"rsna-bundle rehearse --python {shlex.quote(sys.executable)}", 1)
+    result = json.loads((folder / "dist/rehearsal/rehearsal.json").read_text())
     failed = [check for check in result["checks"] if check["status"] == "failed"]
     assert {check["name"].partition(" (")[0] for check in failed} == {"constant"}
-    assert "the sample submission's own" in failed[0]["message"]
 
 
 @pytest.mark.slow

@@ -257,6 +257,14 @@ def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> 
 # --- the network ---
 
 
+def remark(rehearsal: Rehearsal) -> str:
+    """Return what is said of the network after a run that ended well without it."""
+    assert rehearsal.passed, rehearsal.summary()
+    check = next(check for check in rehearsal.checks if check.name == "network")
+    assert check.status == "unproven"
+    return check.message
+
+
 def test_a_hidden_model_download(plant: Plant) -> None:
     # What timm.create_model(..., pretrained=True) does at once.
     model = "'timm/lcnet_050.ra2_in1k', 'model.safetensors'"
@@ -276,16 +284,34 @@ def test_an_import_that_phones_home(plant: Plant) -> None:
         "    pass\n"
     )
     house = plant({**own_runner("import augmenting"), "augmenting/__init__.py": phoning})
-    messages = failed(house.rehearse())
-    assert "notebook ran" not in messages
-    assert "version-check.example.org" in messages["network"]
-    assert "augmenting/__init__.py:3" in messages["network"]
+    message = remark(house.rehearse())
+    assert "version-check.example.org" in message
+    assert "augmenting/__init__.py:3" in message
+    assert "the code went on, and the run ended well; so it will on Kaggle" in message
+    # As albumentations does: its remedy is known.
+    query = {"albumentations/__init__.py": "", "albumentations/check_version.py": phoning}
+    house = plant({**own_runner("import albumentations.check_version"), **query})
+    assert "set NO_ALBUMENTATIONS_UPDATE=1" in remark(house.rehearse())
+
+
+def test_weights_that_were_not_fetched_and_went_unnoticed(plant: Plant) -> None:
+    """The run ends well, by a network that knows nothing."""
+    body = "import socket\ntry: socket.getaddrinfo('huggingface.co', 443)\nexcept OSError: pass"
+    messages = failed(plant(own_runner(body)).rehearse())
+    assert "pass pretrained=False" in messages["network"]
+
+
+def test_what_a_failed_run_tried_is_an_error(plant: Plant) -> None:
+    body = "import urllib.request\nurllib.request.urlopen('https://weights.example.org')"
+    messages = failed(plant(own_runner(body)).rehearse())
+    assert "The run needs the network, which is off." in messages["notebook ran"]
+    assert "weights.example.org" in messages["network"]
 
 
 def test_a_program_that_asks_the_network(plant: Plant) -> None:
     body = "import subprocess\nsubprocess.run(['getent', 'hosts', 'weights.example.org'])"
-    messages = failed(plant(own_runner(body)).rehearse())
-    assert "A program other than Python looked up weights.example.org" in messages["network"]
+    message = remark(plant(own_runner(body)).rehearse())
+    assert "A program other than Python looked up weights.example.org" in message
 
 
 NATIVE = """
@@ -299,18 +325,16 @@ ATTEMPT = "import socket\nsocket.socket().connect_ex(('192.0.2.1', 443))\n"
 
 
 def test_native_code_that_tries_an_address(plant: Plant) -> None:
-    messages = failed(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
-    assert (
-        "The run tried to reach 192.0.2.1:443, from" in messages["network"]
-    )  # that by Python, once
-    assert "3 packets to an address outside had no route" in messages["network"]
-    assert "native code tried the network" in messages["network"]
+    message = remark(plant(own_runner(NATIVE + ATTEMPT)).rehearse())
+    assert "The run tried to reach 192.0.2.1:443, from" in message  # that by Python, once
+    assert "3 packets to an address outside had no route" in message
+    assert "native code tried the network" in message
 
 
 def test_what_python_tries_is_not_taken_for_native_code(plant: Plant) -> None:
-    messages = failed(plant(own_runner(2 * ATTEMPT)).rehearse())
-    assert "The run tried to reach 192.0.2.1:443, from" in messages["network"]
-    assert "native code" not in messages["network"]
+    message = remark(plant(own_runner(2 * ATTEMPT)).rehearse())
+    assert "The run tried to reach 192.0.2.1:443, from" in message
+    assert "native code" not in message
 
 
 # --- paths ---
@@ -343,3 +367,45 @@ def test_writing_into_the_input(plant: Plant) -> None:
     assert "writes into the input" in messages["notebook ran"]
     assert "cache.json (the input is read-only), from" in messages["writes"]
     assert "inference/run.py:8" in messages["writes"]
+
+
+# --- tables that hold what the public rows do not ---
+
+
+@pytest.mark.parametrize(
+    ("condition", "name"),
+    [
+        pytest.param("row['site_id'] not in '12'", "an unseen site", marks=pytest.mark.slow),
+        pytest.param("row['implant'] == '1'", "an implant", marks=pytest.mark.slow),
+        ("row['view'] == 'LMO'", "a rare view"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if value.startswith("a") else "",
+)
+def test_code_that_fails_on_what_is_rare(plant: Plant, condition: str, name: str) -> None:
+    lazily = f"for row in rows:\n    if {condition}: import nobody_has_this_package"
+    messages = failed(plant(own_runner(lazily)).rehearse())
+    assert "nobody_has_this_package" in messages["notebook ran"], name
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("rows[0]['cancer']", "cancer is no column of test.csv, which has site_id, patient_id"),
+        pytest.param(
+            "os.environ['DATA_ROOT']",
+            "The environment variable DATA_ROOT is not set",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "open('/kaggle/input/my-weights/best.pth')",
+            "is in no dataset of the notebook: it has /kaggle/input/",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("import nobody_has_this", "to wheelhouse.txt", marks=pytest.mark.slow),
+    ],
+    ids=["column", "variable", "slug", "package"],
+)
+def test_the_cause_stands_above_the_traceback(plant: Plant, body: str, cause: str) -> None:
+    message = failed(plant(own_runner(body)).rehearse())["notebook ran"]
+    assert cause in message.splitlines()[0]
+    assert "A cell failed" in message

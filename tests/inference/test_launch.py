@@ -411,8 +411,23 @@ def test_a_command_that_the_kernel_killed_says_so(make_notebook: MakeNotebook) -
     notebook = make_notebook({"go.py": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"})
     result = notebook.run("python", "go.py")
     assert result.returncode == 137
-    assert "was killed by the kernel (SIGKILL)" in result.stderr
+    assert "was ended by SIGKILL (most likely by the kernel, since memory ran out)" in result.stderr
     assert notebook.record["exit_code"] == 137
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("SIGTERM", "another process asked"), ("SIGSEGV", "a crash in native code")]
+)
+def test_a_signal_that_ended_the_command_is_named_with_its_likely_cause(
+    make_notebook: MakeNotebook, kind: str, cause: str
+) -> None:
+    code = f"import os, signal\nos.kill(os.getpid(), signal.{kind})\n"
+    notebook = make_notebook({"go.py": code, "go.sh": "python $RSNA_BUNDLE_CODE/go.py\nexit $?\n"})
+    result = notebook.run("python", "go.py")
+    assert f"was ended by {kind} ({cause}" in result.stderr
+    number = 128 + getattr(signal, kind)
+    result = notebook.run("bash", "go.sh")  # which says it by a number of its own
+    assert f"ended with exit code {number}: {kind} ({cause}" in result.stderr
 
 
 def test_a_launcher_that_was_killed_leaves_run_json_and_the_next_one_cleans_up(

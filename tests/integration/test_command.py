@@ -115,7 +115,7 @@ def test_a_repository_with_names_of_ours_submits(tmp_path: Path) -> None:
 def test_a_run_that_the_kernel_killed_is_started_once_more(tmp_path: Path) -> None:
     result, record = execute(tmp_path, {"predict.py": KILLED_ONCE}, "python predict.py")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "was killed by the kernel (SIGKILL)" in result.stdout
+    assert "was ended by SIGKILL (most likely by the kernel" in result.stdout
     assert "it is started once more" in result.stdout
     assert record["exit_code"] == 0
 

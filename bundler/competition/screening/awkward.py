@@ -10,6 +10,7 @@ import numpy.typing as npt
 SIZE = (320, 256)  # small: what is awkward about them is not their size
 BROKEN = ("truncated", "missing")
 USUAL = ("JPEG Lossless", "JPEG 2000")  # as ordinary images are, but small
+RARE_VIEWS = ("AT", "LM", "ML", "LMO")  # a handful of images each in the training set
 IMPLICIT, RLE, JPEG_LS = "1.2.840.10008.1.2", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"
 Pixels = npt.NDArray[np.uint16]
 
@@ -47,7 +48,17 @@ CASES: tuple[tuple[str, str], ...] = (
     ("00715_R", "JPEG-LS"),
     ("00716_L", "JPEG Lossless"),
     ("00716_R", "JPEG 2000"),
+    ("00717_L", "an unseen site"),
+    ("00717_R", "an implant"),
+    *(("00718_L", f"the rare view {view}") for view in RARE_VIEWS),
 )
+# What a case changes in its row; code may fail on a value that it has not met.
+COLUMNS: dict[str, dict[str, str]] = {
+    "an unseen machine, and no age": {"machine_id": "9999", "age": ""},
+    "an unseen site": {"site_id": "99"},
+    "an implant": {"implant": "1"},
+    **{f"the rare view {view}": {"view": view} for view in RARE_VIEWS},
+}
 
 
 def plant(images: Path) -> list[AwkwardImage]:
@@ -61,10 +72,11 @@ def plant(images: Path) -> list[AwkwardImage]:
             "image_id": f"{number:010d}",
             "laterality": laterality,
             "view": ("CC", "MLO")[number % 2],
-            "age": "" if case == "an unseen machine, and no age" else "57.0",
+            "age": "57.0",
             "implant": "0",
-            "machine_id": "9999" if case == "an unseen machine, and no age" else "49",
+            "machine_id": "49",
             "prediction_id": breast,
+            **COLUMNS.get(case, {}),
         }
         path = images / patient / f"{row['image_id']}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 SURVEYED = 300  # images whose transfer syntax is looked up, to know the shares
 SEED = 0
+CATEGORIES = ("site_id", "machine_id", "laterality", "view", "implant")  # of the test table
 LITTLE = 0.01  # a share that need not be measured
 SYNTAXES = {
     "1.2.840.10008.1.2": "uncompressed, implicit VR",
@@ -73,12 +74,27 @@ class Mixture:
 
 
 def choose(rows: Sequence[Row], number: int) -> set[str]:
-    """Choose patients by a fixed seed, as many of each machine as its share is."""
+    """Choose patients by a fixed seed, as many of each machine as its share is.
+
+    More than `number` where these do not show every value of the columns `CATEGORIES`: a rare view
+    may be the one that the notebook fails on.
+    """
+    if not number:
+        return set()
     machines = {row["patient_id"]: _machine(row) for row in rows}
     patients = sorted(machines)
     random.Random(SEED).shuffle(patients)
     # Sorted by machine (the sort keeps the shuffled order within one), then evenly spread.
-    return set(_spread(sorted(patients, key=machines.__getitem__), number))
+    chosen = set(_spread(sorted(patients, key=machines.__getitem__), number))
+    values: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in rows:
+        values[row["patient_id"]] |= {(name, row[name]) for name in CATEGORIES if row.get(name)}
+    shown = set().union(*(values[patient] for patient in chosen))
+    for patient in patients:
+        if not values[patient] <= shown:
+            shown |= values[patient]
+            chosen.add(patient)
+    return chosen
 
 
 def survey(images: Path, rows: Sequence[Row]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What can be known before the run: are bundles, notebook and target of one piece?"""
 
 from bundler.competition.check import Check, verdict
-from bundler.rehearse.checks import bundles, notebook, paths, wheels
+from bundler.rehearse.checks import bundles, notebook, old_gpu, paths, tree, wheels
 from bundler.rehearse.inputs import Inputs
 
 FATAL = ("bundles", "upload", "ids", "wheels")  # where one of these fails, the run would, at once
@@ -23,7 +23,9 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     # A command of the user's may use the image's PyTorch: only one with ONNX Runtime is judged.
     wants_gpu = wants_gpu and (options.settings.run is None or wheels.has_onnxruntime(libs, target))
     idle = list(wheels.without_gpu(libs, target, accelerator)) if wants_gpu else []
-    named = list(paths.of_laptop(inputs.bundles["code"]))
+    texts = tree.read(inputs.bundles["code"])
+    named = list(paths.of_laptop(texts))
+    too_new = old_gpu.demands(texts, model, wheels.pins(libs, target), accelerator)
     checks = [
         verdict("bundles", altered, "every file matches its manifest"),
         *changed,
@@ -36,4 +38,6 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     if wants_gpu:
         fine = f"onnxruntime-gpu for CUDA {target.cuda}"
         checks.append(verdict("accelerator", idle, fine))
+    # A branch that the notebook does not take may hold it: said, but no failure.
+    checks += [Check(name="GPU", status="unproven", message=message) for message in too_new]
     return (*checks, verdict("paths", named, "the code names no file of the laptop"))

@@ -1,12 +1,17 @@
 """What a rehearsal checks of any run, whatever the competition: its end, what it tried, its ids."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
-from bundler.rehearse.checks import causes, network
+from bundler.competition.table import SUFFIXES, open_table
+from bundler.errors import InputError
+from bundler.rehearse.checks import causes, missing, network
+from bundler.rehearse.checks.missing import Surroundings
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
 from inference.boot import bundle as reader
@@ -60,10 +65,10 @@ def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
 def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
     """Return whether the notebook came to its end, and tried nothing that fails on Kaggle."""
     end = list(_end(run, setup))
-    tried, written = list(network.tried(run)), list(network.written(run))
+    written = list(network.written(run))
     return [
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
-        verdict("network", tried, "no attempt to use it"),
+        network.check(run),
         verdict("writes", written, "only in /kaggle/working and the temporary folder"),
     ]
 
@@ -98,7 +103,7 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
         return
     tail = "\n".join(f"  {line}" for line in run.log.strip().splitlines()[-LAST:])
     output = f"{run.log}\n{run.error or ''}"
-    cause = causes.explain(output, f"{limits.working_bytes / 1e9:.2f} GB", _files(setup))
+    cause = causes.explain(output, _surroundings(setup))
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
     before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
     yield f"{before}A cell failed: {last[:500]}\n{tail}"
@@ -113,8 +118,27 @@ def _planted(setup: RunSetup, output: str) -> str:
     return ""
 
 
-def _files(setup: RunSetup) -> Iterator[str]:
-    """Yield the names of files that the notebook does find: of the code and the competition."""
-    for file in reader.read(setup.datasets["code"]).files:
-        yield from (member.name for member in file.members)
-    yield from (path.name for path in setup.hidden.folder.iterdir())
+def _surroundings(setup: RunSetup) -> Surroundings:
+    """Return what the notebook did find: files of the code, tables, folders of the input."""
+    members = [
+        member.name.partition("/")[2]  # in the folder of its archive
+        for file in reader.read(setup.datasets["code"]).files
+        for member in file.members
+    ]
+    files = sorted(setup.hidden.folder.iterdir())
+    return Surroundings(
+        working=f"{setup.limits.working_bytes / 1e9:.2f} GB",
+        tree=tuple(members),
+        files=tuple(path.name for path in files),
+        columns=dict(_tables(files)),
+        mounts=tuple(path for path in setup.sandbox.read_only if path.startswith(missing.INPUT)),
+    )
+
+
+def _tables(files: Sequence[Path]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield name and columns of each test table; a sample of the submission has the labels' too."""
+    for path in files:
+        if path.suffix in SUFFIXES and "submission" not in path.name.lower():
+            # A hook of the user's may have written what is no table.
+            with contextlib.suppress(InputError):
+                yield path.name, open_table(path).columns

@@ -69,17 +69,18 @@ def _sdist(libs: Bundle, name: str, names: Sequence[str]) -> Iterator[str]:
 
 def has_onnxruntime(libs: Bundle, target: Target) -> bool:
     """Say whether the bundle brings ONNX Runtime, for the CPU or a GPU."""
-    return not {"onnxruntime", "onnxruntime-gpu"}.isdisjoint(_pins(libs, target))
+    return not {"onnxruntime", "onnxruntime-gpu"}.isdisjoint(pins(libs, target))
 
 
-def _pins(libs: Bundle, target: Target) -> dict[str, str]:
+def pins(libs: Bundle, target: Target) -> dict[str, str]:
+    """Return the locked version of each package that the bundle brings for the target."""
     made = libs.libs.fitting(target.python)
     return dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
 
 
 def without_gpu(libs: Bundle, target: Target, accelerator: str) -> Iterator[str]:
     """Yield why the GPU that the notebook asks for would stay idle."""
-    version = _pins(libs, target).get("onnxruntime-gpu")
+    version = pins(libs, target).get("onnxruntime-gpu")
     if version is None:
         yield (
             f"The notebook asks for {accelerator}, but the libs bundle has no onnxruntime-gpu: "

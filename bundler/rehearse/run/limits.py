@@ -20,11 +20,16 @@ class Limits:
     seconds: float
     scaled: tuple[str, ...] = ()  # what this machine has less of than the target, for people
 
+    @property
+    def own_cpus(self) -> list[int]:
+        """Return the CPUs that the notebook runs on: the first of those that this process has."""
+        return _allowed()[: self.cpus]
+
 
 def read(options: RehearseOptions, target: Target) -> Limits:
     """Return the target's limits, scaled to what this machine has."""
     scaled = []
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = len(_allowed())
     if target.cpus and target.cpus > cpus:
         scaled.append(f"{cpus} CPUs here, {target.cpus} on the target")
     # Without a limit that this machine can hold, the kernel here would kill in the wrong place.
@@ -41,6 +46,12 @@ def read(options: RehearseOptions, target: Target) -> Limits:
         seconds=options.settings.time_limit_hours * 3600,
         scaled=tuple(scaled),
     )
+
+
+def _allowed() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):  # macOS has none
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _free_memory() -> int:

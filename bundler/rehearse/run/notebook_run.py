@@ -34,6 +34,8 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    working_peak: int  # bytes, while it ran
+    tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
     lost_packets: int  # to other machines, by the kernel's count
@@ -76,6 +78,7 @@ def _run(setup: RunSetup) -> Usage:
             seconds=setup.limits.seconds,
             until=setup.out / "notebook.json",
             grace=GRACE,
+            cpus=setup.limits.own_cpus,
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
@@ -100,6 +103,8 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        working_peak=ended.working_peak if ended else 0,
+        tmp_peak=ended.tmp_peak if ended else 0,
         events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,

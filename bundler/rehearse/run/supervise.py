@@ -4,6 +4,7 @@
 sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -58,6 +59,8 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
+    tmp_peak: int
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +71,9 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
+    disk = DiskPeaks(working, Path(spec.tmp))
     code = run(spec.notebook, working, out)
+    disk.stop()
     ended = Ended(
         returncode=code,
         start=start,
@@ -76,6 +81,8 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(Path(spec.tmp)),
+        working_peak=disk.working,
+        tmp_peak=disk.tmp,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
     (out / "notebook.json").write_text(json.dumps(asdict(ended)), encoding="utf-8")
@@ -110,8 +117,44 @@ def keep(folder: Path, target: Path) -> dict[str, int]:
 
 
 def used(folder: Path) -> int:
-    """Return the bytes of all files in a folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the bytes of all files in a folder; files may come and go meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size
+    return total
+
+
+class DiskPeaks(threading.Thread):
+    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
+
+    EVERY = 1.0  # seconds between two looks
+    PAUSES = 20  # times that a look took, before the next: many files must not slow the run
+
+    def __init__(self, working: Path, tmp: Path) -> None:
+        super().__init__(daemon=True)
+        self._folders, self._ended = (working, tmp), threading.Event()
+        self.working = self.tmp = 0
+        self.start()
+
+    def run(self) -> None:
+        """Look again and again until it is stopped."""
+        pause = 0.0
+        while not self._ended.wait(pause):
+            start = time.monotonic()
+            self._look()
+            pause = max(self.EVERY, self.PAUSES * (time.monotonic() - start))
+
+    def stop(self) -> None:
+        """Look a last time."""
+        self._ended.set()
+        self.join()
+        self._look()
+
+    def _look(self) -> None:
+        working, tmp = map(used, self._folders)
+        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
 
 
 def lost_packets() -> int:

@@ -41,6 +41,14 @@ def option(name: str) -> Pick:
     return lambda run: getattr(run.call[0], name)
 
 
+DATA = "settings-data"  # the folder that the settings name
+
+
+def folder_name(name: str) -> Pick:
+    """Return what picks the name of a folder of the options that the first argument is."""
+    return lambda run: getattr(run.call[0], name).name
+
+
 def setting(name: str, position: int = 0) -> Pick:
     """Return what picks a key of the settings."""
     return lambda run: getattr(run.call[position], name)
@@ -244,7 +252,7 @@ REHEARSE = Command(
     options={
         "--units": case("--units 9", option("units"), 9, 6),
         "--patients": case("--patients 9", option("units"), 9, 6),
-        "--competition-dir": case("--competition-dir .", option("competition_dir"), Path(".")),
+        "--competition-dir": case("--competition-dir .", folder_name("competition_dir"), "", DATA),
         "--target": case(
             "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
         ),
@@ -321,6 +329,12 @@ SUBMIT = Command(
         "--no-wait": case("--no-wait", submit_option("wait"), False, True),
         "--python": case(
             "--python pyproject.toml", submit_option("python"), Path("pyproject.toml")
+        ),
+        "--competition-dir": case(
+            "--competition-dir x",
+            lambda run: submit_option("competition_dir")(run).name,
+            "x",
+            DATA,
         ),
         "--allow-dirty": case("--allow-dirty", submit_option("allow_dirty"), True, False),
         **reporting(),

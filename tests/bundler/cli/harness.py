@@ -19,6 +19,7 @@ SETTINGS = """\
 owner = "settings-owner"
 competition = "settings-competition"
 target = "settings-target"
+competition_dir = "settings-data"
 requirements = "settings.txt"
 hidden_units = 77
 time_limit_hours = 3.0

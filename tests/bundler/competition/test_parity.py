@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bundler.competition import parity, profile, tables
+from bundler.competition.check import listed
 from bundler.competition.parity import Answers
 from bundler.competition.tables import Plan, TableSet
 from tests.bundler.competition import folders
@@ -113,3 +114,20 @@ def test_text_answers() -> None:
     first = {"a": ("yes",), "b": ("no",), "c": ("1 3 7 2",), "d": ("maybe",)}
     assert parity.same_answers(first, dict(first), 1e-3).status == "passed"
     assert parity.same_answers(first, first | {"c": ("1 3 7 3",)}, 1e-3).status == "failed"
+
+
+def test_shows_the_values_that_differ_whole() -> None:
+    """Of ten columns the last may be the one, and half a number is another number."""
+    values = tuple(f"0.123456789012345{n}" for n in range(10))
+    first = {f"i{n}": (str(n / 7), *values) for n in range(6)}
+    second = first | {"i3": (first["i3"][0], *values[:9], "0.75")}
+    message = parity.same_answers(first, second, 1e-3).message
+    assert "(i3: 0.1234567890123459 and 0.75)" in message
+
+
+def test_long_answers_are_cut_between_values() -> None:
+    values = tuple(f"0.{n}23456789" for n in range(10))
+    assert listed(values) == f"{', '.join(values[:5])} and 5 more"
+    mask = " ".join(str(n) for n in range(100))
+    assert listed([mask]).endswith("20 21 22 …")
+    assert len(listed(["x" * 100])) < 65

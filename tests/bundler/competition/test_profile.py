@@ -1,6 +1,7 @@
 """What is inferred of a competition's folder: competitions of very different shape, and doubts."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from bundler.competition.profile import Profile
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import Hidden
 from tests.bundler.competition import folders
+from tests.bundler.competition.gateway import phantom
 
 LEVELS = [f"{finding}_{level}" for finding in folders.FINDINGS for level in folders.LEVELS]
 # What each of the competitions is, as a person who reads its data page would say it.
@@ -205,7 +207,7 @@ def test_says_kinds_and_numbers_of_rows(tmp_path: Path) -> None:
 def test_sees_a_gateway_and_needs_no_sample_then(tmp_path: Path) -> None:
     root = folders.no_train(tmp_path / "served")
     (root / "sample_submission.csv").unlink()
-    (root / "kaggle_evaluation" / "core").mkdir(parents=True)
+    shutil.copytree(phantom.HOST, root, dirs_exist_ok=True)
     assert profile.read(root).hidden.gateway
 
 
@@ -262,6 +264,26 @@ def test_a_number_in_a_file_name_is_not_taken_for_a_column_that_happens_to_hold_
     folders.write_csv(root / "train.csv", [r | {"age": n + 4} for n, r in enumerate(rows)])
     (pair,) = profile.read(root).hidden.files
     assert pair[0] == "test_images/{StudyInstanceUID}/*.dcm"
+
+
+def test_series_that_are_numbered_are_not_taken_for_labels(tmp_path: Path) -> None:
+    """Each study has the series 0 and 1, and a finding that is there or is not."""
+    studies = {"train": range(700, 712), "test": range(712, 714)}
+    for name, numbers in studies.items():
+        rows = [
+            {"row_id": f"{n}_{finding}", "study": n, "finding": finding}
+            | ({"present": (n + k) % 2} if name == "train" else {})
+            for n in numbers
+            for k, finding in enumerate(("fracture", "tumor"))
+        ]
+        folders.write_csv(tmp_path / f"{name}.csv", rows)
+        series = (f"{name}_series/{n}/{k}" for n in numbers for k in (0, 1))
+        folders.write_files(tmp_path, (f"{one}/{k}.dcm" for one in series for k in (1, 2)))
+    sample = [{"row_id": row["row_id"], "present": 0.5} for row in rows]
+    folders.write_csv(tmp_path / "sample_submission.csv", sample)
+    found = profile.read(tmp_path)
+    assert found.questions == ()
+    assert found.hidden.files == (("test_series/{study}/", "train_series/{study}/"),)
 
 
 def test_a_path_in_a_column_is_the_test_sets_though_the_id_names_the_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bundler import settings
 from bundler.errors import UsageError
-from bundler.init import InitOptions, Made, init
+from bundler.init import InitOptions, Made, init, mount_paths
 
 KERNEL = {
     "id": "rosa/leaf-entry",
@@ -174,3 +174,44 @@ def test_broken_metadata_writes_nothing(folder: Path, content: str, message: str
     with pytest.raises(UsageError, match=message):
         start(folder, "leaf-disease")
     assert not (folder / "pyproject.toml").exists()
+
+
+PATHS = """\
+import os
+ROOT = "/kaggle/input/leaf-disease/"
+NEW = '/kaggle/input/competitions/leaf-disease/train.csv'
+weights = f"../input/leaf-weights/{fold}.pth"
+WHEELS = "/kaggle/input/timm-wheels"
+ANY = Path("/kaggle/input")
+"""
+
+
+def test_mount_paths_in_a_script_are_named_with_what_is_there(folder: Path) -> None:
+    write(folder / "weights" / "dataset-metadata.json", {"id": "rosa/leaf-weights"})
+    (folder / "predict.py").write_text(PATHS)
+    (folder / "mine").mkdir()
+    (folder / "mine" / "data.py").write_text("x = 1\nDATA = '/kaggle/input/leaf-disease'\n")
+    notes = "\n".join(start(folder).notes)
+    assert "predict.py:2 names /kaggle/input/leaf-disease: only Kaggle's legacy layout has" in notes
+    assert "mine/data.py:2 names /kaggle/input/leaf-disease: only Kaggle's legacy" in notes
+    assert "/kaggle/input/competitions/leaf-disease/train.csv: only Kaggle's new layout" in notes
+    assert 'Take os.environ["RSNA_BUNDLE_COMPETITION"], which both layouts have.' in notes
+    assert "predict.py:4 names /kaggle/input/leaf-weights/{fold}.pth: only Kaggle's legacy" in notes
+    assert "the model bundle there, its files under other names" in notes
+    assert "/kaggle/input/timm-wheels: the notebook mounts no such dataset." in notes
+    assert "predict.py:6 names /kaggle/input: both layouts have it" in notes
+    assert "It finds the competition's files by" not in notes
+
+
+def test_a_folder_of_data_is_not_read_for_mount_paths(folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir()
+    for number in range(mount_paths.MOST_ENTRIES + 1):
+        (data / f"{number}.json").write_text("/kaggle/input/leaf-disease")
+    assert list(mount_paths.find(folder)) == []
+
+
+def test_a_script_without_mount_paths_is_told_how_to_find_its_files(folder: Path) -> None:
+    assert "names no folder below /kaggle/input" in "\n".join(start(folder).notes)
+    (folder / "predict.py").write_text("os.environ['RSNA_BUNDLE_COMPETITION']\n")
+    assert "It finds the competition's files by RSNA_BUNDLE_COMPETITION." in start(folder).notes

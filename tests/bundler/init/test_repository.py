@@ -114,6 +114,18 @@ def test_windows_line_endings_stay(folder: Path) -> None:
     assert content(folder) == before
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_modes_stay(folder: Path, mode: int) -> None:
+    """Of a file that only its owner may read, nobody wants to be the one who opened it."""
+    paths = [folder / ".gitignore", folder / "pyproject.toml"]
+    for path in paths:
+        path.touch()
+        path.chmod(mode)
+    init(folder, OPTIONS, refuse)
+    assert [path.stat().st_mode & 0o777 for path in paths] == [mode, mode]
+    assert all(path.read_text() for path in paths)
+
+
 def test_a_link_stays_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "shared.toml").write_text('[project]\nname = "x"\n')
     (folder / "pyproject.toml").symlink_to(tmp_path / "shared.toml")

@@ -15,6 +15,7 @@ from bundler.publish import competition_files
 from bundler.publish.client import connect
 from bundler.publish.failures import KaggleError
 from tests.bundler.competition import folders
+from tests.bundler.competition.gateway import phantom
 from tests.kaggle.competitions import Competition
 from tests.kaggle.server import Kaggle, serve
 
@@ -48,6 +49,18 @@ def test_the_profile_is_that_of_the_folder(
     assert left_out == ()
     assert competition.folder is not None
     assert profile.read(tmp_path / "copy").hidden == profile.read(competition.folder).hidden
+
+
+def test_the_package_of_a_gateway_is_read_from_kaggle(kaggle: Kaggle, tmp_path: Path) -> None:
+    root = phantom.competition(tmp_path / "gait")
+    kaggle.competitions.all["leaves"] = Competition(slug="leaves", folder=root)
+    (tmp_path / "copy").mkdir()
+    assert competition_files.fetch(connect(), "leaves", tmp_path / "copy") == ()
+    copied, own = profile.read(tmp_path / "copy").gateway, profile.read(root).gateway
+    assert copied is not None
+    assert own is not None
+    assert dict(copied.lines()) == dict(own.lines())
+    assert not (tmp_path / "copy" / "test_signals" / "000900.npy").read_bytes()
 
 
 def test_a_folder_of_thousands_is_asked_for_one_page(kaggle: Kaggle, tmp_path: Path) -> None:

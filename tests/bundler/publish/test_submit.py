@@ -2,15 +2,18 @@
 
 import csv
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import CheckError, InputError
 from bundler.progress import SILENT
-from bundler.publish import history, submit
+from bundler.publish import bundles, history, push, status, submit
+from bundler.publish.bundles import PublishOptions
 from bundler.publish.submit import SubmitOptions
 from bundler.settings import Settings
 from inference.boot import bundle as reader
@@ -113,6 +116,39 @@ def test_what_stops_a_submission_stops_it_early(ready: Settings, kaggle: Kaggle)
     (ready.dist / "model" / reader.MANIFEST).unlink()
     with pytest.raises(InputError, match="rsna-bundle model --ckpt"):
         submit.submit(ready, OPTIONS, SILENT)
+    assert not kaggle.datasets.all
+
+
+def test_a_command_of_ones_own_goes_without_a_model(ready: Settings, kaggle: Kaggle) -> None:
+    """What the rules of a table need is a commit and packages; nothing asks for weights."""
+    shutil.rmtree(ready.dist / "model")
+    own = replace(ready, run="python submit.py")
+    assert [step.kind for step in submit.plan(own, OPTIONS, SILENT).steps] == ["libs", "code"]
+    entry = submit.submit(own, OPTIONS, SILENT).entry
+    assert (entry.public, entry.checkpoint) == ("0.41", "")
+    assert {name.rpartition("-")[2] for name in kaggle.datasets.all} == {"libs", "code"}
+    rows = status.look(own, SILENT).rows
+    assert [(row.kind, row.stale) for row in rows] == [("libs", ""), ("code", "")]
+    published = bundles.publish(own, own.dist, PublishOptions(), SILENT)
+    assert [one.kind for one in published.datasets] == ["libs", "code"]
+    assert set(push.push(own, own.dist, SILENT).ids) == {"libs", "code"}
+
+
+@pytest.mark.parametrize("run", [None, "python -m inference.run --flip"])
+def test_the_runner_in_the_box_needs_a_model(
+    ready: Settings, kaggle: Kaggle, run: str | None
+) -> None:
+    shutil.rmtree(ready.dist / "model")
+    own = replace(ready, run=run)
+    with pytest.raises(InputError, match="no model bundle"):
+        submit.submit(own, OPTIONS, SILENT)
+    for kind in ("libs", "code"):
+        write_bundle(own.root, kind, b"x")
+    with pytest.raises(InputError, match="no model bundle"):
+        bundles.publish(own, own.dist, PublishOptions(), SILENT)
+    with pytest.raises(InputError, match="no model bundle"):
+        push.push(own, own.dist, SILENT)
+    assert [row.kind for row in status.look(own, SILENT).rows] == ["libs", "model", "code"]
     assert not kaggle.datasets.all
 
 

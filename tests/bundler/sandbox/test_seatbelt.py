@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.rehearse.run import watchdog
+from bundler.rehearse.run import sampling
 from bundler.sandbox import backends, offline, seatbelt
 
 
@@ -82,9 +82,9 @@ def test_memory_is_read_from_ps_where_there_is_no_proc(monkeypatch: pytest.Monke
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:  # type: ignore[call-overload]
         child.stdout.readline()
-        by_proc = watchdog.sizes_below(os.getpid())
-        monkeypatch.setattr(watchdog, "PROC", Path("/nonexistent"))
-        by_ps = watchdog.sizes_below(os.getpid())
+        by_proc = {one.pid: one.rss_bytes for one in sampling.look(os.getpid())}
+        monkeypatch.setattr(sampling, "PROC", Path("/nonexistent"))
+        by_ps = {one.pid: one.rss_bytes for one in sampling.look(os.getpid())}
         child.communicate()
     assert by_ps[child.pid] == pytest.approx(by_proc[child.pid], rel=0.1)
     assert by_ps[child.pid] > 50_000_000

@@ -41,4 +41,4 @@ def test_measures_what_keeps_within_bounds(tmp_path: Path) -> None:
     assert usage.killed is None
     assert process.returncode == 7
     assert usage.peak_bytes == pytest.approx(95_000_000, rel=0.3)
-    assert usage.series
+    assert usage.samples

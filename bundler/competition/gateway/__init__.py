@@ -1,0 +1,1 @@
+"""Competitions whose rows a gateway hands over, through the package kaggle_evaluation."""

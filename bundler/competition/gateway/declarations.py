@@ -1,0 +1,131 @@
+"""What a gateway's class declares: row ids, target, deadline, servers, output; by its syntax."""
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from bundler.competition.gateway import constants
+from bundler.competition.gateway.constants import UnknownError, Value
+
+SUBMISSION = "submission.parquet"
+
+
+def row_ids(gateway: ast.ClassDef) -> tuple[str, ...]:
+    """Return the columns of the row ids: as they are set, or as each batch yields them."""
+    if names := tuple(settings(gateway, "row_id_column_name")):
+        return names
+    method = next(
+        (
+            n
+            for n in gateway.body
+            if isinstance(n, ast.FunctionDef) and n.name == "generate_data_batches"
+        ),
+        None,
+    )
+    if method is None:
+        return ()
+    assigned = {
+        node.targets[0].id: node.value
+        for node in ast.walk(method)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    for node in ast.walk(method):
+        if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):
+            ids = node.value.elts[-1]
+            if isinstance(ids, ast.Name):
+                ids = assigned.get(ids.id, ids)
+            if names := tuple(_columns(ids)):
+                return names
+    return ()
+
+
+def _columns(node: ast.expr) -> Iterator[str]:
+    """Yield the columns of a table that an expression makes, or selects of another."""
+    match node:
+        case ast.Call(func=function, args=args, keywords=keywords):
+            values = [*args, *(keyword.value for keyword in keywords)]
+            if tail(function) in ("DataFrame", "Series", "select"):
+                for value in values:
+                    yield from _columns(value)
+        case ast.Dict(keys=keys):
+            yield from (text for key in keys if key and (text := _text(key)))
+        case ast.Subscript(slice=inner):
+            yield from _columns(inner)
+        case ast.List(elts=items):
+            yield from (text for item in items if (text := _text(item)))
+        case ast.Constant(value=str() as text):
+            yield text
+
+
+def settings(gateway: ast.ClassDef, name: str) -> Iterator[str]:
+    """Yield the text that an argument of a call, or an attribute of self, is set to."""
+    for node in ast.walk(gateway):
+        if isinstance(node, ast.keyword) and node.arg == name:
+            value: ast.expr | None = node.value
+        elif isinstance(node, ast.Assign) and tail(node.targets[0]) == name:
+            value = node.value
+        else:
+            continue
+        if value is not None and (text := _text(value)):
+            yield text
+
+
+def deadline(gateway: ast.ClassDef, known: Mapping[str, Value], default: float) -> float | None:
+    """Return the seconds that each call but the first may take; None where only a run can tell."""
+    for call in calls(gateway):
+        if tail(call.func) == "set_response_timeout_seconds" and (call.args or call.keywords):
+            argument = call.args[0] if call.args else call.keywords[0].value
+            try:
+                value = constants.evaluate(argument, known)
+            except UnknownError:
+                return None
+            return float(value) if isinstance(value, int | float) else None
+    return default
+
+
+def servers(gateway: ast.ClassDef, known: Mapping[str, Value]) -> tuple[str, ...]:
+    """Return the names of the servers that it calls; () for the usual single one."""
+    for node in ast.walk(gateway):
+        if isinstance(node, ast.keyword) and node.arg == "server_names":
+            try:
+                names = constants.evaluate(node.value, known)
+            except UnknownError:
+                return ()
+            return tuple(str(name) for name in names) if isinstance(names, list) else ()
+    return ()
+
+
+def submission(gateway: ast.ClassDef) -> str:
+    """Return the file that it writes."""
+    for node in gateway.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "write_submission":
+            names = [
+                text for text in texts(node) if text.startswith("submission.") and " " not in text
+            ]
+            return names[0] if names else SUBMISSION
+    return SUBMISSION
+
+
+# --- syntax ---
+
+
+def calls(node: ast.AST) -> Iterator[ast.Call]:
+    """Yield the calls below a node."""
+    return (child for child in ast.walk(node) if isinstance(child, ast.Call))
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yield each text that is written out, also the parts of one with values in it."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+
+
+def _text(node: ast.expr) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def tail(node: ast.expr) -> str:
+    """Return the last name of a dotted expression: Gateway of core.templates.Gateway."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,1 @@
+"""What every competition shares: the connection, and the classes that a host derives from."""

@@ -1,0 +1,43 @@
+"""Serve predictions to the competition's gateway."""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+COMPETITION = Path(os.environ["RSNA_BUNDLE_COMPETITION"])
+MODEL = Path(os.environ["RSNA_BUNDLE_MODEL"])
+sys.path.append(str(COMPETITION))  # the package lies among the competition's files
+
+import joblib
+import kaggle_evaluation.gait_inference_server
+import polars as pl
+
+from features import features
+
+
+@cache
+def model() -> Any:
+    """Return the fitted model: loaded by the first call, which has no deadline."""
+    return joblib.load(MODEL / "model.joblib")
+
+
+def predict(row: pl.DataFrame, signal: str) -> float:
+    """Return the probability of a fall. The gateway calls this once for each walk."""
+    return float(model().predict_proba([features(row["age"][0], signal)])[0, 1])
+
+
+def main() -> None:
+    """Serve the hidden test on the rerun; elsewhere answer the public one here."""
+    server = kaggle_evaluation.gait_inference_server.GaitInferenceServer(predict)
+    if os.getenv("KAGGLE_IS_COMPETITION_RERUN"):
+        server.serve()
+    else:
+        paths = (str(COMPETITION / "test.csv"), str(COMPETITION / "test_signals"))
+        # An own folder for what is shared: a second run finds it empty again.
+        server.run_local_gateway(paths, file_share_dir="shared")
+
+
+if __name__ == "__main__":
+    main()
