@@ -97,7 +97,7 @@ class HandOver:
             copies.without(source, self.folder / name, columns, self._hides)
         else:
             rows = (row for row in source.rows() if not any(self._hides(row[n]) for n in columns))
-            tables.write(self.folder / name, rows, Table(path=source.path))
+            tables.write(self.folder / name, rows, open_table(source.path))
 
     def _by_number(self, name: str) -> Iterator[str]:
         """Copy the training table without the rows of hidden numbers; no other table names one."""
@@ -132,10 +132,13 @@ class HandOver:
         """
         ruled = [t for t in self._templates() if t.partition("/")[0] == name]
         public, left_out = list[str](), list[str]()
+        # Of an id such as news/0012 each part is a folder.
+        deep = [c for c, values in self.secret.values.items() if any("/" in v for v in values)]
         for path in _walk(self.profile.folder, name):
             if len(public) >= room:
                 return [], [f"{name}/: more than {MOST_FILES:,} files"]
-            owners = [v for t in ruled if (v := templates.parse_path(t, path)) is not None]
+            parsed = (templates.parse_path(template, path, deep) for template in ruled)
+            owners = [values for values in parsed if values is not None]
             if any(self._is_hidden(values) for values in owners) or self.secret.names(path):
                 if not owners:
                     left_out.append(f"{path}: it names a hidden row")

@@ -136,4 +136,6 @@ def _read_test(name: str) -> str:
     path = f"COMPETITION / {json.dumps(name, ensure_ascii=False)}"
     if PurePosixPath(name).suffix == ".parquet":
         return f"pd.read_parquet({path})"
+    if PurePosixPath(name).suffix in (".jsonl", ".ndjson"):
+        return f"pd.read_json({path}, lines=True, dtype=dict.fromkeys(IDS, str))"
     return f"pd.read_csv({path}, dtype=dict(sample.dtypes[IDS]))"
