@@ -3,16 +3,15 @@
 import datetime
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.competition import run_report
 from bundler.competition.protocol import RunOutput
-from bundler.progress import Progress
 from bundler.rehearse.run import watchdog
 from bundler.rehearse.run.audit_hook import Event
-from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.setup import Kind, RunSetup
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
@@ -26,7 +25,8 @@ class NotebookRun:
     """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
-    rerun: bool  # False: on the public test
+    kind: Kind
+    size: int  # of the hidden test
     returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
@@ -43,16 +43,18 @@ class NotebookRun:
     ids: Mapping[str, str]  # kind → id of the bundles that were used, by run.json; empty without it
     output: RunOutput
 
+    @property
+    def command_seconds(self) -> float:
+        """Return the seconds of the command: without the kernel's start, verifying, installing."""
+        peaks = self.usage.peaks
+        if "kernel" not in peaks:
+            return self.seconds  # where processes cannot be told apart
+        return peaks["command"].seconds if "command" in peaks else 0.0
 
-def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRun, ...]:
-    """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
-    runs: list[NotebookRun] = []
-    for setup in setups:
-        progress.step(f"Running the notebook, network cut, {setup.title}")
-        runs.append(run(setup))
-        if runs[-1].returncode != 0:
-            break
-    return tuple(runs)
+    @property
+    def fixed_seconds(self) -> float:
+        """Return the seconds of everything but the command."""
+        return self.seconds - self.command_seconds
 
 
 def run(setup: RunSetup) -> NotebookRun:
@@ -95,7 +97,8 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
-        rerun=setup.rerun,
+        kind=setup.kind,
+        size=setup.hidden.size,
         returncode=ended.returncode if ended else None,
         log=executed.log,
         error=executed.error or (output.strip() if failed else None),

@@ -207,6 +207,7 @@ class Recorder:
     _peaks: dict[Role, RoleUse] = field(default_factory=dict)
     _peak_bytes: int = 0
     _cpu: float = 0.0
+    _before: float | None = None  # CPU time that the processes had had at the first look
     _others: float = 0.0
 
     def __post_init__(self) -> None:
@@ -241,7 +242,9 @@ class Recorder:
     def _note_cpu(self, processes: Sequence[Process], elapsed: float) -> None:
         """Note the processes' time, and the share of the machine that others had meanwhile."""
         # A child that has ended is counted by its parent: the sum only grows.
-        self._cpu = max(self._cpu, sum(one.cpu_seconds for one in processes))
+        used = sum(one.cpu_seconds for one in processes)
+        self._before = used if self._before is None else self._before
+        self._cpu = max(self._cpu, used - self._before)
         now = busy_seconds(self.cpus)
         if self.cpus and self._machine is not None and now is not None and elapsed > 0:
             foreign = now - self._machine - self._cpu - (_own_seconds() - self._own)
