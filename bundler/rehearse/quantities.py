@@ -17,15 +17,14 @@ Name = Literal["time", "memory", "disk", "open files", "threads"]
 # What two equal runs differ by: a floor, and a share of what is measured. Of seconds it is the
 # start of a Python and the machine's pace, of memory when a collection or a batch fell.
 SECONDS_ERROR, SECONDS_SHARE = 0.15, 0.03
-BYTES_ERROR, BYTES_SHARE = 6e6, 0.015
+BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
 DISK_ERROR, DISK_SHARE = 2e5, 0.01
 FILES_ERROR = 1.5
 THREADS_ERROR = 2.0
 PARTS: dict[Role, str] = {
     "command": "the command's own process",
-    "worker": "the processes that the command started",
+    "worker": "the command's child processes",
     "kernel": "the notebook's kernel",
-    "launcher": "the launcher",
 }
 
 

@@ -10,29 +10,23 @@ from dataclasses import dataclass
 
 from bundler.rehearse.checks.projection import RED
 from bundler.rehearse.fit import Fit
-from bundler.rehearse.quantities import Quantity
+from bundler.rehearse.quantities import PARTS, Quantity
 
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 24, 26  # margins, for the labels
 CURVE = 48  # points of a drawn curve
 # The least that is drawn of each: nothing has no place on a logarithmic scale.
 LEAST = {"time": 0.1, "memory": 1e6, "disk": 1e6, "open files": 1.0, "threads": 1.0}
-ALWAYS = ("", "/kaggle/working", "the temporary folder", "the command")
 DECADES = 5  # labels of an axis, at most
 
 
 def draw(quantities: Sequence[Quantity], rows: str) -> list[str]:
-    """Return a chart for each quantity that was fitted; of parts, of those that grow or may."""
+    """Return a chart for each quantity that was fitted; the kernel's only where they grow."""
     return [
         _chart(one, one.fit, rows)
         for one in quantities
-        if one.fit and (one.place in ALWAYS or (one.place.startswith("the ") and _matters(one)))
+        if one.fit and (one.place != PARTS["kernel"] or one.grows)
     ]
-
-
-def _matters(quantity: Quantity) -> bool:
-    own = quantity.place.startswith(("the command", "the processes"))
-    return quantity.grows or (own and quantity.most > 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +51,7 @@ def _share(value: float, ends: tuple[float, float]) -> float:
 
 def _chart(quantity: Quantity, fit: Fit, rows: str) -> str:
     scales = _scales(quantity, fit)
-    title = quantity.name.capitalize() + (f", {quantity.place}" if quantity.place else "")
+    title = quantity.name.capitalize() + (f" of {quantity.place}" if quantity.place else "")
     parts = [
         f'<text x="0" y="13" class="title">{html.escape(title)}</text>',
         *_axes(quantity, scales, rows),
@@ -122,7 +116,9 @@ def _decades(ends: tuple[float, float]) -> list[float]:
 
 def _text(quantity: Quantity, value: float) -> str:
     if quantity.name == "time":
-        return f"{value / 3600:.3g} h" if value >= 3600 else f"{value:.3g} s"
+        if value >= 3600:
+            return f"{value / 3600:.2g} h"
+        return f"{value:,.0f} s" if value >= 10 else f"{value:.2g} s"
     if quantity.name in ("memory", "disk"):
         return f"{value / 1e9:.3g} GB" if value >= 1e9 else f"{value / 1e6:.3g} MB"
     return f"{value:,.0f}"

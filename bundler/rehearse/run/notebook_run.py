@@ -34,7 +34,7 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    working_peak: int  # bytes, while it ran
+    working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
     tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
@@ -94,6 +94,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
+    disk = _while_it_ran(ended, usage, began) if ended else []
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
@@ -106,8 +107,8 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
-        working_peak=ended.working_peak if ended else 0,
-        tmp_peak=ended.tmp_peak if ended else 0,
+        working_peak=max((working for _, working, _ in disk), default=0),
+        tmp_peak=max((tmp for _, _, tmp in disk), default=0),
         events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
@@ -120,6 +121,13 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
             probe_log=_text(out / "probe.log"),
         ),
     )
+
+
+def _while_it_ran(ended: Ended, usage: Usage, began: float) -> list[tuple[float, int, int]]:
+    """Return the looks at the disk since the command began; at least the last one."""
+    command = usage.peaks.get("command")
+    since = began + command.began if command else 0.0
+    return [look for look in ended.disk if look[0] >= since] or ended.disk[-1:]
 
 
 def _used_ids(path: Path) -> Mapping[str, str]:

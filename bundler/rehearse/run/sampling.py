@@ -8,6 +8,7 @@ rehearsal's own. Fields of /proc by proc(5); where there is none (macOS), memory
 """
 
 import contextlib
+import math
 import os
 import subprocess
 import time
@@ -47,15 +48,17 @@ class RoleUse:
     rss_bytes: int = 0  # of all of them together
     threads: int = 0  # of all of them together
     files: int = 0  # of the one that has most open: the limit is each process's own
-    seconds: float = 0.0  # from the first look that saw one to the last
+    began: float = math.inf  # seconds after the start: the first look that saw one
+    seconds: float = 0.0  # from that to the last
 
     def peak(self, other: "RoleUse") -> "RoleUse":
-        """Return the greater of each figure."""
+        """Return the greater of each figure, and the earlier beginning."""
         return RoleUse(
             processes=max(self.processes, other.processes),
             rss_bytes=max(self.rss_bytes, other.rss_bytes),
             threads=max(self.threads, other.threads),
             files=max(self.files, other.files),
+            began=min(self.began, other.began),
             seconds=max(self.seconds, other.seconds),
         )
 
@@ -236,7 +239,8 @@ class Recorder:
             rss_bytes=sum(one.rss_bytes for one in processes),
             threads=sum(one.threads for one in processes),
             files=max(one.files for one in processes),
-            seconds=elapsed - self._first.setdefault(role, elapsed),
+            began=self._first.setdefault(role, elapsed),
+            seconds=elapsed - self._first[role],
         )
 
     def _note_cpu(self, processes: Sequence[Process], elapsed: float) -> None:

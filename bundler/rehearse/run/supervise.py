@@ -59,8 +59,7 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
-    tmp_peak: int
+    disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
 
 
 def main(arguments: list[str]) -> int:
@@ -71,7 +70,7 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskPeaks(working, Path(spec.tmp))
+    disk = DiskSeries(working, Path(spec.tmp))
     code = run(spec.notebook, working, out)
     disk.stop()
     ended = Ended(
@@ -81,8 +80,7 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(Path(spec.tmp)),
-        working_peak=disk.working,
-        tmp_peak=disk.tmp,
+        disk=disk.looks,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
     (out / "notebook.json").write_text(json.dumps(asdict(ended)), encoding="utf-8")
@@ -126,16 +124,17 @@ def used(folder: Path) -> int:
     return total
 
 
-class DiskPeaks(threading.Thread):
-    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
+class DiskSeries(threading.Thread):
+    """Notes how much two folders hold while the notebook runs: a full disk ends a run, too."""
 
-    EVERY = 1.0  # seconds between two looks
+    EVERY = 1.0  # seconds between two looks, at first
+    MOST = 1000  # looks that are kept
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
     def __init__(self, working: Path, tmp: Path) -> None:
         super().__init__(daemon=True)
         self._folders, self._ended = (working, tmp), threading.Event()
-        self.working = self.tmp = 0
+        self.looks: list[tuple[float, int, int]] = []
         self.start()
 
     def run(self) -> None:
@@ -154,7 +153,10 @@ class DiskPeaks(threading.Thread):
 
     def _look(self) -> None:
         working, tmp = map(used, self._folders)
-        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
+        self.looks.append((time.time(), working, tmp))
+        if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
+            pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
+            self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
 
 
 def lost_packets() -> int:

@@ -57,7 +57,7 @@ def leak(role: str, **each: float) -> tuple[NotebookRun, NotebookRun]:
     ("role", "place"),
     [
         ("command", "The command's own process"),
-        ("worker", "The processes that the command started"),
+        ("worker", "The command's child processes"),
     ],
 )
 def test_a_leak_is_named_with_its_process(role: str, place: str) -> None:
@@ -92,7 +92,7 @@ def test_disk_that_grows_is_named_with_its_folder(folder: str, place: str) -> No
 def test_files_that_are_never_closed() -> None:
     files = check(*leak("worker", files=0.5))["open files"]
     assert files.status == "failed"
-    assert "Open files of the processes that the command started grew by 0.50" in files.message
+    assert "Open files of the command's child processes grew by 0.50" in files.message
     assert "Close each file" in files.message
 
 
