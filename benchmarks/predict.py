@@ -117,7 +117,8 @@ def measure(paths: Sequence[Path], file: Path, options: argparse.Namespace) -> d
         _warm(workers, model, sample)
         threads_to_processes = _take_turns(pool, workers, model, sample)
         start = time.perf_counter()
-        outcome = pipeline.run(images, [[model]], workers, batch_size=model.batch_size)
+        settings = pipeline.Settings(batch_size=model.batch_size)
+        outcome = pipeline.run(images, [[model]], workers, settings)
         wall = time.perf_counter() - start
     floor = len(paths) * (decode + alone) / cores
     return {

@@ -1,5 +1,6 @@
 """What the run says while it goes on: what it is made of, and how far it is."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -8,18 +9,21 @@ from inference.boot import install
 from inference.boot.card import Checkpoint
 from inference.boot.prepare import Prepared
 from inference.deadline import Deadline
-from inference.pipeline import Outcome, Replica
+from inference.outcome import Outcome
+from inference.pipeline import Replica
 from inference.report import METRICS, device_warnings
-from inference.submission import TestImage
+from inference.submission import Table
 
 EVERY = 10.0  # seconds between lines of progress in a log; a terminal's bar moves faster
 
 
-def banner(prepared: Prepared, replicas: Sequence[Replica], images: Sequence[TestImage]) -> str:
+def banner(prepared: Prepared, replicas: Sequence[Replica], table: Table) -> str:
     """Return what this run is made of: commit, checkpoint, wheels, images, device."""
     code, libs, model = prepared.code, prepared.libs, prepared.require_model()
     dirty = " with uncommitted changes" if code.code.dirty else ""
     target = install.fitting(libs.libs)
+    breasts = len({image.prediction_id for image in table.images})
+    twice = f"; {table.duplicates} rows were there before" if table.duplicates else ""
     lines = [
         f"code   {code.id[:12]}  commit {code.code.commit[:12]}{dirty}",
         *(
@@ -29,7 +33,7 @@ def banner(prepared: Prepared, replicas: Sequence[Replica], images: Sequence[Tes
         ),
         f"libs   {libs.id[:12]}  {len(target.lock)} wheels for Python "
         f"{target.python}: {_pins(target.lock)}",
-        f"test   {len(images)} images, {len({image.prediction_id for image in images})} breasts",
+        f"test   {len(table.images)} images, {breasts} breasts{twice}",
         f"device {', '.join(replicas[0][0].providers)}"
         + (f", on {len(replicas)} devices" if len(replicas) > 1 else ""),
         *(f"warning: {warning}" for warning in device_warnings(replicas[0])),
@@ -51,6 +55,12 @@ def _pins(lock: Sequence[str]) -> str:
     return ", ".join(pins[:8]) + (f" and {len(pins) - 8} more" if len(pins) > 8 else "")
 
 
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line; a log that cannot be written (a full disk, no reader) is not the run's end."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr if error else sys.stdout, flush=True)
+
+
 class Progress:
     """A callback that prints how far the run is: a bar in a terminal, else a line now and then."""
 
@@ -69,15 +79,17 @@ class Progress:
         text = self.line(outcome)
         if self._terminal:
             filled = 30 * outcome.done // outcome.total
-            print(f"\r[{'#' * filled:30}] {text}\x1b[K", end="\n" if finished else "", flush=True)
+            end = "\n" if finished else ""
+            with contextlib.suppress(OSError, ValueError):
+                print(f"\r[{'#' * filled:30}] {text}\x1b[K", end=end, flush=True)
         else:
-            print(text, flush=True)
+            say(text)
 
     def line(self, outcome: Outcome) -> str:
         """Return how many images are done, how fast, and when the run will have ended."""
         line = f"{outcome.done}/{outcome.total} images"
-        rate = self._deadline.rate(outcome.done)
-        end = self._deadline.projected(outcome.done, outcome.total)
+        rate = self._deadline.rate(outcome.seen)  # what was skipped took no time
+        end = self._deadline.projected(outcome.seen, outcome.total - len(outcome.skipped))
         if rate is None or end is None:
             return line
         line += f", {rate:.1f} images/s, {self._deadline.elapsed() / 60:.1f} of {end / 60:.1f} min"

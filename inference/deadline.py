@@ -7,6 +7,7 @@ from typing import Literal
 Pace = Literal["full", "coarse", "over"]
 RESERVE = 0.02  # of the limit, kept for what follows the last image
 SEEN = 32  # images before a projection means anything
+SOONEST = 1.0  # second of reading before it does
 
 
 @dataclass(kw_only=True)
@@ -22,6 +23,7 @@ class Deadline:
     at: Literal["stop", "coarse"] = "stop"
     start: float = field(default_factory=time.monotonic)
     begun: float | None = None
+    resumed: int = 0  # images that were settled before the first one was read
     _full_rate: float | None = None
     _hurried: bool = False  # a coarse image was asked for: rates are a mixture's from then on
 
@@ -29,15 +31,16 @@ class Deadline:
         """Return the seconds since the start."""
         return time.monotonic() - self.start
 
-    def begin(self) -> None:
+    def begin(self, resumed: int = 0) -> None:
         """Note that the first image is about to be read; what came before is no image's cost."""
-        self.begun = self.elapsed()
+        self.begun, self.resumed = self.elapsed(), resumed
 
     def rate(self, done: int) -> float | None:
         """Return images per second since the first image, once enough were seen."""
-        if self.begun is None or done < SEEN:
+        if self.begun is None or done - self.resumed < SEEN:
             return None
-        return done / max(self.elapsed() - self.begun, 1e-9)
+        reading = self.elapsed() - self.begun
+        return (done - self.resumed) / reading if reading >= SOONEST else None
 
     def projected(self, done: int, total: int) -> float | None:
         """Return the seconds after the start at which the run will end at its rate so far."""

@@ -93,7 +93,7 @@ def launch(options: Options, signals: Signals) -> int:
 
 def run(options: Options, signals: Signals, recorder: Recorder) -> None:
     """Find, verify and install, run the command, and look at what it left."""
-    start = time.monotonic()
+    start = prepare.started()  # of the first launch, where the notebook starts it once more
     end_orphans(options.scratch)
     around = find(options)
     recorder.prepared(around.prepared.ids, around.mounts())
@@ -139,7 +139,13 @@ def find(options: Options) -> Surroundings:
     if not code.is_dir():  # in the notebook, the first cell has unpacked it
         bundles.unpack_code(prepared.code, options.scratch)
     held = competition.find(options.input, options.competition)
-    return Surroundings(prepared=prepared, code=code, competition=held, input=options.input)
+    return Surroundings(
+        prepared=prepared,
+        code=code,
+        competition=held,
+        input=options.input,
+        scratch=options.scratch,
+    )
 
 
 def check_ended(ended: Ended, options: Options) -> None:

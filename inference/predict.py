@@ -138,12 +138,12 @@ def _no_cuda() -> InstallError:
     )
 
 
-def agreed(models: Sequence[Model]) -> Card:
+def agreed(cards: Sequence[Card]) -> Card:
     """Return a card whose way from images to a verdict all share; others cannot be averaged."""
     for key in ("aggregation", "output", "threshold", "prevalence"):
-        values = [getattr(model.card, key) for model in models]
+        values = [getattr(card, key) for card in cards]
         if any(value != values[0] for value in values):
             raise UsageError(
                 f"The models of the bundle differ in their {key} ({values}). Export them with one."
             )
-    return models[0].card
+    return cards[0]

@@ -1,6 +1,5 @@
 """submission.json: what was predicted, from what, how fast, and what went wrong."""
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,17 @@ from typing import Literal
 from inference.boot.card import OnnxModel
 from inference.boot.prepare import Prepared
 from inference.deadline import Deadline
-from inference.errors import OutOfTimeError, TooManyFailuresError
-from inference.pipeline import Outcome, Replica
+from inference.outcome import Outcome
+from inference.output import COMPLETE
 from inference.pixels.gpu import count_gpus
 from inference.predict import CUDA, Model
 from inference.submission import TestImage
+from inference.verdict import Verdict
 from inference.workers import peak_rss
 
 NATURAL_POSITIVES = (0.002, 0.10)  # share of breasts called positive; about 2 % have a cancer
 ENOUGH_BREASTS = 100  # fewer say nothing about a distribution
 METRICS = ("pfbeta", "best_f1", "pr_auc", "roc_auc")  # of a checkpoint, shown where it has them
-NAMED = 20  # images that a message lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +57,23 @@ class DeadlineReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What submission.json holds."""
+    """What submission.json holds.
 
+    `state` is `complete`, `partial` (the run ended before every image was tried) or `fallbacks
+    only`; `csv_sha256` is of the submission.csv that all this is about, None where there is none.
+    """
+
+    state: str
+    csv_sha256: str | None
+    error: str | None  # why the run is no submission, or ended early
     ids: Mapping[str, str]
     models: tuple[OnnxModel, ...]
     images: Images
     failures: Mapping[str, tuple[str, ...]]  # kind → image ids
+    suspicious: Mapping[str, tuple[str, ...]]  # image id → why it may be damaged
     fallbacks: tuple[str, ...]  # breasts without a readable image
+    resumed_images: int  # predicted by an earlier run that was killed
+    skipped_images: int  # left out for want of time, or since the run ended early
     seconds: Mapping[str, float]  # by stage
     images_per_s: float
     peak_rss_bytes: int
@@ -82,77 +91,61 @@ def device_warnings(models: Sequence[Model]) -> list[str]:
     return []
 
 
-def check_deadline(outcome: Outcome, deadline: Deadline) -> None:
-    """Raise where time ran out and the run was to stop; otherwise say what was left out."""
-    if not outcome.skipped:
-        return
-    named = ", ".join(outcome.skipped[:10]) + (" …" if len(outcome.skipped) > 10 else "")
-    text = (
-        f"The limit of {deadline.limit:.0f} s is over with {len(outcome.skipped)} of "
-        f"{outcome.total} images to do ({named})"
-    )
-    if deadline.at == "stop":
-        raise OutOfTimeError(
-            f"{text}; nothing was written. Use a smaller preset or model, or finish with what "
-            "there is: --at-deadline coarse."
-        )
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a report tells of: the same for all of a run's reports."""
 
-
-def check_failures(outcome: Outcome, most: float) -> None:
-    """Raise where a larger share of the images failed than `most`; otherwise name those."""
-    failed = len(outcome.failures)
-    if not failed:
-        return
-    named = [f"{image_id} ({error.kind}): {error}" for image_id, error in outcome.failures]
-    listed = "".join(f"\n  {line}" for line in named[:NAMED])
-    more = f"\n  and {failed - NAMED} more" if failed > NAMED else ""
-    text = f"{failed} of {outcome.total} images could not be read:{listed}{more}"
-    if failed > most * outcome.total:
-        raise TooManyFailuresError(
-            f"{text}\nThat is more than {most:.1%}; nothing was written. Fix the files, or allow "
-            "more with --max-failures or --on-failures finish."
-        )
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    prepared: Prepared
+    images: Sequence[TestImage]
+    deadline: Deadline
 
 
 def build(
-    prepared: Prepared,
-    replicas: Sequence[Replica],
-    images: Sequence[TestImage],
+    run: Run,
+    models: Sequence[Model],
     outcome: Outcome,
+    verdict: Verdict,
     predictions: Mapping[str, float],
     fallbacks: Sequence[str],
-    deadline: Deadline,
+    csv_sha256: str | None,
 ) -> Report:
-    """Return what the run did."""
+    """Return what the run did; `models` are those that were opened."""
     failures: dict[str, list[str]] = defaultdict(list)
-    for image_id, error in outcome.failures:
-        failures[error.kind].append(image_id)
+    for key, error in sorted(outcome.failures.items()):
+        failures[error.kind].append(run.images[key].image_id)
     seconds = {stage: round(value, 3) for stage, value in sorted(outcome.seconds.items())}
+    ended_by = verdict.reason or outcome.error
     return Report(
-        ids=prepared.ids,
-        models=prepared.require_model().model.models,
+        state=verdict.state,
+        csv_sha256=csv_sha256,
+        error=str(ended_by) or type(ended_by).__name__ if ended_by else None,
+        ids=run.prepared.ids,
+        models=run.prepared.require_model().model.models,
         images=Images(
             total=outcome.total,
-            by_transfer_syntax=dict(outcome.transfer_syntaxes),
-            by_decoder=dict(outcome.decoders),
-            by_site=_count(images, "site_id"),
-            by_machine=_count(images, "machine_id"),
+            by_transfer_syntax=dict(sorted(outcome.transfer_syntaxes.items())),
+            by_decoder=dict(sorted(outcome.decoders.items())),
+            by_site=_count(run.images, "site_id"),
+            by_machine=_count(run.images, "machine_id"),
         ),
         failures={kind: tuple(names) for kind, names in failures.items()},
+        suspicious={
+            run.images[key].image_id: signs for key, signs in sorted(outcome.suspicious.items())
+        },
         fallbacks=tuple(fallbacks),
+        resumed_images=outcome.resumed,
+        skipped_images=len(outcome.skipped),
         seconds=seconds,
-        images_per_s=round(outcome.total / max(seconds["total"], 1e-3), 3),
+        images_per_s=round((outcome.seen - outcome.resumed) / max(seconds["total"], 1e-3), 3),
         peak_rss_bytes=peak_rss() + outcome.workers * outcome.peak_rss_bytes,
         predictions=distribution(list(predictions.values())),
         warnings=(
-            *device_warnings(replicas[0]),
-            *deadline_warnings(outcome),
+            *device_warnings(models),
+            *outcome_warnings(outcome),
             *distribution_warnings(predictions),
         ),
-        providers={model.name: tuple(model.providers) for model in replicas[0]},
-        deadline=describe_deadline(deadline, outcome),
+        providers={model.name: tuple(model.providers) for model in models},
+        deadline=describe_deadline(run.deadline, outcome),
     )
 
 
@@ -172,13 +165,16 @@ def _count(images: Sequence[TestImage], column: str) -> dict[str, int]:
     return dict(Counter(image.columns.get(column, "") for image in images))
 
 
-def deadline_warnings(outcome: Outcome) -> list[str]:
-    """Return what the time limit did to the predictions."""
+def outcome_warnings(outcome: Outcome) -> list[str]:
+    """Return what is not as it should be about the images as a whole."""
     warnings = []
     if outcome.coarse:
         warnings.append(f"{len(outcome.coarse)} images were taken at the fastest settings")
     if outcome.skipped:
-        warnings.append(f"{len(outcome.skipped)} images were left out for want of time")
+        cause = "since the run ended early" if outcome.error else "for want of time"
+        warnings.append(f"{len(outcome.skipped)} images were left out {cause}")
+    if outcome.suspicious:
+        warnings.append(f"{len(outcome.suspicious)} images may be damaged")
     return warnings
 
 
@@ -217,9 +213,11 @@ def closing(report: Report, output: Path) -> str:
     """Return the last lines of the log: warnings, and what was written how fast."""
     failed = sum(len(names) for names in report.failures.values())
     lines = [f"warning: {warning}" for warning in report.warnings]
+    partial = "" if report.state == COMPLETE else f" ({report.state})"
+    resumed = f", {report.resumed_images} by an earlier run" if report.resumed_images else ""
     lines.append(
-        f"{output}: {report.predictions.count} breasts from {report.images.total} images "
-        f"({failed} failed, {len(report.fallbacks)} breasts without an image) in "
+        f"{output}{partial}: {report.predictions.count} breasts from {report.images.total} images "
+        f"({failed} failed, {len(report.fallbacks)} breasts without an image{resumed}) in "
         f"{report.seconds['total']:.1f} s, {report.images_per_s:.1f} images/s"
     )
     return "\n".join(lines)

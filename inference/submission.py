@@ -1,12 +1,12 @@
 """test.csv and probabilities → breasts → submission.csv."""
 
 import csv
+import hashlib
 import io
 import json
 import math
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from inference.boot.fields import plain
 from inference.errors import InputError, RunError, UsageError
 
 COLUMNS = ("patient_id", "image_id", "prediction_id")
+LONGEST_NUMBER = 24  # bytes: -2.2250738585072014e-308
 AGGREGATIONS: dict[str, Callable[[list[float]], float]] = {"mean": statistics.fmean, "max": max}
 
 
@@ -30,25 +31,55 @@ class TestImage:
     columns: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """test.csv: one entry an image, in its order, and what tells it from another table."""
+
+    images: tuple[TestImage, ...]
+    duplicates: int  # rows of an image that has one already, which count once
+    sha256: str
+
+
 def read_test(competition: Path) -> list[TestImage]:
+    """Return the images of test.csv."""
+    return list(read_table(competition).images)
+
+
+def read_table(competition: Path) -> Table:
     """Read test.csv: one entry an image, in its order, ids kept as the text they are."""
     path = competition / "test.csv"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path} lacks the column {', '.join(missing)}; it has "
-                    f"{', '.join(reader.fieldnames or ()) or 'no columns'}. "
-                    "Is this the competition's folder? Choose it with --competition."
-                )
-            rows = [_parse_row(row, competition, reader.line_num) for row in reader]
+        content = path.read_bytes()
+        stream = io.StringIO(content.decode("utf-8-sig"), newline="")
+        reader = csv.DictReader(stream)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                f"{path} lacks the column {', '.join(missing)}; it has "
+                f"{', '.join(reader.fieldnames or ()) or 'no columns'}. "
+                "Is this the competition's folder? Choose it with --competition."
+            )
+        # The lines that an editor leaves at the end, blank or of commas alone, are no rows.
+        rows = [
+            _parse_row(row, competition, reader.line_num) for row in reader if not _is_blank(row)
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not rows:
         raise InputError(f"{path} has no rows: there is nothing to predict.")
-    return rows
+    images: dict[tuple[str, str, str], TestImage] = {}
+    for row in rows:
+        images.setdefault((row.prediction_id, row.patient_id, row.image_id), row)
+    return Table(
+        images=tuple(images.values()),
+        duplicates=len(rows) - len(images),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _is_blank(row: Mapping[str, object]) -> bool:
+    # Cells behind the last column come as a list.
+    return all(not (value.strip() if isinstance(value, str) else value) for value in row.values())
 
 
 def _parse_row(row: dict[str, str], competition: Path, line: int) -> TestImage:
@@ -60,13 +91,18 @@ def _parse_row(row: dict[str, str], competition: Path, line: int) -> TestImage:
 
 
 def aggregate(
-    images: Sequence[TestImage], probabilities: Mapping[int, float], aggregation: str
+    images: Sequence[TestImage],
+    probabilities: Mapping[int, float],
+    aggregation: str,
+    suspicious: Collection[int] = (),
 ) -> dict[str, float | None]:
     """Return each breast's probability from its images'; None where no image could be read.
 
-    `probabilities` maps an image's index to its probability; one that failed is not in it.
+    `probabilities` maps an image's index to its probability; one that failed is not in it. One
+    that is suspicious counts only where its breast has no other.
     """
-    breasts: dict[str, list[float]] = {image.prediction_id: [] for image in images}
+    sound: dict[str, list[float]] = {image.prediction_id: [] for image in images}
+    doubtful: dict[str, list[float]] = {}
     for index, image in enumerate(images):
         if index in probabilities:
             value = probabilities[index]
@@ -75,9 +111,13 @@ def aggregate(
                     f"The model predicts {value} for the image {image.image_id}. The model is "
                     "broken; nothing was written."
                 )
-            breasts[image.prediction_id].append(value)
+            if index in suspicious:
+                doubtful.setdefault(image.prediction_id, []).append(value)
+            else:
+                sound[image.prediction_id].append(value)
     join = AGGREGATIONS[aggregation]
-    return {breast: join(values) if values else None for breast, values in breasts.items()}
+    of_breast = {breast: values or doubtful.get(breast) for breast, values in sound.items()}
+    return {breast: join(values) if values else None for breast, values in of_breast.items()}
 
 
 def decide(
@@ -103,31 +143,24 @@ def decide(
     return predictions, fallbacks
 
 
-def write_csv(path: Path, predictions: Mapping[str, float]) -> None:
-    """Write submission.csv: a row a breast, whole or not at all."""
+def csv_size(predictions: Mapping[str, float]) -> int:
+    """Return how many bytes submission.csv can have at most, whatever is predicted."""
+    return len(csv_text(predictions)) + LONGEST_NUMBER * len(predictions)
+
+
+def csv_text(predictions: Mapping[str, float]) -> bytes:
+    """Return submission.csv: a row a breast."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["prediction_id", "cancer"])
     writer.writerows([breast, _number(value)] for breast, value in predictions.items())
-    write_text(path, text.getvalue())
+    return text.getvalue().encode()
 
 
 def _number(value: float) -> str:
     return str(int(value)) if value in (0.0, 1.0) else repr(float(value))
 
 
-def write_json(path: Path, report: object) -> None:
-    """Write submission.json from its dataclass, whole or not at all; NaN is refused."""
-    write_text(path, json.dumps(plain(report), indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one rename."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"{path} cannot be written: {error.strerror}.") from error
+def json_text(report: object) -> bytes:
+    """Return submission.json from its dataclass; NaN is refused."""
+    return (json.dumps(plain(report), indent=2, allow_nan=False) + "\n").encode()

@@ -3,7 +3,7 @@
 Each worker is a process that loads one image after another. Its images wait in its pipe, so it
 is never idle for want of one; the prepared inputs come back through the same pipe. A worker that
 ends, or that takes too long over one image, is replaced, and what waited behind that image goes
-to another.
+to another. Nothing that happens in a worker is an error of the run.
 """
 
 import contextlib
@@ -20,13 +20,19 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 
-from inference.pixels.errors import ImageError
+from inference.pixels.errors import ImageError, Kind
 from inference.pixels.loading import Loaded, load
 from inference.pixels.preprocess import PreprocessConfig
 
 WAITING = 2  # images given to a worker at a time: the one it loads, and the next
 SECONDS_PER_IMAGE = 60.0  # beyond it, an image is given up
 POLL = 1.0  # seconds between two looks at the clock
+PATIENCE = 5.0  # seconds that a killed process has to go; one that a dead mount holds never does
+# Where memory runs out the kernel takes a worker, which can be replaced, and not the parent.
+OOM_SCORE, OOM_SCORE_FILE = "1000", Path("/proc/self/oom_score_adj")
+# An image with such a failure may be sound: another process, or more memory, may read it.
+WORTH_A_SECOND_TRY: frozenset[Kind] = frozenset({"crashed", "timeout", "no-memory", "unexpected"})
+FileState = tuple[int, int]  # bytes, and when it was modified, in ns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,7 @@ class Result:
     key: int
     loaded: Loaded | ImageError
     peak_rss: int = 0
+    file: FileState | None = None
 
 
 @dataclass(kw_only=True)
@@ -111,6 +118,20 @@ class Workers:
                 results += self._replace(worker, "timeout")
         return results
 
+    def load_alone(self, task: Task) -> Result:
+        """Load one file in a new process while all the others rest; none may have a task left.
+
+        It has the memory to itself, and no decoder that has to prove itself first is in use before
+        the process has decoded others (`inference.pixels.proven`): those left are the safest.
+        """
+        old = self._workers[0]
+        self._workers[0] = self._start()
+        _end(old)
+        self._send(self._workers[0], task)
+        while True:
+            for result in self.collect():
+                return result
+
     def _start(self) -> Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs,), daemon=True)
@@ -129,7 +150,7 @@ class Workers:
     def _receive(self, worker: Worker) -> list[Result]:
         try:
             result: Result = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it was killed in the middle of a result
             return self._replace(worker, "crashed")
         worker.tasks.popleft()
         worker.since = time.monotonic()
@@ -170,26 +191,57 @@ def load_all(workers: Workers, tasks: Iterable[Task]) -> Iterator[Result]:
 
 def _end(worker: Worker) -> None:
     worker.process.kill()
-    worker.process.join()
+    worker.process.join(PATIENCE)
     worker.connection.close()
 
 
 def _work(connection: Connection) -> None:
     """Load one task after another until the pipe closes: the life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides about an interrupt
+    with contextlib.suppress(OSError):  # only Linux has it
+        OOM_SCORE_FILE.write_text(OOM_SCORE)
     while True:
         try:
             task: Task = connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             return
-        loaded: Loaded | ImageError
+        result = _load(task)
         try:
-            loaded = load(task.path, task.configs)
-        except ImageError as error:
-            loaded = error
-        except MemoryError:
-            loaded = ImageError("too-large", f"{task.path}: not enough memory to decode it.")
-        connection.send(Result(key=task.key, loaded=loaded, peak_rss=peak_rss()))
+            connection.send(result)
+        except OSError:  # the parent is gone
+            return
+
+
+def _load(task: Task) -> Result:
+    """Return what became of a task, whatever a decoder raises: SystemExit, too, is no way out."""
+    file = state_of(task.path)
+    loaded: Loaded | ImageError
+    try:
+        loaded = load(task.path, task.configs)
+    except ImageError as error:
+        loaded = ImageError(error.kind, str(error))  # a subclass might not cross the pipe
+    except MemoryError:
+        loaded = ImageError("no-memory", f"{task.path}: not enough memory to decode it.")
+    except BaseException as error:  # noqa: BLE001 - an image's failure is never the run's
+        loaded = ImageError("unexpected", f"{task.path}: {_describe(error)}")
+    return Result(key=task.key, loaded=loaded, peak_rss=peak_rss(), file=file)
+
+
+def _describe(error: BaseException) -> str:
+    """Return an exception's type and text; its text may be an exception itself."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - whatever its __str__ raises
+        return type(error).__name__
+
+
+def state_of(path: Path) -> FileState | None:
+    """Return what changes where a file does; None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def peak_rss() -> int:

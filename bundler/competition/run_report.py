@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.output import COMPLETE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
@@ -21,9 +23,12 @@ class Predictions:
 class RunReport:
     """What a run says of itself."""
 
+    state: str  # `complete`, `partial` or `fallbacks only`
+    csv_sha256: str | None  # of the submission.csv that this is about
     ids: dict[str, str]  # kind → id of the bundle that was used
     total: int  # images
     failures: dict[str, str]  # image id → kind of the failure
+    suspicious: dict[str, tuple[str, ...]]  # image id → why it may be damaged
     fallbacks: tuple[str, ...]  # breasts that no image answers for
     warnings: tuple[str, ...]
     install_seconds: float
@@ -42,11 +47,19 @@ def read(path: Path) -> RunReport | None:
 def _parse(text: str) -> RunReport:
     content = json.loads(text)
     spread = content["predictions"]
+    digest = content.get("csv_sha256")
     return RunReport(
+        # A runner before this one wrote its report at the end alone.
+        state=str(content.get("state", COMPLETE)),
+        csv_sha256=None if digest is None else str(digest),
         ids={str(kind): str(identity) for kind, identity in content["ids"].items()},
         total=int(content["images"]["total"]),
         failures={
             str(name): str(kind) for kind, names in content["failures"].items() for name in names
+        },
+        suspicious={
+            str(name): tuple(map(str, signs))
+            for name, signs in content.get("suspicious", {}).items()
         },
         fallbacks=tuple(map(str, content["fallbacks"])),
         warnings=tuple(map(str, content["warnings"])),

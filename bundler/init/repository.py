@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from bundler import atomic, dependencies
 from bundler import settings as settings_module
+from bundler.competition import skeleton
+from bundler.competition.skeleton import Tables
 from bundler.errors import BundlerError, UsageError
 from bundler.init import adopted as metadata
-from bundler.init import mount_paths, skeleton, table
+from bundler.init import mount_paths, table
 from bundler.init.adopted import Adopted
-from bundler.init.skeleton import Tables
 from bundler.init.table import Ask
 from bundler.result import Json
 from bundler.settings import Datasets, Settings

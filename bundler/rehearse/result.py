@@ -7,6 +7,7 @@ from pathlib import Path
 from bundler.competition.check import Check, Status
 from bundler.competition.protocol import Distribution, HiddenTest, Picture
 from bundler.image.emulation import EmulatedImage
+from bundler.rehearse.checks import first_day
 from bundler.rehearse.checks.outlook import Outlook
 from bundler.rehearse.checks.projection import Projection
 from bundler.rehearse.inputs import Inputs
@@ -97,7 +98,9 @@ def conclude(
     inputs: Inputs, preflight: Sequence[Check], findings: Findings, seconds: float
 ) -> Rehearsal:
     """Return what came of a rehearsal that took so many seconds."""
-    checks, runs = [*preflight, *findings.checks], findings.runs
+    runs, options = findings.runs, inputs.options
+    known = [*preflight, *findings.checks]
+    checks = first_day.judged(known, inputs.bundles["code"], options.settings)
     small = next((run for run in runs if run.kind == "small"), None)
     return Rehearsal(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.boot.mounted import SCRATCH
 from inference.boot.prepare import PREPARED, STARTED, Prepared
 
 
@@ -17,6 +18,7 @@ class Surroundings:
     code: Path  # holds `tree` and `runner`
     competition: Path
     input: Path
+    scratch: Path
 
     def mounts(self) -> dict[str, str]:
         """Return where the datasets and the competition are mounted."""
@@ -60,6 +62,7 @@ def variables(around: Surroundings, *, start: float, runner_first: bool) -> dict
         "RSNA_BUNDLE_CODE": str(tree),
         "RSNA_BUNDLE_COMPETITION": str(around.competition),
         "RSNA_BUNDLE_INPUT": str(around.input.absolute()),
+        SCRATCH: str(around.scratch),
         PREPARED: around.prepared.token,
         STARTED: repr(start),
     }

@@ -13,6 +13,8 @@ from inference.boot.bundle import Bundle, read
 from inference.boot.manifest import MANIFEST
 from inference.errors import BundleError
 
+SCRATCH = "RSNA_BUNDLE_SCRATCH"  # the launch's folder, where what it installed lies
+
 
 def input_folder() -> Path:
     """Return the folder where the datasets are mounted."""
@@ -21,6 +23,8 @@ def input_folder() -> Path:
 
 def scratch_folder() -> Path:
     """Return (and make) a private folder for what is unpacked; not part of the output."""
+    if given := os.environ.get(SCRATCH):
+        return Path(given)
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"rsna-bundle-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -65,8 +65,14 @@ class Prepared:
 
 def started() -> float:
     """Return when the notebook's run began, on the clock of `time.monotonic`."""
-    # That clock is the machine's, so the launch's reading of it holds in this process, too.
-    return float(os.environ.get(STARTED) or time.monotonic())
+    # That clock is the machine's, so another process's reading of it holds in this one, too; but
+    # not one from before the machine was started anew.
+    now = time.monotonic()
+    try:
+        started = float(os.environ.get(STARTED) or now)
+    except ValueError:
+        return now
+    return started if 0 <= started <= now else now
 
 
 def prepare(request: Request) -> Prepared:

@@ -15,6 +15,9 @@ Kind = Literal[
     "corrupt",  # header and pixel data contradict each other, or the decoder refuses
     "crashed",  # the decoder took its process with it
     "timeout",  # not decoded within the time that one image may take
+    "no-memory",  # not enough memory to decode it
+    "unexpected",  # any other exception, which the message names
+    "not-a-number",  # the model predicts NaN or infinity for it
     "no-decoder",  # the package that decodes this transfer syntax is not installed
 ]
 

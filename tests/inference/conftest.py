@@ -75,3 +75,13 @@ def make_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def mount(
+    tmp_path: Path, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> Callable[[int], object]:
+    """Return a maker of mounted bundles and a test set of so many patients."""
+    from tests.inference import mounts  # which needs what is defined here
+
+    return lambda patients: mounts.mount(tmp_path, make_model(), make_image, patients)

@@ -112,11 +112,30 @@ def test_decides_by_the_threshold_and_names_fallbacks() -> None:
         submission.decide(breasts, "binary", None, 0.02)
 
 
-def test_writes_ids_as_they_are(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "submission.csv"
-    submission.write_csv(path, {"007_L": 1.0, 'odd,"id"': 0.25, "z": 1e-7})
-    assert path.read_text().startswith("prediction_id,cancer\n007_L,1\n")
-    with path.open(newline="") as stream:
-        rows = list(csv.reader(stream))
-    assert rows[1:] == [["007_L", "1"], ['odd,"id"', "0.25"], ["z", "1e-07"]]
-    assert [entry.name for entry in path.parent.iterdir()] == ["submission.csv"]
+def test_writes_ids_as_they_are() -> None:
+    predictions = {"007_L": 1.0, 'odd,"id"': 0.25, "z": 1e-7, "long": 0.1234567890123456e-99}
+    content = submission.csv_text(predictions)
+    assert content.startswith(b"prediction_id,cancer\n007_L,1\n")
+    rows = list(csv.reader(content.decode().splitlines()))
+    assert rows[1:4] == [["007_L", "1"], ['odd,"id"', "0.25"], ["z", "1e-07"]]
+    # The space that is held from the start is enough for whatever is predicted.
+    assert submission.csv_size(dict.fromkeys(predictions, 0.0)) >= len(content)
+
+
+def test_a_suspicious_image_counts_only_where_its_breast_has_no_other(tmp_path: Path) -> None:
+    images = images_of(
+        tmp_path, "1,1,1,L,CC,,0,49,1_L", "1,1,2,L,MLO,,0,49,1_L", "1,1,3,R,CC,,0,49,1_R"
+    )
+    seen = {0: 0.2, 1: 0.6, 2: 0.5}
+    breasts = submission.aggregate(images, seen, "mean", suspicious=[1, 2])
+    assert breasts == {"1_L": 0.2, "1_R": 0.5}
+    assert submission.aggregate(images, {1: 0.6}, "max", [1]) == {"1_L": 0.6, "1_R": None}
+
+
+def test_blank_lines_are_no_rows_and_duplicates_count_once(tmp_path: Path) -> None:
+    one, two = "1,1,1,L,CC,,0,49,1_L", "1,1,2,L,MLO,,0,49,1_L"
+    plain = submission.read_table(write_test(tmp_path, one, two))
+    table = submission.read_table(write_test(tmp_path, one, two, one, one, ",,,,,,,,", " ", ""))
+    assert table.images == plain.images
+    assert (plain.duplicates, table.duplicates) == (0, 2)
+    assert table.sha256 != plain.sha256

@@ -203,8 +203,8 @@ def test_stops_where_too_many_images_fail(mounted: Path, submit: Submit, tmp_pat
     assert result.returncode == 6
     assert "4 of 29 images could not be read" in result.stderr
     assert all(f"{image} ({kind})" in result.stderr for image, kind in damaged.items())
-    assert not (tmp_path / "submission.csv").exists()
-    assert not (tmp_path / "submission.json").exists()
+    assert "4 of 29 images failed: that is more than 1.0%" in report_of(tmp_path)["error"]
+    assert len(rows_of(tmp_path / "submission.csv")) == 14  # what there is, for who wants it
 
 
 def test_predicts_a_breast_from_its_other_images(
@@ -252,12 +252,16 @@ def test_stops_at_the_time_limit(mounted: Path, submit: Submit, tmp_path: Path) 
     assert not (tmp_path / "submission.csv").exists()
 
 
-def test_finishes_at_the_time_limit_where_told_to(
+def test_fallbacks_alone_are_no_submission_at_the_time_limit_either(
     mounted: Path, submit: Submit, tmp_path: Path
 ) -> None:
-    result = submit(mounted, "--time-limit", "0.1", "--at-deadline", "coarse")
-    assert result.returncode == 0, result.stderr
+    result = submit(
+        mounted, "--time-limit", "0.1", "--at-deadline", "coarse", KAGGLE_IS_COMPETITION_RERUN="1"
+    )
+    assert result.returncode == 7, result.stderr
+    assert not (tmp_path / "submission.csv").exists()
     report = report_of(tmp_path)
+    assert report["state"] == "fallbacks only"
     assert report["deadline"]["skipped_images"] == 29
     assert len(report["fallbacks"]) == 14
     assert "29 images were left out for want of time" in report["warnings"]

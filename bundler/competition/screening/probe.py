@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # on the notebook these are the code bundle's, found when `ma
     import numpy.typing as npt
 
     from inference.deadline import Deadline, Pace
-    from inference.pipeline import Outcome, Replica
+    from inference.outcome import Outcome
+    from inference.pipeline import Replica
     from inference.submission import TestImage
 
 FEWEST = 48  # images of steady work, unless they take too long
@@ -190,8 +191,7 @@ def steady(
     tasks = [workers.Task(key=0, path=image.path, configs=configs) for image in small]
 
     def note(outcome: "Outcome") -> None:
-        done = len(outcome.probabilities) + len(outcome.failures)
-        seen.append((time.perf_counter(), done))
+        seen.append((time.perf_counter(), outcome.seen))
 
     def run(images: "list[TestImage]", seconds: float) -> "Outcome":
         seen.clear()
@@ -199,9 +199,8 @@ def steady(
             images,
             replicas,
             decoding,
-            batch_size=replicas[0][0].batch_size,
+            pipeline.Settings(batch_size=replicas[0][0].batch_size, progress=note),
             deadline=_until(seconds),
-            progress=note,
         )
 
     with workers.Workers(workers.default_count()) as decoding:

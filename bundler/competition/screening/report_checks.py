@@ -8,6 +8,7 @@ from bundler.competition.run_report import Predictions, RunReport
 from bundler.competition.screening.awkward import BROKEN
 from bundler.competition.screening.hidden_test import HiddenSet
 from bundler.competition.screening.submission_csv import some
+from inference.output import COMPLETE
 
 # In the run's own warnings: what loses a submission, though the run went on.
 GRAVE = ("has a GPU, but", "is the model broken?")
@@ -40,6 +41,8 @@ def distribution(predictions: Predictions) -> Distribution:
 
 
 def _images(report: RunReport, hidden: HiddenSet) -> Iterator[str]:
+    if report.state != COMPLETE:
+        yield f"The run ended before every image was tried: its submission is {report.state}."
     planted = {image.row["image_id"]: image for image in hidden.planted}
     for name, kind in report.failures.items():
         image = planted.get(name)

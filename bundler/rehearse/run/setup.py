@@ -23,12 +23,11 @@ from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.supervise import Spec, Step
-from bundler.sandbox import seatbelt, system
+from bundler.sandbox import disk, seatbelt, system
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
-HOME_BYTES = 2 << 30  # kernels and caches write there; in memory, so that nothing of it stays
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -98,14 +97,15 @@ class _Parts:
         read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
         read_only[mounts["competition"]] = self.hidden.folder
         read_only[OWN] = self.folder / "own"
-        resolver = Path("/etc/resolv.conf")
-        # Nothing can be mounted over a link; it leads nowhere inside, which is as good.
-        if resolver.exists() and not resolver.is_symlink():
-            read_only[str(resolver)] = self.folder / "own" / "resolv.conf"
+        read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
         return Sandbox(
             read_only={**self.pythons, **read_only},
-            writable={TMP: self.folder / "tmp", OUT: self.out},
-            limited={WORKING: self.limits.working_bytes, self.home: HOME_BYTES},
+            writable={
+                TMP: self.folder / "tmp",
+                self.home: self.folder / "home",
+                OUT: self.out,
+            },
+            limited={WORKING: disk.make(self.folder / "working", self.limits.working_bytes)},
         )
 
     def environment(self) -> dict[str, str]:
@@ -180,7 +180,7 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    for folder in (own / "hook", own / "out", parts.out, tmp):
+    for folder in (own / "hook", own / "out", parts.out, parts.folder / "home", tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")

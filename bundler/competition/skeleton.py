@@ -1,4 +1,7 @@
-"""The files of a new repository: a submit.py that is valid on day one, an empty wheelhouse.txt."""
+"""The files of a new repository: a submit.py that is valid on day one, an empty wheelhouse.txt.
+
+A rehearsal knows the submit.py that nobody has touched yet: its answers are the sample's own.
+"""
 
 import json
 from collections.abc import Sequence
@@ -73,6 +76,13 @@ if __name__ == "__main__":
 '''
 
 
+# What every skeleton has in it until its owner writes a prediction, and what to do about it then.
+UNTOUCHED = {
+    SUBMIT[SUBMIT.index("def predict") : SUBMIT.index("def main")].strip(): "Replace `predict()`",
+    "until there are better ones.": "Replace the copy of the sample",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tables:
     """The tables that a submission is made from; file names, "" where there is none."""
@@ -84,9 +94,16 @@ class Tables:
     gateway: bool = False  # rows come by kaggle_evaluation
 
 
+def what_to_replace(text: str) -> str:
+    """Return what a submit.py that is as it was written asks for; "" for one of the user's own."""
+    return next((advice for part, advice in UNTOUCHED.items() if part in text), "")
+
+
 def submit(competition: str, tables: Tables) -> str:
     """Return the text of a submit.py that uses nothing but pandas, which the image has."""
-    sample_kind, kind = (PurePosixPath(name).suffix for name in (tables.sample, tables.submission))
+    # pandas reads a zipped csv file as the file itself.
+    names = (tables.sample.removesuffix(".zip") or tables.sample, tables.submission)
+    sample_kind, kind = (PurePosixPath(name).suffix for name in names)
     if {sample_kind, kind} - {".csv", ".parquet"}:
         return COPY.format(
             competition=competition,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bundler.init import skeleton
-from bundler.init.skeleton import Tables
+from bundler.competition import skeleton
+from bundler.competition.skeleton import Tables
 
 
 def submit(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -131,3 +131,15 @@ def test_is_formatted(tmp_path: Path) -> None:
         for words in (["check", "--select", "E,F,I,B,UP"], ["format", "--check"]):
             command = [sys.executable, "-m", "ruff", *words, "--line-length=100", "--isolated"]
             subprocess.run([*command, str(path)], check=True)
+
+
+def test_an_untouched_one_is_known_until_it_predicts() -> None:
+    for tables in (Tables(), Tables(sample="sample.json", submission="submission.json")):
+        text = skeleton.submit("leaf-disease", tables)
+        assert skeleton.what_to_replace(text).startswith("Replace")
+    text = skeleton.submit("leaf-disease", Tables())
+    changed = text.replace("return pd.DataFrame(columns=IDS)", "return test[IDS].assign(ill=0.5)")
+    assert changed != text
+    assert skeleton.what_to_replace(changed) == ""
+    # What else is changed around it makes no answer of it.
+    assert skeleton.what_to_replace(text.replace("print(", "print('mine', "))
