@@ -106,7 +106,11 @@ def conclude(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
         outlook=findings.outlook,
         provenance=provenance.describe(
-            inputs, list(dict.fromkeys(run.layout for run in runs)), findings.image, findings.hidden
+            inputs,
+            list(dict.fromkeys(run.layout for run in runs)),
+            findings.image,
+            findings.hidden,
+            working=runs[0].working if runs else None,
         ),
         timeline=tuple(timeline.draw(small)) if small else (),
         seconds=seconds,

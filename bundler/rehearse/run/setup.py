@@ -24,6 +24,7 @@ from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.supervise import Spec, Step
 from bundler.sandbox import disk, seatbelt, system
+from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
 
@@ -48,6 +49,7 @@ class RunSetup:
     datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
     limits: Limits
     backend: str
+    working: SizedFolder
     command: Sequence[str]
     sandbox: Sandbox
     environment: Mapping[str, str]
@@ -67,6 +69,7 @@ class _Parts:
     limits: Limits
     layout: Layout
     backend: str
+    working: SizedFolder
     measure_seconds: float
     kind: Kind
 
@@ -105,7 +108,7 @@ class _Parts:
                 self.home: self.folder / "home",
                 OUT: self.out,
             },
-            limited={WORKING: disk.make(self.folder / "working", self.limits.working_bytes)},
+            limited={WORKING: self.working},
         )
 
     def environment(self) -> dict[str, str]:
@@ -149,6 +152,7 @@ def make(
         limits=inputs.limits,
         layout=form,
         backend=inputs.backend,
+        working=disk.make(folder / "working", inputs.limits.working_bytes),
         measure_seconds=options.measure_seconds,
         kind=kind,
     )
@@ -164,6 +168,7 @@ def make(
         datasets=parts.datasets,
         limits=parts.limits,
         backend=parts.backend,
+        working=parts.working,
         command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
@@ -194,6 +199,9 @@ def _write(parts: _Parts) -> None:
         working=parts.at(WORKING),
         tmp=parts.at(TMP),
         cpus=parts.limits.cpus,
+        watched_bytes=0 if parts.working.image else parts.working.bytes,
+        # A Python of this machine may lie in the sandbox's /tmp, at the path of its own.
+        mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
     )

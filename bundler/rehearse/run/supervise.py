@@ -37,6 +37,8 @@ class Spec:
     working: str
     tmp: str
     cpus: int
+    watched_bytes: int  # that `working` may hold; 0: its file system sees to it
+    mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
 
@@ -60,6 +62,7 @@ class Ended:
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
     disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
+    full: bool  # the notebook was ended, since `working` held more than it may
 
 
 def main(arguments: list[str]) -> int:
@@ -70,8 +73,8 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskSeries(working, Path(spec.tmp))
-    code = run(spec.notebook, working, out)
+    disk = DiskSeries(spec)
+    code = run(spec.notebook, working, out, disk)
     disk.stop()
     ended = Ended(
         returncode=code,
@@ -79,8 +82,9 @@ def main(arguments: list[str]) -> int:
         end=time.time(),
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
-        tmp_bytes=used(Path(spec.tmp)),
+        tmp_bytes=used(spec.tmp, spec.mounted),
         disk=disk.looks,
+        full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
     (out / "notebook.json").write_text(json.dumps(asdict(ended)), encoding="utf-8")
@@ -89,10 +93,10 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path) -> int:
+def run(step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        return subprocess.call(
+        process = subprocess.Popen(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -100,6 +104,9 @@ def run(step: Step, folder: Path, out: Path) -> int:
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
+        if disk:
+            disk.process = process
+        return process.wait()
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
@@ -114,10 +121,14 @@ def keep(folder: Path, target: Path) -> dict[str, int]:
     return sizes
 
 
-def used(folder: Path) -> int:
-    """Return the bytes of all files in a folder; files may come and go meanwhile."""
+def used(folder: str, mounted: list[str]) -> int:
+    """Return the bytes of all files in a folder, without what is mounted below it.
+
+    Files may come and go meanwhile.
+    """
     total = 0
-    for parent, _, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(parent, name) not in mounted]
         for name in names:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(parent, name)).st_size
@@ -131,10 +142,12 @@ class DiskSeries(threading.Thread):
     MOST = 1000  # looks that are kept
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
-    def __init__(self, working: Path, tmp: Path) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
-        self._folders, self._ended = (working, tmp), threading.Event()
+        self._spec, self._ended = spec, threading.Event()
         self.looks: list[tuple[float, int, int]] = []
+        self.full = False
+        self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
 
     def run(self) -> None:
@@ -152,11 +165,16 @@ class DiskSeries(threading.Thread):
         self._look()
 
     def _look(self) -> None:
-        working, tmp = map(used, self._folders)
+        spec = self._spec
+        working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
         self.looks.append((time.time(), working, tmp))
         if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
             pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
             self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
+        if spec.watched_bytes and working > spec.watched_bytes and self.process:
+            self.full = True
+            # With it the notebook's kernel ends, which looks after its parent.
+            self.process.kill()
 
 
 def lost_packets() -> int:
