@@ -15,8 +15,6 @@ from bundler.competition.table import Row, open_table, text
 from bundler.competition.units import Unit
 from bundler.errors import InputError
 
-DRAWN = 8  # times at most that new ids are drawn for a twin
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -69,7 +67,10 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     profile.require_certain()
     dealer, chosen, withheld = _choose(profile, plan)
     plain = [dealer.deal(unit, seed=_clone_seed(dealer, number)) for number, unit in chosen]
-    twins = _twins(dealer, chosen, plain, plan)
+    twins = [
+        dealer.deal(unit, seed=f"twin {plan.seed} {number}", twin=original.name)
+        for (number, unit), original in zip(chosen[: plan.twins], plain, strict=False)
+    ]
     cases = profile.hidden.awkward if plan.awkward else ()
     planted = planting.plant(dealer, [unit for _, unit in chosen], cases)
     dealt = _ordered([*plain, *twins, *planted], profile, plan)
@@ -77,7 +78,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     ids = _write_tables(folder, dealer, dealt, plan)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
     secret = _secret(profile, withheld)
-    over = HandOver(profile=profile, secret=secret, folder=folder, written=_written(profile))
+    over = HandOver(profile=profile, secret=secret, folder=folder, written=written(profile))
     made = {unit.case for unit in planted}
     return TableSet(
         folder=folder,
@@ -89,26 +90,6 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
         copied_bytes=copied,
         not_planted=tuple(case for case in cases if case not in made),
     )
-
-
-def _twins(dealer: Dealer, chosen: "Numbered", plain: Sequence[Dealt], plan: Plan) -> list[Dealt]:
-    """Return units that repeat the chosen ones under other ids, again and again, as many as asked.
-
-    Where ids are short, two may be given the same new one: of these the later is drawn again.
-    """
-    taken = {name for unit in plain for name in (unit.name, *map(JOINED.join, unit.ids))}
-    twins: list[Dealt] = []
-    for number in range(plan.twins if chosen else 0):
-        (clone, unit), original = chosen[number % len(chosen)], plain[number % len(chosen)]
-        for attempt in range(DRAWN):
-            seed = f"twin {plan.seed} {clone} {number} {attempt}"
-            twin = dealer.deal(unit, seed=seed, twin=original.name)
-            names = {twin.name, *map(JOINED.join, twin.ids)}
-            if not names & taken:
-                taken |= names
-                twins.append(twin)
-                break
-    return twins
 
 
 # --- which units ---
@@ -281,7 +262,7 @@ def _secret(profile: Profile, chosen: Sequence[Unit]) -> Secret:
     return Secret(values={name: frozenset(own) for name, own in found.items() if own})
 
 
-def _written(profile: Profile) -> frozenset[str]:
+def written(profile: Profile) -> frozenset[str]:
     """Return the names that the hidden test has itself: these are not taken from the folder."""
     hidden = profile.hidden
     trains = {train.partition("/")[0] for _, train in hidden.files}

@@ -25,7 +25,7 @@ class CheckedRuns:
     """What the checks of all runs say."""
 
     checks: tuple[Check, ...]
-    distribution: Distribution | None  # of the small hidden test's predictions
+    distribution: Distribution | None  # of the first run's predictions
 
 
 def check(
@@ -33,24 +33,18 @@ def check(
 ) -> CheckedRuns:
     """Check each run; `ids` are those of the bundles that each should have used.
 
-    Of runs on other than the small hidden test, only what fails is reported, and that the notebook
-    ran and wrote a submission.
+    Of later runs, only what fails is reported, and that the notebook ran and wrote a submission.
     """
     checks: list[Check] = []
-    distribution, labels = None, list[str]()
-    pairs = zip(runs, setups, strict=True)
-    for run, setup in sorted(pairs, key=lambda pair: pair[0].kind != "small"):
+    distribution = None
+    for run, setup in zip(runs, setups, strict=False):
         own = _general(run, setup)
         # A notebook that failed before it wrote anything: more checks would only repeat it.
         if own[0].status != "failed" or _wrote(run, setup):
             submitted = setup.hidden.check(run.output)
             own += [*submitted.checks, provenance(run, ids)]
             distribution = distribution or submitted.distribution
-        if run.kind != "small":
-            label = PUBLIC if run.kind == "public" else run.layout
-            labels.append(f"{label}, {run.size}" if label in labels else label)
-            own = _worth_repeating(own, setup, labels[-1])
-        checks += own
+        checks += own if run is runs[0] else _worth_repeating(own, setup)
     return CheckedRuns(checks=tuple(checks), distribution=distribution)
 
 
@@ -58,11 +52,11 @@ def _wrote(run: NotebookRun, setup: RunSetup) -> bool:
     return bool(run.output.report) or (run.output.working / setup.hidden.submission).is_file()
 
 
-def _worth_repeating(checks: Sequence[Check], setup: RunSetup, label: str) -> list[Check]:
-    """Return the checks of another run that say more than those of the small hidden test."""
+def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
+    """Return the checks of a run in another layout that say more than the first run's."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({label})")
+        replace(check, name=f"{check.name} ({setup.layout if setup.rerun else PUBLIC})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+LOOK = 0.05  # seconds between two looks for the file that ends the notebook
+SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
@@ -41,6 +44,7 @@ class Spec:
     mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
+    stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
 
     @classmethod
     def read(cls, path: str) -> "Spec":
@@ -61,7 +65,8 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
+    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
+    tmp_peak: int
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -73,8 +78,8 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskSeries(spec)
-    code = run(spec.notebook, working, out, disk)
+    disk = DiskPeaks(spec)
+    code = run(spec.notebook, working, out, disk, spec.stop)
     disk.stop()
     ended = Ended(
         returncode=code,
@@ -83,7 +88,8 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
-        disk=disk.looks,
+        working_peak=disk.working,
+        tmp_peak=disk.tmp,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -93,7 +99,9 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None) -> int:
+def run(
+    step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None, stop: str = ""
+) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
         process = subprocess.Popen(
@@ -106,7 +114,46 @@ def run(step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None) -
         )
         if disk:
             disk.process = process
-        return process.wait()
+        return wait_or_end(process, stop) if stop else process.wait()
+
+
+def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
+    """Wait for a server, and end it when the file `stop` appears: by itself it serves forever."""
+    while process.poll() is None:
+        if os.path.exists(stop):
+            end(process)
+            return 0
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End what a command has started, then the command, which first saves what it has."""
+    # Kernel and server first: the notebook's driver writes what was printed when its kernel dies.
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of a process's children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found, added = [], [root]
+    while added:
+        added = [pid for pid, parent in parents.items() if parent in added]
+        found += added
+    return found
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
@@ -135,17 +182,16 @@ def used(folder: str, mounted: list[str]) -> int:
     return total
 
 
-class DiskSeries(threading.Thread):
-    """Notes how much two folders hold while the notebook runs: a full disk ends a run, too."""
+class DiskPeaks(threading.Thread):
+    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
 
-    EVERY = 1.0  # seconds between two looks, at first
-    MOST = 1000  # looks that are kept
+    EVERY = 1.0  # seconds between two looks
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
         self._spec, self._ended = spec, threading.Event()
-        self.looks: list[tuple[float, int, int]] = []
+        self.working = self.tmp = 0
         self.full = False
         self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
@@ -167,10 +213,7 @@ class DiskSeries(threading.Thread):
     def _look(self) -> None:
         spec = self._spec
         working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
-        self.looks.append((time.time(), working, tmp))
-        if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
-            pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
-            self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
+        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
         if spec.watched_bytes and working > spec.watched_bytes and self.process:
             self.full = True
             # With it the notebook's kernel ends, which looks after its parent.

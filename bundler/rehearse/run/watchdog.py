@@ -26,7 +26,7 @@ class Usage:
     samples: tuple[Sample, ...] = ()
     peaks: Mapping[Role, RoleUse] = field(default_factory=dict)
     cpu_seconds: float = 0.0  # of all processes
-    others: float = 0.0  # share of the CPUs that other programs had, at the worst
+    others: float = 0.0  # share of the CPUs that other programs had meanwhile
 
 
 def watch(
@@ -47,7 +47,7 @@ def watch(
     start, elapsed = time.monotonic(), 0.0
     ended: float | None = None  # when the notebook had ended
     killed: str | None = None
-    recorder, probed = Recorder(root=process.pid, cpus=cpus), None
+    recorder = Recorder(root=process.pid, cpus=cpus)
     while process.poll() is None:
         elapsed = time.monotonic() - start
         # By process, not by a cgroup: to make one needs rights that a user seldom has.
@@ -59,10 +59,8 @@ def watch(
                 # The kernel on Kaggle kills one process, too, and the rest may well go on.
                 killed = "memory"
                 _kill(max(_killable(processes), key=lambda one: one.rss_bytes).pid)
-        else:
-            ended = elapsed if ended is None else ended
-            probed = probed or Recorder(root=process.pid, cpus=cpus)
-            probed.note(processes, 0)
+        elif ended is None:
+            ended = elapsed
         limit = seconds if ended is None else ended + grace
         if elapsed > limit and killed != "time":
             killed = "time"
@@ -77,7 +75,7 @@ def watch(
         samples=recorder.samples,
         peaks=recorder.peaks,
         cpu_seconds=recorder.cpu_seconds,
-        others=max(recorder.others, probed.others if probed else 0.0),
+        others=recorder.others,
     )
 
 
