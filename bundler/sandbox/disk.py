@@ -6,14 +6,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import process
+from bundler.sandbox.sandbox_init import Image
 
 # No journal, no blocks set aside, and tables that are written when they are needed: a file system
-# of 20 GB takes hundredths of a second to make, and megabytes.
-MAKE = ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal")
+# of 20 GB takes hundredths of a second to make, and megabytes. Room for a file in each 32 KB.
+MAKE = ("mkfs.ext4", "-q", "-F", "-m", "0", "-i", "32768", "-O", "^has_journal")
 LAZY = "lazy_itable_init=1,nodiscard"
 IMAGE = ".ext4"  # the ending of the file that holds a file system
 
@@ -25,40 +27,38 @@ class SizedFolder:
     folder: Path
     bytes: int
     image: Path | None = None  # the file system mounted there in the sandbox; None: it is watched
+    why_watched: str = ""
 
-    @property
-    def enforced(self) -> bool:
-        """Say whether a write beyond the size fails; else somebody has to watch the folder."""
-        return self.image is not None
+    def describe(self) -> str:
+        """Say for people how its size is kept: a write beyond it fails, or somebody looks."""
+        size = f"{self.bytes / 1e9:.2f} GB"
+        if self.image:
+            return f"a file system of {size} on disk"
+        return f"a folder on disk that is watched, at most {size} ({self.why_watched})"
 
 
 def make(folder: Path, size: int) -> SizedFolder:
     """Make an empty folder of `size` bytes: a file system where this machine can mount one.
 
-    Elsewhere a plain folder, whose size is the caller's to watch (`used`).
+    Elsewhere a plain folder, whose size is the caller's to watch.
     """
     folder.mkdir(parents=True)
+    free = shutil.disk_usage(folder).free
     # A file with holes would promise what the disk does not have, and fail with a broken disk's
     # errors; a plain folder says "No space left on device".
-    if why_watched() or shutil.disk_usage(folder).free < size:
-        return SizedFolder(folder=folder, bytes=size)
+    short = f"only {free / 1e9:.1f} GB are free on this machine" if free < size else None
+    if reason := why_watched() or short:
+        return SizedFolder(folder=folder, bytes=size, why_watched=reason)
     return SizedFolder(folder=folder, bytes=size, image=_write_image(folder, size))
 
 
-def used(folder: Path) -> int:
-    """Return the bytes that a folder's files take on disk; what vanishes meanwhile counts as 0."""
-    total, folders = 0, [str(folder)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue
-    return total
+def images(folders: Iterable[SizedFolder]) -> list[Image]:
+    """Return the file systems that are to be mounted for some folders."""
+    return [
+        Image(file=str(one.image.resolve()), folder=str(one.folder.resolve()))
+        for one in folders
+        if one.image
+    ]
 
 
 @functools.cache
