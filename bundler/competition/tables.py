@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.atomic import link_or_copy
-from bundler.competition import copies, dealing, planting, units
+from bundler.competition import copies, dealing, planting, sample_file, units
 from bundler.competition import table as tables
 from bundler.competition.columns import EMPTY
 from bundler.competition.dealing import JOINED, Dealer, Dealt, File
@@ -225,7 +225,7 @@ def _write_tables(
     if profile.sample is not None:
         example = profile.sample.examples[0] if profile.sample.examples else {}
         sample = [{**example, **dict(zip(hidden.id, name, strict=True))} for name in names]
-        tables.write(folder / hidden.sample, sample, open_table(root / hidden.sample))
+        sample_file.write(folder / hidden.sample, sample, root / hidden.sample, hidden.id)
     return tuple(JOINED.join(name) for name in names)
 
 

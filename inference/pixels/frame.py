@@ -36,6 +36,16 @@ class Frame:
                 break
         return b"".join(parts)
 
+    def peek(self, start: int, stop: int) -> bytes:
+        """Return bytes `start` to `stop`, fewer at the end, without fetching what lies before."""
+        parts, before = [], 0
+        for first, last in self.ranges:
+            begin, end = first + max(0, start - before), first + min(last - first, stop - before)
+            if begin < end:
+                parts.append(self.source.peek(begin, end))
+            before += last - first
+        return b"".join(parts)
+
     def whole(self) -> memoryview | bytes:
         """Return all bytes of the frame."""
         return self.head(self.size)

@@ -6,7 +6,6 @@ here one look-up of twelve bits yields up to two whole differences. Whatever is 
 kind, and sound to its last byte, is declined: another decoder judges it.
 """
 
-import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ class Scan:
     rows: int
     columns: int
     precision: int
+    predictor: int  # Table H.1
+    shift: int  # the point transform (A.4): values are stored without so many lower bits
     counts: bytes  # of codes with 1 … 16 bits (B.2.4.2)
     categories: bytes  # of the differences, in the order of their codes
     start: int
@@ -42,6 +43,8 @@ def decode(data: memoryview | bytes) -> np.ndarray:
     The first call compiles the loop, which takes about two seconds.
     """
     scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
+    if scan.predictor != 1 or scan.shift:
+        raise DeclinedError("another predictor")
     if scan.precision <= 8:
         raise DeclinedError("of 8 bits and fewer")
     if not 0 < scan.rows * scan.columns <= 8 * len(data):
@@ -77,8 +80,10 @@ def read_scan(data: bytes) -> Scan:
         if marker == DHT:
             tables |= _read_tables(segment)
         elif marker == SOS:
-            # One component, predictor 1, no point transform (B.2.3, Table H.1).
-            if segment[:2] != b"\1" + component or segment[3:] != b"\1\0\0":
+            # One component; Ss is the predictor, Al the point transform (B.2.3, Table H.1).
+            if segment[:2] != b"\1" + component or len(segment) != 6 or segment[4]:
+                break
+            if not 1 <= segment[3] <= 7 or segment[5] >= frame.precision:
                 break
             if (table := tables.get(segment[2] >> 4)) is None or segment[2] & 15:
                 break
@@ -86,6 +91,8 @@ def read_scan(data: bytes) -> Scan:
                 rows=frame.rows,
                 columns=frame.columns,
                 precision=frame.precision,
+                predictor=segment[3],
+                shift=segment[5],
                 counts=table[0],
                 categories=table[1],
                 start=position,
@@ -110,52 +117,6 @@ def _read_tables(segment: bytes) -> dict[int, tuple[bytes, bytes]]:
         tables[segment[0]] = (counts, segment[17:stop])
         segment = segment[stop:]
     return tables
-
-
-def missing_bits(data: memoryview | bytes, values: np.ndarray) -> int | None:
-    """Return how many bits the scan lacks for uint16 [H, W] `values`, or None for another kind.
-
-    Decoders make up what a damaged scan lacks, and leave what is too much, without a word. But the
-    number of bits that these very values take follows from their differences and the scan's Huffman
-    table: a sound scan has as many, and up to seven of padding (F.1.2.3), so that 0 … -7 is right.
-    """
-    try:
-        scan = read_scan(bytes(data[:MAX_STREAM_HEADER_BYTES]))
-    except DeclinedError:
-        return None
-    costs = _look_up_costs(scan)
-    left = np.empty_like(values)
-    left[:, 1:] = values[:, :-1]
-    left[1:, 0] = values[:-1, 0]
-    left[0, 0] = 1 << (scan.precision - 1)
-    np.subtract(values, left, out=left)  # modulo 2^16 (H.1.2.1)
-    needed = sum(int(costs[row].sum()) for row in left)
-    return needed - 8 * _scan_bytes(data, scan.start)
-
-
-NO_CODE = 1 << 20  # bits: more than any scan is short of for another reason
-
-
-def _look_up_costs(scan: Scan) -> np.ndarray:
-    """Return int64 [2^16]: the bits that each difference, modulo 2^16, takes in this scan."""
-    lengths = np.full(17, NO_CODE, np.int64)
-    codes = iter(scan.categories)
-    for length, count in enumerate(scan.counts, 1):
-        for category in itertools.islice(codes, count):
-            if category <= 16:
-                # Table H.2: the difference 32768, of category 16, has no bits behind its code.
-                lengths[category] = length + category % 16
-    magnitudes = np.abs(np.arange(1 << 16, dtype=np.int32).astype(np.int16).astype(np.int32))
-    return lengths[np.frexp(magnitudes)[1]]
-
-
-def _scan_bytes(data: memoryview | bytes, start: int) -> int:
-    """Return the entropy-coded bytes from `start` to the next marker, without the stuffed ones."""
-    stream = np.frombuffer(data, np.uint8)[start:]
-    marks = np.flatnonzero(stream[:-1] == 0xFF)
-    markers = marks[stream[marks + 1] != 0]
-    end = int(markers[0]) if len(markers) else len(stream)
-    return end - int(np.searchsorted(marks, end))
 
 
 def _look_up_singles(scan: Scan) -> np.ndarray:

@@ -15,7 +15,16 @@ from functools import cached_property
 
 import numpy as np
 
-from inference.pixels import decoders, integrity, jpeg, jpeg2000, lifting, limits, resolution_view
+from inference.pixels import (
+    codestream,
+    decoders,
+    integrity,
+    jpeg,
+    jpeg2000,
+    lifting,
+    limits,
+    resolution_view,
+)
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.frame import Frame
@@ -244,11 +253,18 @@ class PixelData:
         data = self.frame.whole()
         decoder, pixels = self._decode_by_first(data, layout)
         if isinstance(pixels, np.ndarray):
-            values = self._values(pixels, layout, 0, decoder)
-            if self.header.transfer_syntax in decoders.JPEG_LOSSLESS and not decoder.declines:
-                return replace(values, suspicious=integrity.judge_lossless(data, pixels))
-            return values
+            signs = self._judge(data, pixels, decoder)
+            return replace(self._values(pixels, layout, 0, decoder), suspicious=signs)
         raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
+
+    def _judge(self, data: Bytes, pixels: np.ndarray, decoder: Decoder) -> tuple[str, ...]:
+        """Return what makes a stream suspicious that was decoded in full."""
+        if self.header.transfer_syntax in decoders.WAVELET:
+            return codestream.judge_whole(self._codestream, self.frame)
+        if self.header.transfer_syntax in decoders.RLE:  # whose decoder refuses other lengths
+            return integrity.judge_native(pixels)
+        # The compiled loop takes a scan only that ends with its last sample.
+        return integrity.judge_jpeg(data, pixels, counted=decoder.declines)
 
     def _decode_view(self, reduction: int) -> StoredValues | None:
         """Decode the smaller stream in the head of this one, where there is one."""
@@ -260,7 +276,8 @@ class PixelData:
         layout = self._wavelet_layout(reduction)
         decoder, pixels = self._decode_by_first(view, layout)
         if isinstance(pixels, np.ndarray):
-            return self._values(pixels, layout, reduction, decoder)
+            signs = codestream.judge_view(self._codestream, self.frame, view)
+            return replace(self._values(pixels, layout, reduction, decoder), suspicious=signs)
         return None
 
     def _decode_reduced(self, reduction: int) -> StoredValues | None:
@@ -270,7 +287,9 @@ class PixelData:
             if decoder.reduce is not None:
                 pixels = _attempt(decoder.reduce, self.frame.whole(), layout, reduction)
                 if isinstance(pixels, np.ndarray):
-                    return self._values(pixels, layout, reduction, decoder)
+                    signs = codestream.judge_whole(self._codestream, self.frame)
+                    values = self._values(pixels, layout, reduction, decoder)
+                    return replace(values, suspicious=signs)
         return None
 
     def _decode_by_first(self, data: Bytes, layout: Layout) -> tuple[Decoder, np.ndarray | str]:

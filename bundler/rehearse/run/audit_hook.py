@@ -17,7 +17,6 @@ CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.
 LOCAL = ("127.", "localhost", "::1", "0.0.0.0")
 MAY_WRITE = ("/kaggle/working", "/tmp", "/rehearsal")  # below REHEARSAL_ROOT, if there is one
 DEVICES = ("/dev", "/proc")
-OF_THE_HOME = (".ipython", ".jupyter", ".local/share/jupyter", ".cache", ".config")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
 MOST = 200  # events; the first ones tell
@@ -37,9 +36,8 @@ class Event(NamedTuple):
 
 def install(path: str) -> None:
     """Begin to note events in the file `path`. A hook cannot be removed."""
-    home = os.path.expanduser("~")
     root = os.environ.get("REHEARSAL_ROOT", "")
-    own = [*(root + folder for folder in MAY_WRITE), *(f"{home}/{name}" for name in OF_THE_HOME)]
+    own = [*(root + folder for folder in MAY_WRITE), os.path.expanduser("~")]
     may_write = (*DEVICES, *own, *map(os.path.realpath, own))
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 

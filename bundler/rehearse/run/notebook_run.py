@@ -34,6 +34,8 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    working: str  # how the size of /kaggle/working is kept, for people
+    full: bool  # it was ended, since that folder held more than it may
     working_peak: int  # bytes, while it ran
     tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
@@ -103,6 +105,8 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        working=setup.working.describe(),
+        full=ended.full if ended else False,
         working_peak=ended.working_peak if ended else 0,
         tmp_peak=ended.tmp_peak if ended else 0,
         events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),

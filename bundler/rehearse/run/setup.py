@@ -22,12 +22,12 @@ from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.supervise import Spec, Step
-from bundler.sandbox import seatbelt, system
+from bundler.sandbox import disk, seatbelt, system
+from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
-HOME_BYTES = 2 << 30  # kernels and caches write there; in memory, so that nothing of it stays
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -45,6 +45,7 @@ class RunSetup:
     datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
     limits: Limits
     backend: str
+    working: SizedFolder
     command: Sequence[str]
     sandbox: Sandbox
     environment: Mapping[str, str]
@@ -64,6 +65,7 @@ class _Parts:
     limits: Limits
     layout: Layout
     backend: str
+    working: SizedFolder
     measure_seconds: float | None  # None: nothing is measured after the notebook
     rerun: bool = True  # False: the public test, as it is run when the notebook is committed
 
@@ -94,14 +96,15 @@ class _Parts:
         read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
         read_only[mounts["competition"]] = self.hidden.folder
         read_only[OWN] = self.folder / "own"
-        resolver = Path("/etc/resolv.conf")
-        # Nothing can be mounted over a link; it leads nowhere inside, which is as good.
-        if resolver.exists() and not resolver.is_symlink():
-            read_only[str(resolver)] = self.folder / "own" / "resolv.conf"
+        read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
         return Sandbox(
             read_only={**self.pythons, **read_only},
-            writable={TMP: self.folder / "tmp", OUT: self.out},
-            limited={WORKING: self.limits.working_bytes, self.home: HOME_BYTES},
+            writable={
+                TMP: self.folder / "tmp",
+                self.home: self.folder / "home",
+                OUT: self.out,
+            },
+            limited={WORKING: self.working},
         )
 
     def environment(self) -> dict[str, str]:
@@ -149,6 +152,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             limits=inputs.limits,
             layout=layout,
             backend=inputs.backend,
+            working=disk.make(own / "working", inputs.limits.working_bytes),
             measure_seconds=options.measure_seconds if number == 0 else None,
             rerun=rerun,
         )
@@ -169,6 +173,7 @@ def _finish(parts: _Parts) -> RunSetup:
         datasets=parts.datasets,
         limits=parts.limits,
         backend=parts.backend,
+        working=parts.working,
         command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
@@ -185,7 +190,7 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    for folder in (own / "hook", own / "out", parts.out, tmp):
+    for folder in (own / "hook", own / "out", parts.out, parts.folder / "home", tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
@@ -199,6 +204,9 @@ def _write(parts: _Parts) -> None:
         working=parts.at(WORKING),
         tmp=parts.at(TMP),
         cpus=parts.limits.cpus,
+        watched_bytes=0 if parts.working.image else parts.working.bytes,
+        # A Python of this machine may lie in the sandbox's /tmp, at the path of its own.
+        mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
     )
