@@ -38,11 +38,14 @@ class Output:
 
     def __enter__(self) -> "Output":
         with _explained(self.path):
-            _try_folder(self.path)
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._csv = Reserved(self.path)
             try:
+                self._clear()  # before anything can fail for want of space
+                _try_folder(self.path)
                 self._json = Reserved(self.report)
-                self._clear()
             except BaseException:
                 self._csv.release()
                 raise
@@ -175,9 +178,6 @@ def _explained(path: Path, size: int = 0) -> Iterator[None]:
 
 def _try_folder(path: Path) -> None:
     """Write, sync and remove a file beside `path`. Raises OSError."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    path.parent.mkdir(parents=True, exist_ok=True)
     attempt = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         _write(attempt, b"\0" * 4096)
