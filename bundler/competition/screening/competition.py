@@ -44,6 +44,11 @@ class ScreeningTest:
     columns: tuple[str, ...] = COLUMNS
     notes: tuple[str, ...] = ()  # all is as on Kaggle
 
+    @property
+    def gateway(self) -> None:
+        """Return None: the notebook reads the folder itself."""
+        return None
+
     def second(self, folder: Path) -> "ScreeningTest":
         """Write the awkward images alone into the new folder `folder`."""
         return _judged(hidden_test.reduce(self.data, folder))
