@@ -38,11 +38,14 @@ class Output:
 
     def __enter__(self) -> "Output":
         with _explained(self.path):
-            _try_folder(self.path)
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._csv = Reserved(self.path)
             try:
+                self._clear()  # before anything can fail for want of space
+                _try_folder(self.path)
                 self._json = Reserved(self.report)
-                self._clear()
             except BaseException:
                 self._csv.release()
                 raise
@@ -138,7 +141,7 @@ class Reserved:
         while position < len(view):  # in place: a file system that is full has these blocks
             position += os.pwrite(self._descriptor, view[position:], position)
         os.ftruncate(self._descriptor, len(view))
-        os.fsync(self._descriptor)
+        _sync(self._descriptor)
         os.replace(self._partial, self._path)
         os.close(self._descriptor)
         self._descriptor = None
@@ -175,9 +178,6 @@ def _explained(path: Path, size: int = 0) -> Iterator[None]:
 
 def _try_folder(path: Path) -> None:
     """Write, sync and remove a file beside `path`. Raises OSError."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    path.parent.mkdir(parents=True, exist_ok=True)
     attempt = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         _write(attempt, b"\0" * 4096)
@@ -227,14 +227,22 @@ def _allocate(descriptor: int, size: int) -> None:
                 raise
     for start in range(0, size, BLOCK):
         os.pwrite(descriptor, b"\0" * min(BLOCK, size - start), start)
-    os.fsync(descriptor)
+    _sync(descriptor)
 
 
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
-        os.fsync(stream.fileno())
+        _sync(stream.fileno())
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # it has no such thing
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

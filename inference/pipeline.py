@@ -156,6 +156,7 @@ class _Run:
             else:
                 self.outcome.failures[result.key] = result.loaded
         failed = 0
+        again.sort(key=lambda result: _kind(result) == "timeout")  # which take longest, come last
         for result in again:
             if failed < HOPELESS and self._pace() != "over":
                 result = self.workers.load_alone(self._task(result.key))
@@ -275,6 +276,10 @@ class Predictor:
                 probabilities.append(model.predict(pixels[:, :, ::-1], columns))
         mean: npt.NDArray[np.float32] = np.mean(probabilities, axis=0)
         return mean
+
+
+def _kind(result: Result) -> str:
+    return result.loaded.kind if isinstance(result.loaded, ImageError) else ""
 
 
 def _prediction(item: Item, probability: float, coarse: bool) -> Prediction:

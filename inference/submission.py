@@ -67,9 +67,9 @@ def read_table(competition: Path) -> Table:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not rows:
         raise InputError(f"{path} has no rows: there is nothing to predict.")
-    images: dict[tuple[str, Path], TestImage] = {}
+    images: dict[tuple[str, str, str], TestImage] = {}
     for row in rows:
-        images.setdefault((row.prediction_id, row.path), row)
+        images.setdefault((row.prediction_id, row.patient_id, row.image_id), row)
     return Table(
         images=tuple(images.values()),
         duplicates=len(rows) - len(images),

@@ -78,7 +78,9 @@ class HandOver:
         """Copy a table without the rows that name a hidden unit, in whichever column."""
         source, hidden = open_table(self.profile.folder / name), self.profile.hidden
         if hidden.unit == UNIT and hidden.id[0] in source.columns and not source.is_parquet:
-            source = WithUnit(path=source.path, id=hidden.id[0], row_id=hidden.row_id)
+            source = WithUnit(
+                path=source.path, source=source, id=hidden.id[0], row_id=hidden.row_id
+            )
         if source.path.is_file() and source.path.stat().st_size > LARGEST_TABLE:
             yield f"{name}: more than {LARGEST_TABLE >> 30} GB"
             return

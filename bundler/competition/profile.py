@@ -181,7 +181,9 @@ def _with_units(tables: Tables, ids: Ids) -> Tables:
     def extended(table: Survey | None) -> Survey | None:
         if table is None or not table.has(ids.id[0]) or table.has(UNIT):
             return table
-        return survey(WithUnit(path=table.table.path, id=ids.id[0], row_id=ids.row_id))
+        source = table.table
+        made = WithUnit(path=source.path, source=source, id=ids.id[0], row_id=ids.row_id)
+        return survey(made)
 
     train = extended(tables.train)
     answers = train if tables.answers is tables.train else extended(tables.answers)
@@ -206,7 +208,10 @@ def _name(table: Survey | None) -> str:
 
 
 def _submission(sample: str) -> str:
-    return f"submission{PurePosixPath(sample).suffix or '.csv'}"
+    # sample_submission.csv.zip is how Kaggle hands over a large csv file.
+    name = PurePosixPath(sample)
+    inner = PurePosixPath(name.stem).suffix if name.suffix == ".zip" else ""
+    return f"submission{inner or name.suffix or '.csv'}"
 
 
 def _notes(unknown: Sequence[str], tables: Tables) -> list[str]:

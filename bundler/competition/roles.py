@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bundler.competition import sample_file
 from bundler.competition.columns import Survey, survey
 from bundler.competition.listing import Listing
 from bundler.competition.table import SUFFIXES, open_table
@@ -58,6 +59,7 @@ def sort(listing: Listing) -> Names:
     folders = [entry.name for entry in entries if entry.is_folder]
     files = [entry.name for entry in entries if not entry.is_folder]
     samples = [n for n in files if SAMPLE.search(n) and n.endswith(SAMPLE_SUFFIXES)]
+    samples = [n for n in samples if n.removesuffix(".zip") not in files or n[-4:] != ".zip"]
     tables = [n for n in files if n.endswith(SUFFIXES) and n not in samples]
     tests = [name for name in tables if TEST.search(name) and not TRAIN.search(name)]
     trains = [name for name in tables if TRAIN.search(name)]
@@ -76,7 +78,7 @@ class Tables:
     """The tables that matter, each with what its rows say; None where there is none."""
 
     sample_file: str
-    sample: Survey | None  # None for json and zip, too
+    sample: Survey | None
     test: Survey | None
     train: Survey | None
     answers: Survey | None  # where the labels are: `train`, or a table of its own
@@ -94,13 +96,14 @@ def choose(listing: Listing, names: Names, hidden: Hidden) -> Tables:
     if not sample and not (hidden.hook or names.gateway):
         raise InputError(NO_SAMPLE.format(folder=listing.root))
     headers = _Headers(listing)
-    asked = headers.of(sample) if sample else ()
+    shown = headers.sample(sample, hidden) if sample else None
+    asked = tuple(column.name for column in shown.columns) if shown else ()
     test, train = hidden.test, hidden.train
     if not hidden.is_filled:
         test = test or _main(names.tests, asked, headers)
         train = train or counterpart(test, names.trains) or _main(names.trains, asked, headers)
     answers = hidden.label_table or _answers(train, test, asked, names, headers)
-    read = {name: headers.survey(name) for name in (sample, test, train, answers)}
+    read = {name: headers.survey(name) for name in (test, train, answers)}
     rivals = [
         name
         for name in names.samples[1:]
@@ -111,7 +114,7 @@ def choose(listing: Listing, names: Names, hidden: Hidden) -> Tables:
     )
     return Tables(
         sample_file=sample,
-        sample=read[sample],
+        sample=shown,
         test=read[test],
         train=read[train],
         answers=read[answers],
@@ -126,6 +129,15 @@ class _Headers:
     def of(self, name: str) -> tuple[str, ...]:
         """Return a table's columns; () where it has none."""
         return open_table(self.listing.root / name).columns if name.endswith(SUFFIXES) else ()
+
+    def sample(self, name: str, hidden: Hidden) -> Survey | None:
+        """Return what the sample's rows say; None where only a hook knows what they are."""
+        try:
+            return survey(sample_file.read(self.listing.root / name, hidden.id))
+        except InputError:
+            if hidden.hook:
+                return None
+            raise
 
     def survey(self, name: str) -> Survey | None:
         """Return what a table's rows say; None where it is no table."""

@@ -31,17 +31,18 @@ class Ids:
 class WithUnit(Table):
     """A table without a column for the unit, which its ids begin with: it gets one."""
 
+    source: Table  # as the file has it
     id: str
     row_id: tuple[str, ...]
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Return the file's columns, and the unit's."""
-        return (*Table(path=self.path).columns, UNIT)
+        return (*self.source.columns, UNIT)
 
     def positions(self) -> Iterator[tuple[Row, float]]:
         """Yield the rows with their unit, and the share of the file that is read."""
-        for row, share in Table(path=self.path).positions():
+        for row, share in self.source.positions():
             yield {**row, UNIT: self.unit(text(row[self.id]))}, share
 
     def unit(self, identity: str) -> str:
@@ -62,6 +63,8 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
     if tables.test is not None:
         if not tables.test.has(own[0]):
             return _explained(done, tables.sample, tables.test)
+        if doubt := _stranger(tables.sample, tables.test, own[0]):
+            return replace(done, questions=(*questions, doubt))
         template = with_category(own[0], tables.test, tables.train)
         return replace(done, row_id=(template,), column=UNIT) if template else done
     source = tables.train if tables.train and tables.train.has(own[0]) else tables.sample
@@ -69,6 +72,20 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
     if found is None:
         return done
     return replace(done, row_id=found.templates, column=UNIT)
+
+
+def _stranger(sample: Survey, test: Survey, name: str) -> Question | None:
+    """Ask where the sample's ids are none of the test table's, though the columns have one name."""
+    values = sample.values(name)
+    if not values or any(map(test.column(name).holds, values)) or not test.exact:
+        return None
+    return Question(
+        key="id",
+        taken=name,
+        others=tuple(column.name for column in sample.columns if column.name != name)[:4],
+        reason=f"None of the ids of {sample.table.path.name} (such as {', '.join(values[:2])}) is "
+        f"in {test.table.path.name}.",
+    )
 
 
 def _explained(ids: Ids, sample: Survey, test: Survey) -> Ids:

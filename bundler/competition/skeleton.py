@@ -101,7 +101,9 @@ def what_to_replace(text: str) -> str:
 
 def submit(competition: str, tables: Tables) -> str:
     """Return the text of a submit.py that uses nothing but pandas, which the image has."""
-    sample_kind, kind = (PurePosixPath(name).suffix for name in (tables.sample, tables.submission))
+    # pandas reads a zipped csv file as the file itself.
+    names = (tables.sample.removesuffix(".zip") or tables.sample, tables.submission)
+    sample_kind, kind = (PurePosixPath(name).suffix for name in names)
     if {sample_kind, kind} - {".csv", ".parquet"}:
         return COPY.format(
             competition=competition,

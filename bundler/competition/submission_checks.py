@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.competition import submission_file
+from bundler.competition import submission_file, zip_rows
 from bundler.competition.check import Check, listed, verdict
 from bundler.competition.columns import EMPTY, INTEGER, NUMBER, RUN_LENGTHS, Column
 from bundler.competition.profile import Profile
+from bundler.competition.row_ids import WithUnit
 from bundler.competition.submission_file import Submission
-from bundler.competition.table import Table
 from bundler.errors import InputError
 
 SHOWN = 3
@@ -33,8 +33,10 @@ class Expected:
         """Return the columns in the sample's order."""
         sample = self.profile.sample
         own = [*self.profile.hidden.id, *self.profile.hidden.targets]
-        # By the file, since what was read of it may have a column for the unit besides.
-        return list(Table(path=sample.table.path).columns) if sample else own
+        if sample is None:
+            return own
+        table = sample.table  # of the file, which has no column for the unit besides
+        return list(table.source.columns if isinstance(table, WithUnit) else table.columns)
 
 
 def check(working: Path, expected: Expected) -> tuple[list[Check], Submission | None]:
@@ -50,7 +52,8 @@ def check(working: Path, expected: Expected) -> tuple[list[Check], Submission | 
         return [Check(name=name, status="failed", message=str(error))], None
     size = f"{len(found.rows)} rows, {path.stat().st_size:,} bytes"
     done = [Check(name=name, status="passed", message=size)]
-    if path.suffix in (".json", ".zip"):
+    if expected.profile.sample is None and path.suffix in (".json", ".zip"):
+        # Only the ids are known: a hook wrote a sample whose rows cannot be read.
         ids = list(_ids(found.ids(found.columns[:1]), expected.ids, []))
         return [*done, verdict("ids", ids, f"all {len(expected.ids)}, once each")], found
     problems = list(_columns(found, expected.columns))
@@ -192,11 +195,13 @@ def _doubts(found: Submission, name: str, expected: Expected) -> Iterator[str]:
 
 def target_column(profile: Profile, name: str) -> Column | None:
     """Return what is known of a target: the training label's kind, else the sample's."""
-    known = label_column(profile, name)
-    if known is not None and known.kind != "empty":
-        return known
-    sample = profile.sample
-    return sample.column(name) if sample and sample.has(name) else None
+    known, sample = label_column(profile, name), profile.sample
+    own = sample.column(name) if sample and sample.has(name) else None
+    # A mask or a list of attempts stands for a label that is a number in the training table.
+    is_opaque = known is not None and own is not None and own.kind in ("text", "list")
+    if known is None or known.kind == "empty" or (is_opaque and known.name != name):
+        return own
+    return known
 
 
 def label_column(profile: Profile, name: str) -> Column | None:
@@ -207,6 +212,8 @@ def label_column(profile: Profile, name: str) -> Column | None:
     if table.has(name) and name in labels:
         return table.column(name)
     alone = len(labels) == 1 and len(profile.hidden.targets) == 1 and table.has(labels[0])
+    if name == zip_rows.FILE:
+        return None
     return table.column(labels[0]) if alone else None
 
 

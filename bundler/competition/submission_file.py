@@ -1,12 +1,12 @@
 """Read a submission as it lies there: csv, parquet, json or zip; unreadable values are reported."""
 
 import csv
-import json
-import zipfile
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bundler.competition import json_rows, zip_rows
 from bundler.competition.dealing import JOINED
 from bundler.competition.table import open_table, text
 from bundler.errors import InputError
@@ -84,40 +84,18 @@ def _parquet(path: Path) -> Submission:
 
 
 def _json(path: Path, names: Sequence[str]) -> Submission:
-    """Read an object of id → answer, or a list of objects, as a table."""
-
-    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        keys = [key for key, _ in items]
-        if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise InputError(f"{path.name} has {twice[0]!r} twice.")
-        return dict(items)
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs)
-    except (UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path.name} cannot be read as JSON: {error}.") from error
-    if isinstance(content, dict):
-        rows = tuple((key, _compact(value)) for key, value in content.items())
-        return Submission(path=path, columns=(*names[:1], "answer"), rows=rows, kinds={})
-    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
-        columns = tuple(content[0])
-        listed = tuple(tuple(_compact(row.get(name)) for name in columns) for row in content)
-        return Submission(path=path, columns=columns, rows=listed, kinds={})
-    raise InputError(f"{path.name} is neither an object by id nor a list of objects.")
-
-
-def _compact(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """Read JSON of any shape that has rows; what is no text stands as its JSON."""
+    found = json_rows.read(path, names)
+    rows = tuple(tuple(json_rows.cell(row[name]) for name in found.columns) for row in found.rows)
+    return Submission(path=path, columns=found.columns, rows=rows, kinds={})
 
 
 def _zip(path: Path, names: Sequence[str]) -> Submission:
-    """Read an archive of a file per id: the id is the name without suffix, the value its size."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if broken := archive.testzip():
-                raise InputError(f"{path.name}: its member {broken} is damaged.")
-            members = [info for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path.name} is no zip archive: {error}.") from error
-    rows = tuple((PurePosixPath(m.filename).stem, str(m.file_size)) for m in members)
-    return Submission(path=path, columns=(*names[:1], "bytes"), rows=rows, kinds={})
+    """Read an archive: of one table, or of a file per id, whose name without suffix is the id."""
+    files = zip_rows.members(path)
+    if name := zip_rows.table_name(files):
+        with tempfile.TemporaryDirectory() as folder:
+            return replace(read(zip_rows.extract(path, name, Path(folder)), names), path=path)
+    rows = tuple((file.id, file.content) for file in files)
+    columns = (names[0] if names else json_rows.ID, zip_rows.FILE)
+    return Submission(path=path, columns=columns, rows=rows, kinds={})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.atomic import link_or_copy
-from bundler.competition import copies, dealing, planting, units
+from bundler.competition import copies, dealing, planting, sample_file, units
 from bundler.competition import table as tables
 from bundler.competition.columns import EMPTY
 from bundler.competition.dealing import JOINED, Dealer, Dealt, File
@@ -78,7 +78,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     ids = _write_tables(folder, dealer, dealt, plan)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
     secret = _secret(profile, withheld)
-    over = HandOver(profile=profile, secret=secret, folder=folder, written=_written(profile))
+    over = HandOver(profile=profile, secret=secret, folder=folder, written=written(profile))
     made = {unit.case for unit in planted}
     return TableSet(
         folder=folder,
@@ -225,7 +225,7 @@ def _write_tables(
     if profile.sample is not None:
         example = profile.sample.examples[0] if profile.sample.examples else {}
         sample = [{**example, **dict(zip(hidden.id, name, strict=True))} for name in names]
-        tables.write(folder / hidden.sample, sample, open_table(root / hidden.sample))
+        sample_file.write(folder / hidden.sample, sample, root / hidden.sample, hidden.id)
     return tuple(JOINED.join(name) for name in names)
 
 
@@ -262,7 +262,7 @@ def _secret(profile: Profile, chosen: Sequence[Unit]) -> Secret:
     return Secret(values={name: frozenset(own) for name, own in found.items() if own})
 
 
-def _written(profile: Profile) -> frozenset[str]:
+def written(profile: Profile) -> frozenset[str]:
     """Return the names that the hidden test has itself: these are not taken from the folder."""
     hidden = profile.hidden
     trains = {train.partition("/")[0] for _, train in hidden.files}

@@ -7,6 +7,7 @@ for each of the others (`bundler.image.emulation`).
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,13 @@ from bundler.image.target import Target
 from bundler.libs.index import downloads, releases, simple_api
 from bundler.libs.index.sources import Sources
 from bundler.libs.inputs import Inputs
+from bundler.libs.install_script import OUTCOME, Outcome
 from bundler.libs.requirements import holds
 from bundler.libs.resolve.resolution import Pin
 from bundler.libs.wheels import Wheel
 from bundler.result import Json
-from bundler.sandbox import offline
+from bundler.sandbox import backends, offline, system
+from bundler.sandbox.sandbox import Sandbox
 from inference.boot.fields import parse_as
 
 NOT_TESTED = "--no-install-test"
@@ -66,14 +69,6 @@ class InstallTest:
             "imported": list(self.imported),
             "failed": dict(self.failed),
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What the script in the sandbox prints: why nothing installed, or each package's import."""
-
-    error: str | None = None
-    imports: Mapping[str, str | None] = field(default_factory=dict)  # package → reason, or None
 
 
 def run(bundle: Path, wheels: Sequence[Wheel], inputs: Inputs) -> InstallTest:
@@ -118,24 +113,28 @@ def _explained(reason: str, target: Target) -> str:
 
 
 def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel]) -> Outcome:
-    """Run the script in the sandbox, or with the network on where there is no sandbox."""
+    """Run the script in a sandbox, or with the network and all files where there is none."""
     modules = {wheel.name: list(wheel.modules) for wheel in wheels}
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-install-test-") as folder:
-        scratch = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-install-test-") as name:
+        scratch, package = Path(name).resolve(), Path(inference.__file__).parent
         (scratch / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
-        command = [python, SCRIPT, bundle, scratch, scratch / "modules.json"]
         environment = {
-            "PYTHONPATH": str(Path(inference.__file__).parents[1]),
+            "PYTHONPATH": str(package.parent),
             "PATH": os.defpath,
-            "HOME": folder,
-            "TMPDIR": folder,
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+        command = [python, SCRIPT, bundle.resolve(), scratch, scratch / "modules.json"]
         if offline.why_not():
-            result = process.run(command, cwd=scratch, env=environment)
+            process.run(command, cwd=scratch, env=environment)
         else:
-            result = offline.run(command, cwd=scratch, env=environment, read_only=[bundle])
-    return parse_as(Outcome, json.loads(result.stdout.splitlines()[-1]))
+            # At the paths where they lie: an environment's scripts name theirs.
+            needed = {str(path): path for path in (package, SCRIPT, bundle.resolve())}
+            pythons = system.python_folders([python, Path(sys.executable)])
+            sandbox = Sandbox(read_only=pythons | needed, writable={str(scratch): scratch})
+            backends.run(command, sandbox, env=environment)
+        return parse_as(Outcome, json.loads((scratch / OUTCOME).read_text(encoding="utf-8")))
 
 
 # --- which of the image's packages are installed for real ---

@@ -90,7 +90,11 @@ def conclude(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
         projection=findings.projection,
         provenance=provenance.describe(
-            inputs, list(dict.fromkeys(run.layout for run in runs)), findings.image, findings.hidden
+            inputs,
+            list(dict.fromkeys(run.layout for run in runs)),
+            findings.image,
+            findings.hidden,
+            working=runs[0].working if runs else None,
         ),
         timeline=tuple(timeline.draw(runs[0])) if runs else (),
         seconds=seconds,

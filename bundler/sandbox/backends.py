@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bundler.errors import BundlerError
-from bundler.sandbox import bubblewrap, namespaces, seatbelt
+from bundler.errors import BundlerError, CommandError
+from bundler.process import explain
+from bundler.sandbox import bubblewrap, disk, kernel, namespaces, seatbelt
 from bundler.sandbox.sandbox import Sandbox
 
 
@@ -29,7 +29,7 @@ class Backend(Protocol):
         """Return what is missing for it on this machine, or None."""
 
     def command(self, sandbox: Sandbox, scratch: Path) -> list[str]:
-        """Return the words before a command that put it into the sandbox."""
+        """Return the command line, before a command, that puts it into the sandbox."""
 
 
 # The first that works is taken: bubblewrap was made for the purpose, and many have tried it.
@@ -74,17 +74,43 @@ def start(
     end when `end` is called.
     """
     before = BACKENDS[backend].command(sandbox, scratch)
-    program = shutil.which(before[0]) or before[0]  # by our PATH, not by the sandbox's
+    parent = os.getpid()
+
+    def prepare() -> None:
+        kernel.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)  # it ended before the kernel could be asked
+
     with log.open("ab") as sink:
         return subprocess.Popen(
-            [program, *before[1:], *map(str, command)],
+            [*before, *map(str, command)],
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=prepare if sys.platform == "linux" else None,
         )
+
+
+def run(command: Sequence[str | Path], sandbox: Sandbox, *, env: Mapping[str, str]) -> str:
+    """Run a command in a sandbox to its end, and return what it printed.
+
+    Raises SandboxError where there is no sandbox, CommandError where the command fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-sandbox-") as folder:
+        log = Path(folder) / "log"
+        started = start(command, sandbox, backend=require(), env=env, log=log, scratch=Path(folder))
+        try:
+            code = started.wait()
+        finally:  # an interruption, too, leaves nothing running
+            end(started)
+        output = log.read_text(encoding="utf-8", errors="replace")
+    if code:
+        arguments = list(map(str, command))
+        result = subprocess.CompletedProcess(arguments, code, output, "")
+        raise CommandError(explain(arguments, result))
+    return output
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -94,13 +120,6 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies: for use before an exec."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, <sys/prctl.h>
-
-
 def _why_not(name: str) -> str | None:
     reason = BACKENDS[name].why_not()
     if reason or name == seatbelt.PROGRAM:
@@ -108,8 +127,8 @@ def _why_not(name: str) -> str | None:
     # Only a trial tells whether the kernel, a container or its security profile allows it.
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        (scratch / "limited").mkdir()
-        sandbox = Sandbox(writable={"/trial": scratch}, limited={"/limited": 1 << 20})
+        limited = {"/limited": disk.make(scratch / "limited", 1 << 20)}
+        sandbox = Sandbox(writable={"/trial": scratch}, limited=limited)
         env = {"PATH": os.environ.get("PATH", os.defpath)}
         log = scratch / "log"
         process = start(["/bin/true"], sandbox, backend=name, env=env, log=log, scratch=scratch)

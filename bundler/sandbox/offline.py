@@ -9,12 +9,14 @@ On macOS, by `sandbox-exec`, which is untested.
 import functools
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler import process
 from bundler.sandbox import namespaces, seatbelt
 from bundler.sandbox.backends import SandboxError
+from bundler.sandbox.sandbox_init import Spec
 
 __all__ = ["SandboxError", "run", "why_not"]
 
@@ -35,16 +37,22 @@ def run(
     """
     if reason := why_not():
         raise SandboxError(reason)
-    before = _before(read_only, network)
-    return process.run([*before, *command], cwd=cwd, env=env, echo=echo, check=check)
+    with tempfile.TemporaryDirectory(prefix="rsna-bundle-offline-") as scratch:
+        before = _before(read_only, network, Path(scratch))
+        return process.run([*before, *command], cwd=cwd, env=env, echo=echo, check=check)
 
 
-def _before(read_only: Sequence[Path], network: bool) -> list[str]:
+def _before(read_only: Sequence[Path], network: bool, scratch: Path) -> list[str]:
     if sys.platform == "darwin":
         return seatbelt.restrict(read_only, network)
-    options = [word for folder in read_only for word in ("--read-only", str(folder.resolve()))]
-    flags = ["--mount"] if network else ["--mount", "--net"]
-    return [*namespaces.unshare(flags), *namespaces.initialize(*options)]
+    spec = Spec(
+        read_only=[str(folder.resolve()) for folder in read_only],
+        images=[],
+        network=network,
+        capabilities=[],
+        program=[],
+    )
+    return namespaces.initialize(spec, scratch)
 
 
 @functools.cache
@@ -59,7 +67,8 @@ def why_not() -> str | None:
         )
     if reason := namespaces.why_not():
         return f"The network cannot be cut off: {reason}."
-    trial = process.run([*_before((), False), "true"], check=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = process.run([*_before((), False, Path(scratch)), "true"], check=False)
     if trial.returncode:
         return f"The kernel refuses to make namespaces ({trial.stderr.strip()}). {namespaces.ALLOW}"
     return None

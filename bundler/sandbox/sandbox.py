@@ -5,38 +5,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundler.sandbox import system
-from bundler.sandbox.sandbox_init import Mount
+from bundler.sandbox.disk import SizedFolder
+from bundler.sandbox.new_root import Mount
+from bundler.sandbox.pod import Pod
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """Folders by the path at which the command finds them; all else of the machine is absent.
+    """Folders and files by the path at which the command finds them; all else is absent.
 
-    `limited` are empty folders in memory that hold no more than so many bytes.
+    Beside them it finds the programs of this machine's /usr, and what these need of /etc and /sys.
     """
 
     read_only: Mapping[str, Path] = field(default_factory=dict)
     writable: Mapping[str, Path] = field(default_factory=dict)
-    limited: Mapping[str, int] = field(default_factory=dict)
+    limited: Mapping[str, SizedFolder] = field(default_factory=dict)  # writable, of some size
+    hosts: tuple[str, ...] = ()  # names that lead to this very network, beside localhost
+    pod: Pod | None = None  # shares its network and a folder with the pod's other sandboxes
+    may_mount: bool = False  # in its pod's shared folder, say; needs a pod
 
-    @property
-    def mounts(self) -> list[Mount]:
-        """Return what to mount, an outer folder before what lies in it.
+    def mounts(self, etc: Path) -> list[Mount]:
+        """Return what to mount, an outer folder before what lies in it; writes the folder `etc`.
 
         A mount hides what was mounted below its path before. The sort is stable, so of two at one
-        depth a limited folder comes first, and a folder of the system before one that was given.
+        path a folder of the system comes before one that was given.
         """
+        system_folders = {path: Path(path) for path in (*system.folders(), *system.devices())}
         mounts = [
-            *(Mount(path=path, kind="limited", size=size) for path, size in self.limited.items()),
-            *(Mount(path=path, kind="read_only", source=path) for path in system.folders()),
-            *_bound("read_only", self.read_only),
-            *_bound("writable", self.writable),
+            *_bound(system_folders | system.write_etc(etc, self.hosts), writable=False),
+            *_bound({path: sized.folder for path, sized in self.limited.items()}, writable=True),
+            *_bound(self.read_only, writable=False),
+            *_bound(self.writable, writable=True),
+            *_bound({self.pod.path: self.pod.shared} if self.pod else {}, writable=self.may_mount),
         ]
         return sorted(mounts, key=lambda mount: mount.path.count("/"))
 
 
-def _bound(kind: str, folders: Mapping[str, Path]) -> list[Mount]:
+def _bound(folders: Mapping[str, Path], *, writable: bool) -> list[Mount]:
     return [
-        Mount(path=path, kind=kind, source=str(folder.resolve()))
+        Mount(path=path, source=str(folder.resolve()), writable=writable)
         for path, folder in folders.items()
     ]

@@ -1,152 +1,198 @@
-"""Finish a sandbox from the inside, then become the command. The standard library only.
+"""Make a sandbox from the inside, then run the command in it; the standard library only.
 
-`python -I sandbox_init.py OPTION VALUE… -- COMMAND…` runs as the root of its own namespaces, alone:
-it is started by its path, before anything that it could import is mounted. The bundler imports it
-for `Spec` and `Mount`, on any system.
+`python -I sandbox_init.py SPEC.json -- COMMAND…`, by its path. Three processes come of it:
+
+    outer    makes the namespaces; ends when the process that started it does
+    init     the first of its process namespace: builds the root, gives up all rights, and reaps
+    command  the only one whose end is waited for; with init all others die
 """
 
-import ctypes
+import contextlib
 import json
 import os
-import socket
-import struct
+import resource
+import select
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
-# <linux/sockios.h>, <linux/if.h>
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
-IFREQ = "16sh14x"
-# <sys/mount.h>
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 32, 4096, 16384
-# statvfs(3)'s flags of a mount → those of mount(2) that say the same: nosuid, nodev, noexec,
-# noatime, relatime.
-KEPT = {2: MS_NOSUID, 4: MS_NODEV, 8: 8, 1024: 1024, 4096: 1 << 21}
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+if __name__ == "__main__":  # started by its path, it does not know the package it is of
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bundler.sandbox import kernel, new_root, seccomp
+from bundler.sandbox.kernel import MS_BIND, MS_PRIVATE, MS_RDONLY, MS_REC
+from bundler.sandbox.new_root import Mount, Root
+
+PORTS = "sys/net/ipv4/ip_unprivileged_port_start"  # of /proc
+FAILED = 125  # the exit code where there is no sandbox, as of `docker run`
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mount:
-    """A folder or file of the machine in the sandbox, or a `limited` folder in memory."""
+class Image:
+    """A file that holds a file system, and the folder at which it is mounted."""
 
-    path: str  # in the sandbox
-    kind: str  # read_only | writable | limited
-    source: str = ""  # on the machine; limited: none
-    size: int = 0  # bytes; limited alone
+    file: str
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What a sandbox is built of."""
+    """What a sandbox is made of."""
 
-    root: str  # an empty folder of the machine, to build it in
-    links: dict[str, str]  # symbolic link → what it points to
-    mounts: list[Mount]
-    devices: list[str]  # of /dev, beside the usual ones
+    root: Root | None = None  # None: the machine's own, or the one that `program` makes
+    read_only: list[str]  # folders of the machine's own root
+    images: list[Image]  # needs root
+    network: bool = False  # keep the machine's
+    pod: int | None = None  # the process whose user, network and mount namespaces are joined
+    capabilities: list[int]  # that the command keeps, in its user namespace
+    program: list[str]  # the command line of a program that does the rest; empty: this one does
 
     @classmethod
     def read(cls, path: str) -> "Spec":
         """Read what `json.dumps(asdict(spec))` wrote."""
         with open(path, encoding="utf-8") as stream:
             content = json.load(stream)
-        return cls(**content | {"mounts": [Mount(**mount) for mount in content["mounts"]]})
+        if root := content["root"]:
+            mounts = [Mount(**mount) for mount in root["mounts"]]
+            content["root"] = Root(**root | {"mounts": mounts})
+        content["images"] = [Image(**image) for image in content["images"]]
+        return cls(**content)
 
 
 def main(arguments: list[str]) -> None:
-    """Raise loopback, make folders read-only or build a sandbox, and execute the command."""
-    end = arguments.index("--")
-    options, command = arguments[:end], arguments[end + 1 :]
-    raise_loopback()
-    for option, value in zip(options[::2], options[1::2], strict=True):
-        if option == "--read-only":
-            make_read_only(value)
-        else:
-            enter(Spec.read(value))
-    os.execvp(command[0], command)
+    """Make the sandbox that a spec describes, and run the command that follows in it."""
+    spec, command = Spec.read(arguments[0]), arguments[2:]
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        mount_images(spec.images)
+        _make_namespaces(spec)
+        seccomp.forbid()
+        _dump_no_core()
+        if spec.program:
+            os.execvp(spec.program[0], [*spec.program, *command])
+        sys.exit(_run_init(spec, command))
+    except OSError as error:
+        fail(error)
 
 
-def raise_loopback() -> None:
-    """Bring the interface `lo` up; a new network namespace has it, but down."""
-    import fcntl  # not on Windows, where this file is imported, too
-
-    # Any socket serves: the request goes to the interface that it names.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-        request = struct.pack(IFREQ, b"lo", 0)
-        _, flags = struct.unpack(IFREQ, fcntl.ioctl(handle, SIOCGIFFLAGS, request))
-        if not flags & IFF_UP:
-            fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack(IFREQ, b"lo", flags | IFF_UP))
+def fail(error: OSError) -> NoReturn:
+    """Say in one line why there is no sandbox, and end."""
+    print(f"{error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+    os._exit(FAILED)
 
 
-def make_read_only(folder: str) -> None:
-    """Bind a folder over itself without the right to write."""
-    _bind(folder, folder)
-    _forbid_writing(folder)
+# --- the outer process ---
 
 
-def enter(spec: Spec) -> None:
-    """Build the sandbox's root on a file system in memory, and make it the root."""
-    root = spec.root
-    _mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    for path, target in spec.links.items():
-        os.symlink(target, root + path)
-    for mount in spec.mounts:
-        path = root + mount.path
-        if mount.kind == "limited":
-            os.makedirs(path, exist_ok=True)
-            options = f"mode=755,size={mount.size}"
-            _mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options)
-        else:
-            _bind(mount.source, _mount_point(path, mount.source))
-        if mount.kind == "read_only":
-            _forbid_writing(path)
-    _fill_dev(root, spec.devices)
-    os.makedirs(root + "/proc")
-    # A new /proc, since the machine's would show all its processes.
-    _mount("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV)
-    # Last: the mount points had to be made in the root.
-    _forbid_writing(root)
-    os.chroot(root)
-    os.chdir("/")
+def _dump_no_core() -> None:
+    """Let no crash be handed to a program of this machine."""
+    with contextlib.suppress(ValueError):  # the limit is lower already, and cannot be raised
+        # 1, since a limit of 0 does not keep the kernel from starting that program (core(5)).
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
-def _fill_dev(root: str, more: list[str]) -> None:
-    os.makedirs(root + "/dev/shm")
-    # Python's multiprocessing keeps its semaphores there.
-    _mount("tmpfs", root + "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
-    for device in [*(f"/dev/{name}" for name in DEVICES), *more]:
-        if os.path.exists(device):
-            # Bound, not made: a user namespace may not make devices.
-            _bind(device, _mount_point(root + device, device))
-    os.symlink("/proc/self/fd", root + "/dev/fd")
+def mount_images(images: list[Image]) -> None:
+    """Mount file systems that lie in files, for this process and its children alone."""
+    if not images:
+        return
+    # In a mount namespace of its own: however this process ends, nothing stays mounted.
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", None, MS_REC | MS_PRIVATE)
+    for image in images:
+        command = ["mount", "-o", "loop,nosuid,nodev", image.file, image.folder]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise OSError(made.returncode, made.stderr.strip(), image.file)
+        os.rmdir(f"{image.folder}/lost+found")  # mkfs makes it, Kaggle has none
 
 
-def _mount_point(path: str, source: str) -> str:
-    """Make what `source` can be bound to: a folder for a folder, a file for a file."""
-    if os.path.isdir(source):
-        os.makedirs(path, exist_ok=True)
-    elif not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        open(path, "a").close()
-    return path
+def _make_namespaces(spec: Spec) -> None:
+    """Enter new namespaces, as root of a new user namespace, or those of a pod."""
+    user, group = os.geteuid(), os.getegid()
+    if spec.pod is not None:
+        kernel.join(spec.pod, "user", "net", "mnt")
+        kernel.unshare(kernel.CLONE_NEWNS)
+    else:
+        network = 0 if spec.network else kernel.CLONE_NEWNET
+        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | network)
+        kernel.map_to_root(user, group)
+        kernel.mount("none", "/", None, MS_REC | MS_PRIVATE)
+        if network:
+            open_network(os.open("/proc", os.O_PATH))
+    # Entering another namespace may have cleared what was asked for at the start.
+    kernel.die_with_parent()
+    if not spec.program:
+        kernel.unshare(
+            kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
+        )
 
 
-def _bind(source: str, path: str) -> None:
-    _mount(source, path, None, MS_BIND | MS_REC)
+def open_network(proc: int) -> None:
+    """Bring loopback up, and let programs without rights listen on its low ports, such as 53."""
+    kernel.raise_loopback()
+    # /proc may be read-only in a container; then nobody answers questions for names.
+    with contextlib.suppress(OSError):
+        file = os.open(PORTS, os.O_WRONLY, dir_fd=proc)
+        os.write(file, b"0")
+        os.close(file)
 
 
-def _forbid_writing(path: str) -> None:
-    # A bind mount becomes read-only by a second call alone. In a user namespace that call must
-    # repeat the flags that the mount has from outside: to drop one is refused (EPERM).
-    flags = os.statvfs(path).f_flag
-    kept = sum(mount for stat, mount in KEPT.items() if flags & stat)
-    _mount(path, path, None, MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
+def _run_init(spec: Spec, command: list[str]) -> int:
+    """Start the first process of the process namespace, wait for it, and return its exit code."""
+    alive, held = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(held)
+        kernel.die_with_parent()
+        if select.select([alive], [], [], 0)[0]:
+            os._exit(FAILED)  # the parent ended before it could be noticed
+        os.close(alive)
+        try:
+            _init(spec, command)
+        except OSError as error:
+            fail(error)
+    os.close(alive)
+    _, status = os.waitpid(init, 0)
+    return _exit_code(status)
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(source), os.fsencode(target), kind and kind.encode()
-    if libc.mount(*names, ctypes.c_ulong(flags), options.encode()):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), target)
+# --- the first process inside ---
+
+
+def _init(spec: Spec, command: list[str]) -> NoReturn:
+    """Finish the sandbox, start the command, and end with its exit code."""
+    folder = os.getcwd()
+    if spec.root:
+        new_root.enter(spec.root)
+    else:
+        new_root.mount_proc("/proc")
+        for name in spec.read_only:
+            kernel.mount(name, name, None, MS_BIND | MS_REC)
+            kernel.restrict(name, MS_RDONLY)
+        # Entered anew, since it may lie below a folder that has just become read-only.
+        os.chdir(folder)
+    kernel.drop_capabilities(spec.capabilities)
+    child = os.fork()
+    if child == 0:
+        # Away from the terminal, into which it could type (TIOCSTI).
+        os.setsid()
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        try:
+            os.execvp(command[0], command)
+        except OSError as error:
+            fail(OSError(error.errno, error.strerror, command[0]))
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            os._exit(_exit_code(status))
+
+
+def _exit_code(status: int) -> int:
+    """Return a process's exit code; a signal counts as in a shell."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 if __name__ == "__main__":

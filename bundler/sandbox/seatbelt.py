@@ -4,7 +4,7 @@ UNTESTED: written from the documented profile language, tested for what it write
 not yet run on a Mac. Whoever runs it is asked to report; until then it says so itself.
 
 macOS lets a user mount nothing, so a sandbox's folders are links below a root, and the variable
-RSNA_BUNDLE_INPUT names the input there. No folder's size is limited here.
+RSNA_BUNDLE_INPUT names the input there. A folder's size is watched.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from bundler.sandbox.sandbox import Sandbox
 PROGRAM = "sandbox-exec"
 UNTESTED = (
     "the sandbox of macOS (sandbox-exec) is untested: nobody has reported to have run it yet. The "
-    "disk is not limited, the Python sees the whole machine, and memory is that of all processes"
+    "Python sees the whole machine, and memory is that of all processes"
 )
 NO_NETWORK = """\
 (deny network*)
@@ -37,14 +37,15 @@ def why_not() -> str | None:
 
 
 def command(sandbox: Sandbox, scratch: Path) -> list[str]:
-    """Return the words before a command that put it into the sandbox, laid out in `scratch`."""
-    lay_out(scratch / "root", {**sandbox.read_only, **sandbox.writable}, sandbox.limited)
+    """Return the command line, before a command, that puts it into the sandbox."""
+    sized = {path: one.folder for path, one in sandbox.limited.items()}
+    lay_out(scratch / "root", {**sandbox.read_only, **sandbox.writable, **sized})
     return restrict(sandbox.read_only.values())
 
 
 def restrict(read_only: Iterable[Path], network: bool = False) -> list[str]:
-    """Return the words before a command that cut the network off and keep folders unchanged."""
-    return [PROGRAM, "-p", profile(read_only, network)]
+    """Return the command line, before a command, that keeps it offline and folders unchanged."""
+    return [shutil.which(PROGRAM) or PROGRAM, "-p", profile(read_only, network)]
 
 
 def profile(read_only: Iterable[Path], network: bool = False) -> str:
@@ -59,10 +60,8 @@ def _quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
-def lay_out(root: Path, links: Mapping[str, Path], empty: Iterable[str]) -> None:
-    """Make below `root` what would be mounted: links by their path, and empty folders."""
-    for path in sorted(empty):
-        (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+def lay_out(root: Path, links: Mapping[str, Path]) -> None:
+    """Make below `root` what would be mounted: links by their path."""
     for path, folder in sorted(links.items()):
         link = root / path.lstrip("/")
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ TEST = re.compile(r"test\.(csv|tsv|parquet)")
 # sample_submission.csv, stage_2_sample_submission.csv, SampleSubmission.csv, submission_sample.csv
 SAMPLE = re.compile(r".*(sample.?sub|sub_?sample|submission.?sample).*", re.IGNORECASE)
 KINDS = (".csv", ".tsv", ".parquet", ".json", ".zip")  # of a submission
+ANY = (".csv", ".parquet", ".zip", ".json")  # that Kaggle takes
 MOST_ENTRIES = 10_000  # of a folder: one with more holds files of rows beside no table we know
 
 
@@ -45,8 +46,16 @@ def has_gateway(folder: Path) -> bool:
 
 def submission_suffixes(folder: Path) -> tuple[str, ...]:
     """Return the endings a submission file may have: the sample's, or any that Kaggle takes."""
-    samples = sorted(Path(name).suffix for name in _names(folder) if _is_sample(name))
-    return tuple(dict.fromkeys(samples)) or (".csv", ".parquet", ".zip", ".json")
+    samples = sorted(name for name in _names(folder) if _is_sample(name))
+    return tuple(dict.fromkeys(s for n in samples for s in _suffixes(n))) or ANY
+
+
+def _suffixes(sample: str) -> tuple[str, ...]:
+    """Return the endings that fit a sample: an archive of one table may be that table, too."""
+    path = Path(sample)
+    if path.suffix != ".zip":
+        return (path.suffix,)
+    return (Path(path.stem).suffix or ".zip", ".zip", ".csv")
 
 
 def _candidates(root: Path) -> Iterator[Path]:

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from bundler import dependencies, settings
+from bundler.image import interpreters
+from bundler.image import target as targets
+from bundler.image.interpreters import NoInterpreterError
 from bundler.sandbox import offline
 from tests.examples.conftest import EXAMPLES, LEFT_BY_USE, Copy
 
@@ -98,6 +101,29 @@ def test_to_a_rehearsed_submission(copy: Copy, way: tuple[str, ...]) -> None:
     assert result["passed"]
     assert statuses["notebook ran"] == statuses["network"] == "passed"
     assert statuses[made.hidden.submission] == "passed"
+
+
+@pytest.mark.slow
+@pytest.mark.network  # the image's pandas and scikit-learn, where no cache has them yet
+def test_on_kaggles_image_by_the_settings_that_init_writes(copy: Copy) -> None:
+    """The default target: its Python, its packages at its versions, nothing of this environment."""
+    target = targets.load(settings.Settings.target, EXAMPLES)
+    try:
+        interpreters.find(target)
+    except NoInterpreterError as error:
+        pytest.skip(str(error))
+    folder = copy("tabular")
+    (folder / "pyproject.toml").unlink()
+    run(folder, "rsna-bundle init --competition-dir data --competition phantom-readmission")
+    assert settings.load(folder).target == settings.Settings.target
+    for command in commands("tabular", 1):
+        run(folder, command)
+    result = json.loads((folder / "dist/rehearsal/rehearsal.json").read_text())
+    assert result["passed"]
+    statuses = {check["name"]: check["status"] for check in result["checks"]}
+    assert "python" not in statuses  # which would say that another one ran the notebook
+    assert statuses["notebook ran (public test)"] == statuses["order and neighbours"] == "passed"
+    assert result["provenance"]["python"].startswith(f"{target.short_python}.")
 
 
 def test_the_skeleton_to_a_rehearsed_submission(trained: Copy, tmp_path: Path) -> None:

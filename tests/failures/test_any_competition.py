@@ -65,6 +65,32 @@ def test_a_right_command_passes_all_three_runs(
     assert "6 of id from train.csv" in str(result.provenance.hidden_test)
 
 
+def test_a_submission_in_json(house: House, competition: Path, tmp_path: Path) -> None:
+    """By columns, as pandas' `to_dict("list")` has it; dealt and checked without a hook."""
+    rows = folders.read_csv(competition / "test.csv")
+    (competition / "sample_submission.csv").unlink()
+    sample = {"id": [int(row["id"]) for row in rows], "price": [0.0] * len(rows)}
+    (competition / "sample_submission.json").write_text(json.dumps(sample))
+    script = (
+        "import csv, json, os\nfrom pathlib import Path\n"
+        "root = Path(os.environ['RSNA_BUNDLE_COMPETITION'])\n"
+        "rows = {row['id']: row for row in csv.DictReader((root / 'test.csv').open())}\n"
+        "sample = json.loads((root / 'sample_submission.json').read_text())\n"
+        "sample['price'] = [answer(rows[str(name)]) for name in sample['id']]\n"
+        "Path('submission.json').write_text(json.dumps(sample))\n"
+    )
+    result = rehearse(house, competition, tmp_path, {"submit.py": ANSWER + script})
+    assert result.passed, result.summary()
+    statuses = {check.name: check.status for check in result.checks}
+    assert statuses["submission.json (public test)"] == statuses["columns"] == "passed"
+    assert statuses["order and neighbours"] == "passed"
+    lost = script.replace(
+        "Path('submission.json')", "sample['id'][0] += 1\nPath('submission.json')"
+    )
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": ANSWER + lost}))
+    assert "ids" in problems
+
+
 def test_hidden_rows_cannot_be_looked_up_in_the_training_table(
     house: House, competition: Path, tmp_path: Path
 ) -> None:

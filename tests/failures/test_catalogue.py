@@ -12,6 +12,7 @@ import pytest
 
 from bundler import bundle
 from bundler.rehearse.result import Rehearsal
+from bundler.sandbox import disk
 from inference.boot.manifest import content_id
 from tests.bundler.libs.packages import sdist, wheel
 from tests.failures.conftest import (
@@ -65,12 +66,23 @@ def test_out_of_disk(plant: Plant) -> None:
     assert "The disk is full: /kaggle/working holds 0.02 GB" in messages["notebook ran"]
 
 
+def test_out_of_disk_where_no_file_system_can_be_mounted(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "why_watched", lambda: "only root may mount one")
+    body = "open('cache.bin', 'wb').write(b'x' * 30_000_000)\nimport time; time.sleep(60)"
+    rehearsal = plant(own_runner(body)).rehearse(working_bytes=20_000_000)
+    message = failed(rehearsal)["notebook ran"]
+    assert "Out of disk: it wrote 0.03 GB to /kaggle/working, which holds 0.02 GB" in message
+    assert rehearsal.provenance.working == (
+        "a folder on disk that is watched, at most 0.02 GB (only root may mount one)"
+    )
+
+
 @pytest.mark.slow
 def test_disk_nearly_full(plant: Plant) -> None:
-    changed = runner()["inference/submission.py"].replace(
-        "def write_csv(", "open('cache.bin', 'wb').write(b'x' * 30_000_000)\n\n\ndef write_csv("
-    )
-    house = plant({"inference/submission.py": changed})
+    written = "\nopen('cache.bin', 'wb').write(b'x' * 30_000_000)\n"
+    house = plant({"inference/output.py": runner()["inference/output.py"] + written})
     messages = failed(house.rehearse(working_bytes=32_000_000))
     assert "beyond 80 % of the limit" in messages["disk"]
 

@@ -1,17 +1,22 @@
 """Decoding beside predicting: real workers, a real ONNX Runtime, a model one can check by hand."""
 
+import os
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inference import pipeline, predict, report
 from inference.deadline import Deadline
 from inference.errors import BundleError, InstallError
+from inference.journal import Key, open_journal
 from inference.pipeline import Settings
 from inference.submission import TestImage
 from inference.workers import Workers
+from tests.inference.mounts import PLANTED
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +111,104 @@ def test_counts_failures_by_kind(
     assert list(outcome.probabilities) == [0]
     kinds = {key: error.kind for key, error in outcome.failures.items()}
     assert kinds == {1: "truncated", 2: "missing"}
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Plant code in the workers to come; return a function that names the images they loaded."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    (tmp_path / "planted").mkdir()
+    monkeypatch.setenv("MARKS", str(marks))
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'planted'}{os.pathsep}{root}")
+
+    def plant(code: str) -> list[str]:
+        text = "def before(path):\n" + f"    {MARK}\n" + textwrap.indent(code, "    ")
+        (tmp_path / "planted" / "sitecustomize.py").write_text(PLANTED.format(code=text))
+        return [path.name.partition("@")[0] for path in sorted(marks.iterdir())]
+
+    return plant
+
+
+MARK = "Path(os.environ['MARKS'], f'{path.stem}@{os.getpid()}').touch()"
+
+
+def test_second_tries_end_where_they_are_hopeless(
+    counted: Callable[[str], list[str]],
+    make_model: Callable[..., Path],
+    make_image: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "HOPELESS", 2)
+    images = images_of(*(make_image(str(number)) for number in range(5)))
+    counted("os._exit(4)")
+    with Workers(2) as own:
+        outcome = pipeline.run(
+            images, [[predict.open_model(make_model())]], own, Settings(batch_size=1)
+        )
+    assert {error.kind for error in outcome.failures.values()} == {"crashed"}
+    assert len(outcome.failures) == 5
+    assert len(counted("")) == 5 + 2
+
+
+def test_keeps_what_was_predicted_before_an_error_and_goes_on_from_there(
+    workers: Workers,
+    make_model: Callable[..., Path],
+    make_image: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = images_of(*(make_image(str(number), number / 20) for number in range(10)))
+    model = predict.open_model(make_model())
+    expected = pipeline.run(images, [[model]], workers, Settings(batch_size=1)).probabilities
+    predict_one, calls = predict.Model.predict, []
+
+    def fail_at_the_sixth(self: predict.Model, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 6:
+            raise MemoryError
+        return predict_one(self, *arguments)
+
+    key = Key(ids={}, table="", images="", output="x", flip=False, providers=())
+    with monkeypatch.context() as planted:
+        planted.setattr(predict.Model, "predict", fail_at_the_sixth)
+        held = open_journal(tmp_path, key, images)
+        assert held is not None
+        with Workers(1) as own:  # which have images left when the run ends
+            first = pipeline.attempt(images, [[model]], own, Settings(batch_size=1), journal=held)
+        held.close(remove=False)
+    assert isinstance(first.error, MemoryError)
+    assert 5 <= len(first.probabilities) <= 8  # the others that were under way are kept, too
+    assert sorted([*first.probabilities, *first.skipped]) == list(range(10))
+    held = open_journal(tmp_path, key, images)
+    second = pipeline.attempt(images, [[model]], workers, Settings(batch_size=1), journal=held)
+    assert second.error is None
+    assert second.resumed == len(first.probabilities)
+    assert second.probabilities == expected
+    assert sum(second.decoders.values()) == 10
+
+
+def test_a_deadline_takes_the_images_in_their_order(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    images = images_of(*(make_image(str(number)) for number in range(8)))
+
+    class AfterFive(Deadline):
+        def pace(self, done: int, total: int) -> Any:
+            self.resumed += 1
+            return "full" if self.resumed <= 5 else "over"
+
+    order = [7, 5, 3, 1, 0, 2, 4, 6]
+    outcome = pipeline.run(
+        images,
+        [[predict.open_model(make_model())]],
+        workers,
+        Settings(batch_size=1, order=order),
+        deadline=AfterFive(),
+    )
+    assert sorted(outcome.probabilities) == sorted(order[:5])
+    assert outcome.skipped == order[5:]
 
 
 def test_takes_coarse_images_where_time_is_short(

@@ -1,14 +1,19 @@
 """A runner that is killed at any moment, and started again: nothing is lost, nothing is mixed."""
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.inference.mounts import SLOW, Mount, Mounted, rows_of, wait_for
+from bundler.notebook import submission
+from bundler.settings import Settings
+from tests.inference.mounts import SLOW, SLUG, Mount, Mounted, rows_of, wait_for
 
 
 @pytest.fixture
@@ -154,3 +159,53 @@ def test_a_kill_of_any_process_at_any_moment(mounted: Mounted) -> None:
     assert mounted.run().returncode == 0
     assert mounted.csv.read_bytes() == expected
     assert resumed > 0
+
+
+KILLED_ONCE = """\
+from inference import journal
+append = journal.Journal.append
+def append_and_die(self, predictions):
+    append(self, predictions)
+    mark = Path(os.environ["MARK"])
+    if os.fstat(self._descriptor).st_size > 2000 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+journal.Journal.append = append_and_die
+"""
+
+
+def test_the_notebooks_cell_starts_a_killed_runner_once_more(mounted: Mounted) -> None:
+    expected = undisturbed(mounted)
+    mounted.csv.unlink()
+    datasets = mounted.root / "input" / "datasets" / "me"
+    plan = submission.plan(Settings(root=mounted.root, competition=SLUG, time_limit_hours=1))
+    notebook = submission.write(datasets, mounted.root / "notebook", plan).path
+    cells = [
+        cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"
+    ]
+    script = mounted.root / "cells.py"
+    script.write_text("\n\n".join("".join(cell["source"]) for cell in cells))
+    mounted.plant(KILLED_ONCE)
+    result = subprocess.run(
+        [sys.executable, "-P", script],
+        env=mounted.environment(
+            MARK=str(mounted.root / "mark"),
+            RSNA_BUNDLE_INPUT=str(mounted.root / "input"),
+            RSNA_BUNDLE_SCRATCH=str(mounted.root / "scratch"),
+        ),
+        cwd=mounted.working,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "it is started once more" in result.stdout
+    report = mounted.report
+    assert report["resumed_images"] > 10
+    assert f"resume {report['resumed_images']} of 40 images" in result.stdout
+    assert mounted.csv.read_bytes() == expected
+    record = json.loads((mounted.working / "run.json").read_text())
+    assert record["submission"]["sha256"] == report["csv_sha256"]
+    # The limit of an hour counts from the first start: the second one's seconds go on from there.
+    assert report["seconds"]["total"] > record["seconds"]

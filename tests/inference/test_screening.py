@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,36 @@ def test_a_signal_leaves_what_there_is(mounted: Mounted, kind: signal.Signals, c
     assert any(value != PREVALENCE for value in mounted.values().values())
 
 
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_one_line_where_there_is_nothing_to_write(
+    mounted: Mounted, kind: signal.Signals, code: int
+) -> None:
+    table = mounted.competition / "test.csv"
+    table.unlink()
+    os.mkfifo(table)  # as a file system that hangs
+    with mounted.start() as process:
+        wait_for(lambda: list((mounted.root / "scratch").glob("site-*")))
+        time.sleep(1)
+        process.send_signal(kind)
+        output = process.communicate()[0]
+    assert (process.returncode, output) == (code, f"error: Interrupted by {kind.name}.\n")
+    assert list(mounted.working.iterdir()) == []
+
+
+def test_ctrl_c_reaches_workers_too_and_is_one_line_all_the_same(mounted: Mounted) -> None:
+    mounted.plant(SLOW.format(seconds=20))
+    for pause in (0, 0.1, 0.3, 0.6):  # while the workers start, and import what they need
+        with mounted.start("--workers", "4") as process:
+            wait_for(lambda: mounted.csv.is_file())
+            time.sleep(pause)
+            os.killpg(process.pid, signal.SIGINT)
+            output = process.communicate()[0]
+        assert process.returncode == 130
+        assert output.splitlines()[-1] == "error: Interrupted by SIGINT.", output
+        assert "Traceback" not in output
+        mounted.csv.unlink(missing_ok=True)
+
+
 def test_a_signal_before_the_first_prediction_leaves_no_submission(mounted: Mounted) -> None:
     mounted.plant(SLOW.format(seconds=20))
     with mounted.start() as process:
@@ -137,13 +168,11 @@ def test_a_deadline_leaves_every_breast_a_prediction(mounted: Mounted) -> None:
 
 def test_at_a_deadline_errors_stay_errors_outside_a_rerun(mounted: Mounted) -> None:
     mounted.plant("def before(path): time.sleep(3 if 'CC' in path.stem else 0)")
-    for options in ((), ("--at-deadline", "coarse")):  # those left out count as failed
-        result = mounted.run("--time-limit", "10", *options)
-        assert result.returncode == 7, result.stderr
-        assert "of 24 images to do" in result.stderr
-        check_files(mounted, "partial")
-        for journal in mounted.journals:  # or the second run would go on from the first
-            journal.unlink()
+    # Those left out count as failed, though a rerun would take what there is.
+    result = mounted.run("--time-limit", "10", "--at-deadline", "coarse")
+    assert result.returncode == 7, result.stderr
+    assert "of 24 images to do" in result.stderr
+    check_files(mounted, "partial")
 
 
 def test_fallbacks_alone_are_never_a_submission(mounted: Mounted) -> None:

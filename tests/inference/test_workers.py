@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 
 from inference.pixels.errors import ImageError
 from inference.pixels.loading import Loaded, load
-from inference.workers import Result, Task, Workers, load_all
+from inference.pixels.proven import WORTH_AFTER
+from inference.workers import Result, Task, Workers, load_all, state_of
 from tests.inference.conftest import CONFIG
+from train.phantom import JPEG_LOSSLESS_SV1, draw, write_dicom
 
 
 def tasks_of(*paths: Path) -> list[Task]:
@@ -77,6 +80,62 @@ def collect(workers: Workers) -> list[Result]:
     while not results:
         results = workers.collect()
     return results
+
+
+def test_a_worker_killed_in_the_middle_of_a_result_costs_the_image_alone(
+    make_image: Callable[..., Path],
+) -> None:
+    # The pipe holds some 200 KB: a larger result is half in it when its worker is killed.
+    large = replace(CONFIG, size=(1024, 1024))
+    path = make_image("large")
+    with Workers(1) as workers:
+        workers.give(Task(key=0, path=path, configs=(large,)))
+        (victim,) = workers.pids
+        ours = workers._workers[0].connection
+        assert ours.poll(60)
+        time.sleep(0.5)  # it writes on until the pipe is full
+        os.kill(victim, signal.SIGKILL)
+        (result,) = collect(workers)
+        assert isinstance(result.loaded, ImageError)
+        assert result.loaded.kind == "crashed"
+        again = workers.load_alone(Task(key=0, path=path, configs=(large,)))
+    assert isinstance(again.loaded, Loaded)
+    assert np.array_equal(again.loaded.inputs[0], load(path, [large]).inputs[0])
+
+
+def test_a_second_try_has_a_process_of_its_own_and_no_unproven_decoder(tmp_path: Path) -> None:
+    path = tmp_path / "image.dcm"
+    write_dicom(path, draw(1, (320, 256)), transfer_syntax=JPEG_LOSSLESS_SV1)
+    tasks = [Task(key=key, path=path, configs=(CONFIG,)) for key in range(WORTH_AFTER + 3)]
+    with Workers(1) as workers:
+        usual = [result.loaded for result in load_all(workers, tasks)]
+        before = workers.pids
+        result = workers.load_alone(tasks[0])
+        assert workers.pids != before
+        assert not is_running(before[0])
+    assert isinstance(result.loaded, Loaded)
+    assert isinstance(usual[-1], Loaded)
+    assert "numba" in usual[-1].decoder  # what a process does once it has proven itself
+    assert "numba" not in result.loaded.decoder
+    assert np.array_equal(result.loaded.inputs[0], usual[-1].inputs[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone kills by score")
+def test_where_memory_runs_out_a_worker_goes_first(make_image: Callable[..., Path]) -> None:
+    with Workers(1) as workers:
+        workers.give(tasks_of(make_image("image"))[0])
+        collect(workers)
+        score = Path(f"/proc/{workers.pids[0]}/oom_score_adj").read_text()
+    assert int(score) == 1000 > int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def test_knows_the_state_of_the_file_that_was_loaded(make_image: Callable[..., Path]) -> None:
+    path = make_image("image")
+    with Workers(1) as workers:
+        workers.give(tasks_of(path)[0])
+        (result,) = collect(workers)
+    assert result.file == state_of(path) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert state_of(path.with_name("missing")) is None
 
 
 def test_leaves_no_process_behind() -> None:

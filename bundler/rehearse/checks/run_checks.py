@@ -69,7 +69,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
     return [
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
         network.check(run),
-        verdict("writes", written, "only in /kaggle/working and the temporary folder"),
+        verdict("writes", written, "only in /kaggle/working, the temporary folder and HOME"),
     ]
 
 
@@ -99,6 +99,13 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
             f"{limits.memory_bytes / 1e9:.2f} GB, and its largest process was killed (Notebook "
             "Exceeded Allowed Compute on Kaggle). Use fewer --workers or smaller batches."
         )
+    if run.full:
+        yield (
+            f"Out of disk: it wrote {run.working_peak / 1e9:.2f} GB to /kaggle/working, which "
+            f"holds {limits.working_bytes / 1e9:.2f} GB, and was ended (on Kaggle, a write fails: "
+            "No space left on device). Write what is temporary to /tmp."
+        )
+        return
     if run.returncode == 0 or (run.returncode is None and usage.killed):
         return
     tail = "\n".join(f"  {line}" for line in run.log.strip().splitlines()[-LAST:])

@@ -180,6 +180,7 @@ def _facts(provenance: Provenance) -> Iterator[str]:
         "target": provenance.target,
         "python": provenance.python,
         "sandbox": provenance.sandbox,
+        "/kaggle/working": provenance.working or "",
         "machine": provenance.machine,
         "hidden test": provenance.hidden_test,
         "tool": provenance.tool,

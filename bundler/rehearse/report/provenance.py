@@ -31,6 +31,7 @@ class Provenance:
     target: str
     python: str | None  # None: nothing was run
     sandbox: str
+    working: str | None  # how the size of /kaggle/working was kept; None: nothing was run
     layouts: tuple[str, ...]  # those that were run
     machine: str
     hidden_test: str | None
@@ -44,6 +45,7 @@ def describe(
     layouts: Sequence[str] = (),
     image: EmulatedImage | None = None,
     hidden: HiddenTest | None = None,
+    working: str | None = None,
 ) -> Provenance:
     """Return what was rehearsed with what, as far as it came."""
     notes = [*(image.differences if image else ()), *inputs.limits.scaled]
@@ -65,6 +67,7 @@ def describe(
         target=inputs.target.name,
         python=image.version if image else None,
         sandbox=inputs.backend,
+        working=working,
         layouts=tuple(layouts),
         machine=f"{platform.system()} {platform.machine()}, {inputs.limits.cpus} CPUs used",
         hidden_test=hidden.source if hidden else None,

@@ -14,20 +14,23 @@ from pathlib import Path
 
 from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
+from bundler.image.target import Target
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.run import audit_hook, supervise, upload
+from bundler.rehearse.run import audit_hook, gateway, supervise, upload
+from bundler.rehearse.run.gateway import GatewaySetup
 from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.supervise import Spec, Step
-from bundler.sandbox import seatbelt, system
+from bundler.sandbox import disk, seatbelt, system
+from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
+from inference.boot.competition import has_gateway
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
-HOME_BYTES = 2 << 30  # kernels and caches write there; in memory, so that nothing of it stays
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -45,9 +48,11 @@ class RunSetup:
     datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
     limits: Limits
     backend: str
+    working: SizedFolder
     command: Sequence[str]
     sandbox: Sandbox
     environment: Mapping[str, str]
+    gateway: GatewaySetup | None = None  # to be started beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,9 @@ class _Parts:
     limits: Limits
     layout: Layout
     backend: str
+    working: SizedFolder
     measure_seconds: float | None  # None: nothing is measured after the notebook
+    target: Target
     rerun: bool = True  # False: the public test, as it is run when the notebook is committed
 
     @property
@@ -93,15 +100,19 @@ class _Parts:
         mounts = self.mounts
         read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
         read_only[mounts["competition"]] = self.hidden.folder
+        if plan := self.hidden.gateway:  # the hidden rows are its alone
+            shown = {f"{mounts['competition']}/{name}": path for name, path in plan.public.items()}
+            read_only |= shown
         read_only[OWN] = self.folder / "own"
-        resolver = Path("/etc/resolv.conf")
-        # Nothing can be mounted over a link; it leads nowhere inside, which is as good.
-        if resolver.exists() and not resolver.is_symlink():
-            read_only[str(resolver)] = self.folder / "own" / "resolv.conf"
+        read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
+        writable = {TMP: self.folder / "tmp", self.home: self.folder / "home", OUT: self.out}
+        if not self.rerun and has_gateway(self.hidden.folder):
+            # There the notebook's own gateway shares files, by links.
+            writable[audit_hook.SHARED] = self.folder / "shared"
         return Sandbox(
             read_only={**self.pythons, **read_only},
-            writable={TMP: self.folder / "tmp", OUT: self.out},
-            limited={WORKING: self.limits.working_bytes, self.home: HOME_BYTES},
+            writable=writable,
+            limited={WORKING: self.working},
         )
 
     def environment(self) -> dict[str, str]:
@@ -149,7 +160,9 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             limits=inputs.limits,
             layout=layout,
             backend=inputs.backend,
+            working=disk.make(own / "working", inputs.limits.working_bytes),
             measure_seconds=options.measure_seconds if number == 0 else None,
+            target=inputs.target,
             rerun=rerun,
         )
         _write(parts)
@@ -169,9 +182,27 @@ def _finish(parts: _Parts) -> RunSetup:
         datasets=parts.datasets,
         limits=parts.limits,
         backend=parts.backend,
+        working=parts.working,
         command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
+        gateway=_gateway(parts),
+    )
+
+
+def _gateway(parts: _Parts) -> GatewaySetup | None:
+    """Prepare the competition's gateway, if it has one for this run."""
+    if parts.hidden.gateway is None:
+        return None
+    return gateway.prepare(
+        parts.hidden.gateway,
+        run=parts.folder,
+        competition=parts.hidden.folder,
+        slug=parts.settings.competition,
+        pythons=parts.pythons,
+        python=parts.image.python,
+        environment=parts.environment(),
+        target=parts.target,
     )
 
 
@@ -185,7 +216,8 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    for folder in (own / "hook", own / "out", parts.out, tmp):
+    writable = [parts.folder / name for name in ("home", *(() if parts.rerun else ("shared",)))]
+    for folder in (own / "hook", own / "out", parts.out, *writable, tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
@@ -199,8 +231,12 @@ def _write(parts: _Parts) -> None:
         working=parts.at(WORKING),
         tmp=parts.at(TMP),
         cpus=parts.limits.cpus,
+        watched_bytes=0 if parts.working.image else parts.working.bytes,
+        # A Python of this machine may lie in the sandbox's /tmp, at the path of its own.
+        mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
+        stop=f"{parts.at(OUT)}/{gateway.STOP}" if parts.hidden.gateway else "",
     )
     (own / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
 

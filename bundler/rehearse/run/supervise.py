@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+LOOK = 0.05  # seconds between two looks for the file that ends the notebook
+SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
@@ -37,8 +40,11 @@ class Spec:
     working: str
     tmp: str
     cpus: int
+    watched_bytes: int  # that `working` may hold; 0: its file system sees to it
+    mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
+    stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
 
     @classmethod
     def read(cls, path: str) -> "Spec":
@@ -61,6 +67,7 @@ class Ended:
     tmp_bytes: int
     working_peak: int  # bytes in /kaggle/working at most, as far as was looked
     tmp_peak: int
+    full: bool  # the notebook was ended, since `working` held more than it may
 
 
 def main(arguments: list[str]) -> int:
@@ -71,8 +78,8 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskPeaks(working, Path(spec.tmp))
-    code = run(spec.notebook, working, out)
+    disk = DiskPeaks(spec)
+    code = run(spec.notebook, working, out, disk, spec.stop)
     disk.stop()
     ended = Ended(
         returncode=code,
@@ -80,9 +87,10 @@ def main(arguments: list[str]) -> int:
         end=time.time(),
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
-        tmp_bytes=used(Path(spec.tmp)),
+        tmp_bytes=used(spec.tmp, spec.mounted),
         working_peak=disk.working,
         tmp_peak=disk.tmp,
+        full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
     (out / "notebook.json").write_text(json.dumps(asdict(ended)), encoding="utf-8")
@@ -91,10 +99,12 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path) -> int:
+def run(
+    step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None, stop: str = ""
+) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        return subprocess.call(
+        process = subprocess.Popen(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -102,6 +112,48 @@ def run(step: Step, folder: Path, out: Path) -> int:
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
+        if disk:
+            disk.process = process
+        return wait_or_end(process, stop) if stop else process.wait()
+
+
+def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
+    """Wait for a server, and end it when the file `stop` appears: by itself it serves forever."""
+    while process.poll() is None:
+        if os.path.exists(stop):
+            end(process)
+            return 0
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End what a command has started, then the command, which first saves what it has."""
+    # Kernel and server first: the notebook's driver writes what was printed when its kernel dies.
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of a process's children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found, added = [], [root]
+    while added:
+        added = [pid for pid, parent in parents.items() if parent in added]
+        found += added
+    return found
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
@@ -116,10 +168,14 @@ def keep(folder: Path, target: Path) -> dict[str, int]:
     return sizes
 
 
-def used(folder: Path) -> int:
-    """Return the bytes of all files in a folder; files may come and go meanwhile."""
+def used(folder: str, mounted: list[str]) -> int:
+    """Return the bytes of all files in a folder, without what is mounted below it.
+
+    Files may come and go meanwhile.
+    """
     total = 0
-    for parent, _, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(parent, name) not in mounted]
         for name in names:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(parent, name)).st_size
@@ -132,10 +188,12 @@ class DiskPeaks(threading.Thread):
     EVERY = 1.0  # seconds between two looks
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
-    def __init__(self, working: Path, tmp: Path) -> None:
+    def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
-        self._folders, self._ended = (working, tmp), threading.Event()
+        self._spec, self._ended = spec, threading.Event()
         self.working = self.tmp = 0
+        self.full = False
+        self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
 
     def run(self) -> None:
@@ -153,8 +211,13 @@ class DiskPeaks(threading.Thread):
         self._look()
 
     def _look(self) -> None:
-        working, tmp = map(used, self._folders)
+        spec = self._spec
+        working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
         self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
+        if spec.watched_bytes and working > spec.watched_bytes and self.process:
+            self.full = True
+            # With it the notebook's kernel ends, which looks after its parent.
+            self.process.kill()
 
 
 def lost_packets() -> int:

@@ -1,5 +1,7 @@
 """The install test: the bundle is installed as the notebook does, and its packages imported."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,36 @@ def test_wheels_are_installed_and_imported(libs: Libs, registry: Registry, folde
     assert "installed on Python" in made.summary()
     again = libs(target=image, install_test=True)
     assert again.install_test == made.install_test
+
+
+PLANTED = """
+import os, pathlib
+for name in ({folder!r}, os.path.expanduser("~"), "/usr/lib"):
+    try:
+        pathlib.Path(name, "rsna-bundle-planted").write_text("x")
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("module", ["hostile", "sitecustomize"])
+def test_a_wheel_cannot_write_on_this_machine(
+    libs: Libs, registry: Registry, tmp_path: Path, module: str
+) -> None:
+    """Neither when it is imported, nor as the module that each Python imports when it starts."""
+    code = PLANTED.format(folder=str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], env={"HOME": str(tmp_path)}, check=True)
+    planted = [tmp_path / "rsna-bundle-planted", Path("/usr/lib/rsna-bundle-planted")]
+    assert planted[0].exists()  # outside it could
+    for path in planted:
+        path.unlink(missing_ok=True)
+    registry.add(wheel("hostile", "1.0", body=code, files={f"{module}.py": code}))
+
+    made = libs("hostile", target="host", install_test=True)
+
+    if offline.why_not() is None:
+        assert made.install_test.imported == ("hostile",)
+        assert [path for path in planted if path.exists()] == []
 
 
 def test_bundle_replaces_what_the_image_has(libs: Libs, registry: Registry) -> None:

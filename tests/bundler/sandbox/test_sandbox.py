@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.sandbox import backends, system
+from bundler.sandbox import backends, disk, system
 from bundler.sandbox.sandbox import Sandbox
 
 SEEN = """
@@ -58,7 +58,7 @@ def test_shows_what_was_given_and_nothing_else(backend: str, tmp_path: Path) -> 
             "/limited/inside": tmp_path / "input",
         },
         writable={"/out": tmp_path / "out"},
-        limited={"/limited": 1 << 20},
+        limited={"/limited": disk.make(tmp_path / "limited", 1 << 20)},
     )
     code = SEEN.replace("HERE", repr(str(tmp_path)))
     process = backends.start(

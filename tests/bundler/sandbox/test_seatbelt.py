@@ -65,11 +65,12 @@ def test_elsewhere_it_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sandbox_becomes_links_below_a_root(tmp_path: Path) -> None:
-    for name in ("own/out", "out", "data"):
+    for name in ("own/out", "out", "data", "working"):
         (tmp_path / name).mkdir(parents=True)
     links = {"/rehearsal/out": tmp_path / "out", "/rehearsal": tmp_path / "own"}
     links["/kaggle/input/slug"] = tmp_path / "data"
-    seatbelt.lay_out(tmp_path / "root", links, ["/kaggle/working"])
+    links["/kaggle/working"] = tmp_path / "working"
+    seatbelt.lay_out(tmp_path / "root", links)
     root = tmp_path / "root"
     assert (root / "kaggle/input/slug").resolve() == tmp_path / "data"
     assert (root / "rehearsal/out").resolve() == tmp_path / "out"

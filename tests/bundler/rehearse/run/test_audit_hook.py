@@ -23,6 +23,7 @@ pair = socket.socketpair()
 open("/tmp/rsna-bundle-hook-test", "w").close()
 os.remove("/tmp/rsna-bundle-hook-test")
 open(__file__).read()
+open(os.path.expanduser("~/.settings-of-a-library"), "w").close()
 open(os.devnull, "w").close()
 try:
     open("/nonexistent/weights.pt", "wb")
@@ -37,7 +38,9 @@ def events(tmp_path: Path, code: str) -> list[Event]:
     (tmp_path / "hook" / "sitecustomize.py").write_bytes(Path(audit_hook.__file__).read_bytes())
     (tmp_path / "script.py").write_text(code)
     log = tmp_path / "events.jsonl"
+    (tmp_path / "home").mkdir()
     settings = {"PYTHONPATH": str(tmp_path / "hook"), "REHEARSAL_EVENTS": str(log)}
+    settings["HOME"] = str(tmp_path / "home")  # where a notebook may write
     subprocess.run(
         [sys.executable, tmp_path / "script.py"],
         env=os.environ | settings | {"PYTHONDONTWRITEBYTECODE": "1"},
