@@ -63,7 +63,7 @@ class Picture:
     inverted: bool
     slope: float
     intercept: float
-    voi: str  # LINEAR, LINEAR_EXACT, SIGMOID, LUT or none
+    voi: str  # LINEAR, LINEAR_EXACT, SIGMOID or LUT
     seed: int
 
     def pixels(self) -> np.ndarray:
@@ -89,9 +89,11 @@ PICTURES = st.builds(
     inverted=st.booleans(),
     slope=st.sampled_from([1.0, 2.5]),
     intercept=st.sampled_from([0.0, -100.0]),
-    voi=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID", "LUT", "none"]),
+    voi=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID", "LUT"]),
     seed=st.integers(0, 999),
 )
+# Of few pixels pydicom's encoder makes no six resolutions.
+LARGE = PICTURES.filter(lambda picture: min(picture.rows, picture.columns) >= 32)
 
 
 def write(path: Path, picture: Picture) -> Path:
@@ -115,7 +117,7 @@ def write(path: Path, picture: Picture) -> Path:
         item["LUTData"].VR = "US" if picture.seed % 2 else "OW"
         item["LUTDescriptor"].VR = "US"
         elements["VOILUTSequence"] = [item]
-    elif picture.voi != "none":
+    else:
         elements["WindowCenter"] = round(low + span * 0.45)
         elements["WindowWidth"] = round(span * 0.6) + 2
         elements["VOILUTFunction"] = picture.voi
@@ -227,7 +229,7 @@ def test_what_others_encode_is_what_the_formulas_say(name: str, tmp_path: Path) 
         phases=PHASES,
         database=None,
     )
-    @given(PICTURES.filter(lambda picture: picture.voi != "none"), st.sampled_from([1.0, 2.0]))
+    @given(LARGE if name == "openjpeg" else PICTURES, st.sampled_from([1.0, 2.0]))
     def compare(picture: Picture, margin: float) -> None:
         nonlocal taken
         source, path = tmp_path / "source.dcm", tmp_path / "encoded.dcm"
