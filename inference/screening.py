@@ -85,6 +85,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
     """Predict all images that time allows; what ends it early is in the outcome's `error`."""
     models: Replica = ()
     journal, replayed = None, 0.0
+    progress = console.Progress(setup.deadline)
     try:
         with workers.Workers(setup.options.workers or workers.default_count()) as decoding:
             model = setup.prepared.require_model()
@@ -103,7 +104,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
                     batch_size=models[0].batch_size,
                     flip=setup.options.flip,
                     order=order.by_breast(setup.table.images),
-                    progress=console.Progress(setup.deadline),
+                    progress=progress,
                 ),
                 deadline=setup.deadline,
                 journal=journal,
@@ -111,6 +112,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
     except (Exception, Interrupted) as error:  # noqa: BLE001 - `conclude` judges it
         outcome = _nothing(setup)
         outcome.end_early(error)
+    progress.close()
     outcome.seconds |= {"install": installed, "replay": replayed}
     return Predicted(outcome=outcome, models=models, journal=journal)
 

@@ -78,7 +78,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     ids = _write_tables(folder, dealer, dealt, plan)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
     secret = _secret(profile, withheld)
-    over = HandOver(profile=profile, secret=secret, folder=folder, written=_written(profile))
+    over = HandOver(profile=profile, secret=secret, folder=folder, written=written(profile))
     made = {unit.case for unit in planted}
     return TableSet(
         folder=folder,
@@ -262,7 +262,7 @@ def _secret(profile: Profile, chosen: Sequence[Unit]) -> Secret:
     return Secret(values={name: frozenset(own) for name, own in found.items() if own})
 
 
-def _written(profile: Profile) -> frozenset[str]:
+def written(profile: Profile) -> frozenset[str]:
     """Return the names that the hidden test has itself: these are not taken from the folder."""
     hidden = profile.hidden
     trains = {train.partition("/")[0] for _, train in hidden.files}

@@ -44,6 +44,11 @@ class ScreeningTest:
     columns: tuple[str, ...] = COLUMNS
     notes: tuple[str, ...] = ()  # all is as on Kaggle
 
+    @property
+    def gateway(self) -> None:
+        """Return None: the notebook reads the folder itself."""
+        return None
+
     def second(self, folder: Path) -> "ScreeningTest":
         """Write the awkward images alone into the new folder `folder`."""
         return _judged(hidden_test.reduce(self.data, folder))
@@ -62,8 +67,9 @@ class ScreeningTest:
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
+        digest = submission_csv.digest(output.working / self.submission)
         return SubmissionResult(
-            checks=(written, *report_checks.check(output.report, self.data)),
+            checks=(written, *report_checks.check(output.report, self.data, digest)),
             distribution=report_checks.distribution(output.report.predictions),
         )
 

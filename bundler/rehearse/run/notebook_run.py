@@ -4,14 +4,16 @@ import datetime
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition import run_report
+from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.protocol import RunOutput
 from bundler.progress import Progress
-from bundler.rehearse.run import watchdog
+from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
+from bundler.rehearse.run.gateway import Beside
 from bundler.rehearse.run.setup import RunSetup
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
@@ -60,25 +62,32 @@ def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRu
 def run(setup: RunSetup) -> NotebookRun:
     """Execute the notebook as Kaggle would, and measure afterwards in the same sandbox."""
     began = time.time()
-    usage = _run(setup)
-    return _gather(setup, usage, began)
+    if setup.gateway is None:
+        return _gather(setup, _run(setup), began)
+    with gateway.beside(setup.gateway, setup.sandbox) as both:
+        usage = _run(setup, both)
+    left = both.output(usage, began, setup.limits.memory_bytes)
+    return _gather(setup, usage, began, left)
 
 
-def _run(setup: RunSetup) -> Usage:
+def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
     process = backends.start(
         setup.command,
-        setup.sandbox,
-        backend=setup.backend,
+        both.notebook if both else setup.sandbox,
+        backend=gateway.BACKEND if both else setup.backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
     )
+    ended = setup.out / "notebook.json"
     try:
+        if both:
+            both.start(process, ended)
         return watchdog.watch(
             process,
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
-            until=setup.out / "notebook.json",
+            until=ended,
             grace=GRACE,
             cpus=setup.limits.own_cpus,
         )
@@ -89,8 +98,14 @@ def _run(setup: RunSetup) -> Usage:
 # --- after ---
 
 
-def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
+def _gather(
+    setup: RunSetup, usage: Usage, began: float, left: GatewayOutput | None = None
+) -> NotebookRun:
     out = setup.out
+    events = tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl"))
+    if left is not None:
+        early = tuple(event.what for event in events if event.kind == audit_hook.EARLY)
+        left = replace(left, early_reads=tuple(dict.fromkeys(early)))
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
@@ -109,7 +124,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         full=ended.full if ended else False,
         working_peak=ended.working_peak if ended else 0,
         tmp_peak=ended.tmp_peak if ended else 0,
-        events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
+        events=events,
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
         usage=usage,
@@ -119,6 +134,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
             probe=out,
             report=run_report.read(out / "working" / "submission.json"),
             probe_log=_text(out / "probe.log"),
+            gateway=left,
         ),
     )
 

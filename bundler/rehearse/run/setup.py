@@ -14,10 +14,12 @@ from pathlib import Path
 
 from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
+from bundler.image.target import Target
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.run import audit_hook, supervise, upload
+from bundler.rehearse.run import audit_hook, gateway, supervise, upload
+from bundler.rehearse.run.gateway import GatewaySetup
 from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
@@ -26,6 +28,7 @@ from bundler.sandbox import disk, seatbelt, system
 from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
+from inference.boot.competition import has_gateway
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
 # Questions for names go to `supervise`, which refuses them at once.
@@ -49,6 +52,7 @@ class RunSetup:
     command: Sequence[str]
     sandbox: Sandbox
     environment: Mapping[str, str]
+    gateway: GatewaySetup | None = None  # to be started beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ class _Parts:
     backend: str
     working: SizedFolder
     measure_seconds: float | None  # None: nothing is measured after the notebook
+    target: Target
     rerun: bool = True  # False: the public test, as it is run when the notebook is committed
 
     @property
@@ -95,15 +100,18 @@ class _Parts:
         mounts = self.mounts
         read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
         read_only[mounts["competition"]] = self.hidden.folder
+        if plan := self.hidden.gateway:  # the hidden rows are its alone
+            shown = {f"{mounts['competition']}/{name}": path for name, path in plan.public.items()}
+            read_only |= shown
         read_only[OWN] = self.folder / "own"
         read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
+        writable = {TMP: self.folder / "tmp", self.home: self.folder / "home", OUT: self.out}
+        if not self.rerun and has_gateway(self.hidden.folder):
+            # There the notebook's own gateway shares files, by links.
+            writable[audit_hook.SHARED] = self.folder / "shared"
         return Sandbox(
             read_only={**self.pythons, **read_only},
-            writable={
-                TMP: self.folder / "tmp",
-                self.home: self.folder / "home",
-                OUT: self.out,
-            },
+            writable=writable,
             limited={WORKING: self.working},
         )
 
@@ -154,6 +162,7 @@ def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -
             backend=inputs.backend,
             working=disk.make(own / "working", inputs.limits.working_bytes),
             measure_seconds=options.measure_seconds if number == 0 else None,
+            target=inputs.target,
             rerun=rerun,
         )
         _write(parts)
@@ -177,6 +186,23 @@ def _finish(parts: _Parts) -> RunSetup:
         command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
+        gateway=_gateway(parts),
+    )
+
+
+def _gateway(parts: _Parts) -> GatewaySetup | None:
+    """Prepare the competition's gateway, if it has one for this run."""
+    if parts.hidden.gateway is None:
+        return None
+    return gateway.prepare(
+        parts.hidden.gateway,
+        run=parts.folder,
+        competition=parts.hidden.folder,
+        slug=parts.settings.competition,
+        pythons=parts.pythons,
+        python=parts.image.python,
+        environment=parts.environment(),
+        target=parts.target,
     )
 
 
@@ -190,7 +216,8 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    for folder in (own / "hook", own / "out", parts.out, parts.folder / "home", tmp):
+    writable = [parts.folder / name for name in ("home", *(() if parts.rerun else ("shared",)))]
+    for folder in (own / "hook", own / "out", parts.out, *writable, tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
@@ -209,6 +236,7 @@ def _write(parts: _Parts) -> None:
         mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
+        stop=f"{parts.at(OUT)}/{gateway.STOP}" if parts.hidden.gateway else "",
     )
     (own / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
 

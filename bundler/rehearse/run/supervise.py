@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+LOOK = 0.05  # seconds between two looks for the file that ends the notebook
+SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
@@ -41,6 +44,7 @@ class Spec:
     mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
+    stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
 
     @classmethod
     def read(cls, path: str) -> "Spec":
@@ -75,7 +79,7 @@ def main(arguments: list[str]) -> int:
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
     disk = DiskPeaks(spec)
-    code = run(spec.notebook, working, out, disk)
+    code = run(spec.notebook, working, out, disk, spec.stop)
     disk.stop()
     ended = Ended(
         returncode=code,
@@ -95,7 +99,9 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None) -> int:
+def run(
+    step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None, stop: str = ""
+) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
         process = subprocess.Popen(
@@ -108,7 +114,46 @@ def run(step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None) ->
         )
         if disk:
             disk.process = process
-        return process.wait()
+        return wait_or_end(process, stop) if stop else process.wait()
+
+
+def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
+    """Wait for a server, and end it when the file `stop` appears: by itself it serves forever."""
+    while process.poll() is None:
+        if os.path.exists(stop):
+            end(process)
+            return 0
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End what a command has started, then the command, which first saves what it has."""
+    # Kernel and server first: the notebook's driver writes what was printed when its kernel dies.
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of a process's children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found, added = [], [root]
+    while added:
+        added = [pid for pid, parent in parents.items() if parent in added]
+        found += added
+    return found
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
