@@ -70,8 +70,9 @@ class ScreeningTest:
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
+        digest = submission_csv.digest(output.working / self.submission)
         return SubmissionResult(
-            checks=(written, *report_checks.check(output.report, self.data)),
+            checks=(written, *report_checks.check(output.report, self.data, digest)),
             distribution=report_checks.distribution(output.report.predictions),
         )
 
