@@ -217,9 +217,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     values = vars(_parser().parse_args(arguments))
     command = values.pop("command")
     values["command"] = tuple(command[1:] if command[:1] == ["--"] else command) or RUNNER
-    scratch = values["scratch"] or mounted.scratch_folder()
-    scratch.mkdir(parents=True, exist_ok=True)
-    values["scratch"] = scratch.resolve()
+    values["scratch"] = mounted.scratch_folder(values["scratch"])
     values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     limit = values["time_limit"]
     if limit is not None and not 0 < limit < float("inf"):

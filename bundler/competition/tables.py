@@ -16,6 +16,8 @@ from bundler.competition.table import Row, open_table, text
 from bundler.competition.units import Unit
 from bundler.errors import InputError
 
+DRAWN = 8  # times at most that new ids are drawn for a twin
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -70,10 +72,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     profile.require_certain()
     dealer, chosen, withheld = _choose(profile, plan)
     plain = [dealer.deal(unit, seed=_clone_seed(dealer, number)) for number, unit in chosen]
-    twins = [
-        dealer.deal(unit, seed=f"twin {plan.seed} {number}", twin=original.name)
-        for (number, unit), original in zip(chosen[: plan.twins], plain, strict=False)
-    ]
+    twins = _twins(dealer, chosen, plain, plan)
     cases = profile.hidden.awkward if plan.awkward else ()
     planted = planting.plant(dealer, [unit for _, unit in chosen], cases)
     ordered = _ordered([*plain, *twins, *planted], profile, plan)
@@ -100,6 +99,26 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
         not_planted=tuple(case for case in cases if case not in made),
         lasting=names,
     )
+
+
+def _twins(dealer: Dealer, chosen: "Numbered", plain: Sequence[Dealt], plan: Plan) -> list[Dealt]:
+    """Return units that repeat the chosen ones under other ids, again and again, as many as asked.
+
+    Where ids are short, two may be given the same new one: of these the later is drawn again.
+    """
+    taken = {name for unit in plain for name in (unit.name, *map(JOINED.join, unit.ids))}
+    twins: list[Dealt] = []
+    for number in range(plan.twins if chosen else 0):
+        (clone, unit), original = chosen[number % len(chosen)], plain[number % len(chosen)]
+        for attempt in range(DRAWN):
+            seed = f"twin {plan.seed} {clone} {number} {attempt}"
+            twin = dealer.deal(unit, seed=seed, twin=original.name)
+            names = {twin.name, *map(JOINED.join, twin.ids)}
+            if not names & taken:
+                taken |= names
+                twins.append(twin)
+                break
+    return twins
 
 
 # --- which units ---
