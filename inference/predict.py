@@ -66,6 +66,9 @@ class Model:
         return np.asarray(probability, dtype=np.float32).reshape(-1)
 
 
+Replica = Sequence[Model]  # all models of the bundle, opened on one device
+
+
 def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:
     """Open the models of a verified model bundle: all of them on each GPU, or once on the CPU.
 
