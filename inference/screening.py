@@ -92,7 +92,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
             replicas = sessions.load(model, setup.options.device)
             models = replicas[0]
             opened = time.monotonic()
-            golden.replay(model, models)
+            say(golden.replay(model, models, decoding).summary())
             replayed = time.monotonic() - opened
             say(console.banner(setup.prepared, replicas, setup.table))
             journal = _open_journal(setup, files, models)
