@@ -1,12 +1,15 @@
 """Note what a Python inside the rehearsal tries: the network, and writing where it must not.
+Where it is asked to by a signal, it writes down where each of its threads stands.
 
 Runs as `sitecustomize` in every Python of the rehearsal; the standard library only, and little of
 it, since every start pays for it. Each event becomes a line of JSON in the file that
 REHEARSAL_EVENTS names, with the call site. Python tells of such events itself (PEP 578).
 """
 
+import faulthandler
 import json
 import os
+import signal
 import sys
 import sysconfig
 from types import FrameType
@@ -19,6 +22,9 @@ MAY_WRITE = ("/kaggle/working", "/tmp", "/rehearsal")  # below REHEARSAL_ROOT, i
 DEVICES = ("/dev", "/proc")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
+# One that no library uses; macOS has none of these.
+STACKS_SIGNAL = signal.SIGRTMIN + 11 if hasattr(signal, "SIGRTMIN") else None
+STACKS = "stacks.txt"  # beside the events
 MOST = 200  # events; the first ones tell
 
 _written = 0
@@ -55,6 +61,12 @@ def install(path: str) -> None:
             _busy = False
 
     sys.addaudithook(hook)
+    if STACKS_SIGNAL is not None:
+        stacks = os.path.join(os.path.dirname(path), STACKS)
+        # Kept open: once a thread holds the interpreter's lock, no Python could open it.
+        faulthandler.register(
+            STACKS_SIGNAL, file=os.open(stacks, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        )
 
 
 def _network(event: str, arguments: tuple[Any, ...]) -> str | None:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,17 @@ from pathlib import Path
 from bundler.competition import run_report
 from bundler.competition.protocol import RunOutput
 from bundler.progress import Progress
-from bundler.rehearse.run import watchdog
+from bundler.rehearse.run import audit_hook, watchdog
 from bundler.rehearse.run.audit_hook import Event
+from bundler.rehearse.run.layout import WORKING
 from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
 from inference.boot import record
 
+HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
 GRACE = 300.0  # seconds that the measuring after the notebook may take
 
 
@@ -81,6 +85,11 @@ def _run(setup: RunSetup) -> Usage:
             until=setup.out / "notebook.json",
             grace=GRACE,
             cpus=setup.limits.own_cpus,
+            stalls=StallWatch(
+                after=setup.limits.stall_seconds,
+                stacks=setup.out / audit_hook.STACKS,
+                submission=f"{WORKING}/{setup.hidden.submission}",
+            ),
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
@@ -145,8 +154,8 @@ def _executed(path: Path, start: float) -> _Executed:
     """Read what the cells printed, the error of one that failed, and when each of them ran."""
     log, error, cells = [], None, []
     try:
-        notebook = json.loads(_text(path))
-    except ValueError:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return _Executed()  # not there, or cut off when the run was ended
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
@@ -167,14 +176,24 @@ def _seconds(stamp: str) -> float:
 
 def _ended(path: Path) -> Ended | None:
     try:
-        return Ended(**json.loads(_text(path)))
-    except (ValueError, TypeError):
+        return Ended(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None  # the sandbox ended before it was written whole
 
 
 def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    """Return a text file; of a large one the beginning and the end, and how much lies between."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        left_out = os.fstat(stream.fileno()).st_size - HEAD - TAIL
+        if left_out <= 0:
+            return stream.read().decode(errors="replace")
+        head = stream.read(HEAD).decode(errors="replace")
+        stream.seek(-TAIL, os.SEEK_END)
+        tail = stream.read().decode(errors="replace")
+    return f"{head}\n[{left_out / 1e6:.1f} MB left out]\n{tail}"
