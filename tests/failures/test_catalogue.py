@@ -60,6 +60,20 @@ def test_out_of_memory(plant: Plant) -> None:
     assert "of 0.70 GB" in messages["notebook ran"]
 
 
+def test_programs_and_libraries_of_this_machine_are_named(plant: Plant) -> None:
+    """However they are started: here by a shell that a program other than Python starts."""
+    body = (
+        "import subprocess\n"
+        "subprocess.run(['env', 'sh', '-c', 'echo; make --version | head -1'], check=True)\n"
+    )
+    rehearsal = plant(own_runner(body)).rehearse()
+    (system,) = [check for check in rehearsal.checks if check.name == "system"]
+    assert system.status == "unproven"
+    assert "program /usr/bin/make" in system.message
+    assert "/usr/bin/env" not in system.message  # every image has it
+    assert "python" not in system.message
+
+
 def test_a_deadlock_is_named_by_the_stack_of_each_thread(plant: Plant) -> None:
     """Two threads that wait for each other's lock; an idle run never ends on its own."""
     body = """

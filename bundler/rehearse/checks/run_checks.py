@@ -10,7 +10,7 @@ from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
 from bundler.competition.table import SUFFIXES, open_table
 from bundler.errors import InputError
-from bundler.rehearse.checks import causes, missing, network
+from bundler.rehearse.checks import causes, missing, network, system
 from bundler.rehearse.checks.missing import Surroundings
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
@@ -71,6 +71,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
         network.check(run),
         verdict("writes", written, "only in /kaggle/working, the temporary folder and HOME"),
+        *([system.check(run)] if end == [] else []),
     ]
 
 

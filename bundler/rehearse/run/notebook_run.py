@@ -38,6 +38,8 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    programs: tuple[str, ...] | None  # that were executed; None: not known
+    libraries: tuple[str, ...]  # whose code was mapped
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
     working_peak: int  # bytes, while it ran
@@ -114,6 +116,8 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        programs=tuple(ended.programs) if ended and ended.programs_known else None,
+        libraries=tuple(sorted({*_lines(out / audit_hook.LIBRARIES), *_mapped(ended)})),
         working=setup.working.describe(),
         full=ended.full if ended else False,
         working_peak=ended.working_peak if ended else 0,
@@ -179,6 +183,10 @@ def _ended(path: Path) -> Ended | None:
         return Ended(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None  # the sandbox ended before it was written whole
+
+
+def _mapped(ended: Ended | None) -> Sequence[str]:
+    return ended.libraries if ended else ()
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Run the commands of a rehearsal inside its sandbox, and save what is to be kept of it.
 
-`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone. The
-sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
+`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone with
+those of `FILES`. The sandbox's own folders vanish with it, so what is worth keeping is copied to
+`out` before.
 """
 
 import contextlib
@@ -15,6 +16,11 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+if __name__ == "__main__":  # started by its path, it does not know the package it is of
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from bundler.rehearse.run import programs
 
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
@@ -63,6 +69,9 @@ class Ended:
     tmp_bytes: int
     working_peak: int  # bytes in /kaggle/working at most, as far as was looked
     tmp_peak: int
+    programs: list[str]  # that were executed
+    programs_known: bool  # False: the kernel could not be made to tell
+    libraries: list[str]  # whose code was mapped, as far as was looked
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -75,8 +84,9 @@ def main(arguments: list[str]) -> int:
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
     disk = DiskPeaks(spec)
-    code = run(spec.notebook, working, out, disk)
+    code, seen = run_notebook(spec, disk)
     disk.stop()
+    executed, libraries = seen.stop()
     ended = Ended(
         returncode=code,
         start=start,
@@ -86,6 +96,9 @@ def main(arguments: list[str]) -> int:
         tmp_bytes=used(spec.tmp, spec.mounted),
         working_peak=disk.working,
         tmp_peak=disk.tmp,
+        programs=executed,
+        programs_known=seen.known,
+        libraries=libraries,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -95,10 +108,21 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None) -> int:
+def run_notebook(spec: Spec, disk: "DiskPeaks") -> tuple[int, programs.Programs]:
+    """Run the notebook, and note what it executes and what it writes."""
+    step, out = spec.notebook, Path(spec.out)
+    with (out / f"{step.name}.log").open("wb") as sink:
+        process, seen = programs.start(
+            step.command, cwd=Path(spec.working), env=os.environ | step.env, sink=sink.fileno()
+        )
+        disk.process = process
+        return process.wait(), seen
+
+
+def run(step: Step, folder: Path, out: Path) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        process = subprocess.Popen(
+        return subprocess.call(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -106,9 +130,6 @@ def run(step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None) ->
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
-        if disk:
-            disk.process = process
-        return process.wait()
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
