@@ -37,7 +37,8 @@ class Part:
 
 def infer(listing: Listing, folder: str, survey: Survey) -> list[str]:
     """Return the templates of the files in `folder` that belong to the rows of a table."""
-    return sorted(_Search(listing, survey).first(folder, folder, 0))
+    search = _Search(listing, survey)
+    return sorted(search.by_path(folder) or search.first(folder, folder, 0))
 
 
 def looks_like_id(column: Column) -> bool:
@@ -49,6 +50,29 @@ def looks_like_id(column: Column) -> bool:
 class _Search:
     listing: Listing
     survey: Survey
+
+    def by_path(self, folder: str) -> list[str]:
+        """Return the templates of files whose path a column has: the id news/0012, in folders."""
+        for column in self._columns():
+            values = [v for v in self.survey.values(column.name)[:PROBED] if "/" in v]
+            paths = [join(folder, value) for value in values]
+            whole = [path for path in paths if self.listing.entries(path)]
+            if values and len(whole) >= ENOUGH * len(values):
+                rows = self._rows(column.name, set(values))
+                named = [(join(folder, text(row[column.name])), row) for row in rows]
+                own = [(path, [row for name, row in named if name == path]) for path in whole]
+                return self.below(f"{folder}/{{{column.name}}}", own, 1)
+            for suffix in dict.fromkeys(s for path in paths for s in self._suffixes(path)):
+                hits = sum(self.listing.exists(path + suffix) for path in paths)
+                if hits >= ENOUGH * len(paths):
+                    return [f"{folder}/{{{column.name}}}{suffix}"]
+        return []
+
+    def _suffixes(self, path: str) -> list[str]:
+        """Return what a file's name adds to a path, if anything: news/0012 → .png."""
+        folder, _, name = path.rpartition("/")
+        files = [entry for entry in self.listing.entries(folder) if not entry.is_folder]
+        return [entry.suffix for entry in files if entry.stem == name]
 
     def first(self, template: str, folder: str, depth: int) -> list[str]:
         """Look at a folder that no row names: its entries may be named by one."""

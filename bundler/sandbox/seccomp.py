@@ -9,6 +9,7 @@ import errno
 import os
 import platform
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,8 +66,8 @@ MACHINES = {
 def machine() -> Machine:
     """Return the numbers of this processor's system calls. Raises OSError where none are known."""
     name = platform.machine()
-    if name not in MACHINES:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {name}", "seccomp")
+    if name not in MACHINES or sys.platform != "linux":
+        raise OSError(errno.ENOSYS, f"no list of {sys.platform}'s calls on {name}", "seccomp")
     return MACHINES[name]
 
 

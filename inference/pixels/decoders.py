@@ -116,9 +116,11 @@ def _decode_rle(data: Bytes, layout: Layout) -> np.ndarray:
     import imagecodecs
 
     dtype = f"<u{layout.bits_allocated // 8}"
-    out = np.empty(layout.rows * layout.columns * layout.bits_allocated // 8, np.uint8)
+    count = layout.rows * layout.columns * layout.bits_allocated // 8
+    # GDCM makes an odd number of pixels even first, and encodes the byte that it added.
+    out = np.empty(count + count % 2, np.uint8)
     decoded = imagecodecs.dicomrle_decode(data, dtype, out=out)  # type: ignore[arg-type]
-    return np.asarray(decoded).view(dtype).reshape(layout.rows, layout.columns)
+    return np.asarray(decoded)[:count].view(dtype).reshape(layout.rows, layout.columns)
 
 
 def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:

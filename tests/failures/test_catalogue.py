@@ -69,8 +69,8 @@ def test_programs_and_libraries_of_this_machine_are_named(plant: Plant) -> None:
     rehearsal = plant(own_runner(body)).rehearse()
     (system,) = [check for check in rehearsal.checks if check.name == "system"]
     assert system.status == "unproven"
-    assert "program /usr/bin/make" in system.message
-    assert "/usr/bin/env" not in system.message  # every image has it
+    assert "/bin/make" in system.message
+    assert "/bin/env" not in system.message  # every image has it
     assert "python" not in system.message
 
 
@@ -325,11 +325,19 @@ def prepare(image, config, *more, **named):
     return _prepare(image, config, *more, **named) // 2
 """
 
+NO_REPLAY = """
+from types import SimpleNamespace
+
+
+def replay(*_):
+    return SimpleNamespace(summary=lambda: "nothing was replayed")
+"""
+
 
 def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> None:
     changes = {
         "inference/pixels/preprocess.py": runner()["inference/pixels/preprocess.py"] + DARKER,
-        "inference/golden.py": "def replay(bundle, models):\n    pass\n",
+        "inference/golden.py": NO_REPLAY,
     }
     messages = failed(plant(changes).rehearse())
     assert "has other pixels on the notebook than here" in messages["parity"]

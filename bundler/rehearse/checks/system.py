@@ -22,13 +22,14 @@ COMMANDS = (
     "stat stty sync tac tail tar tee test timeout touch tr true tty uname uniq wc which whoami "
     "xargs yes zcat ["
 )
-ESSENTIAL = frozenset(COMMANDS.split())
+# pip asks it for the system's name, and does without where there is none.
+ESSENTIAL = frozenset([*COMMANDS.split(), "lsb_release"])
 # The C library's and the compiler's, on which wheels may count (PEP 600), and what the image's own
 # Python brings for its standard library.
 STANDARD = re.compile(
     r"/(ld-linux|lib(c|m|dl|rt|util|pthread|resolv|anl|nsl|mvec|nss_\w+|crypt|gcc_s|stdc\+\+|atomic"
     r"|z|bz2|lzma|ffi|ssl|crypto|sqlite3|expat|uuid|tinfow?|ncursesw?|panelw?|readline|gdbm|mpdec"
-    r"|tirpc|db|selinux|pcre2-8|acl|attr|cap)\b)[-.\w]*\.so[.\d]*$"
+    r"|tirpc|db|selinux|pcre2-8|acl|attr|cap)(?![A-Za-z_]))[-.\w]*\.so[.\d]*$"
 )
 PYTHON = re.compile(r"/(bin/python[\d.]*|lib/libpython[\d.]*\w*\.so[.\d]*|lib/python[\d.]+/.*)$")
 

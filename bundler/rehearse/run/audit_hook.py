@@ -20,7 +20,14 @@ from typing import Any, NamedTuple
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.symlink")
 LOCAL = ("127.", "localhost", "::1", "0.0.0.0")
-MAY_WRITE = ("/kaggle/working", "/tmp", "/rehearsal")  # below REHEARSAL_ROOT, if there is one
+SHARED = "/kaggle/shared"  # where a gateway puts files, one call after the other
+EARLY = "early"
+MAY_WRITE = (
+    "/kaggle/working",
+    "/tmp",
+    "/rehearsal",
+    SHARED,
+)  # below REHEARSAL_ROOT, if there is one
 DEVICES = ("/dev", "/proc")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
@@ -37,7 +44,7 @@ _busy = False  # noting an event causes others
 class Event(NamedTuple):
     """Something that was tried. A named tuple, since dataclasses are slow to import."""
 
-    kind: str  # network | write
+    kind: str  # network | write | early: a file was read before a gateway had shared it
     event: str  # as Python calls it, such as socket.connect
     what: str  # host and port, or a path
     sites: list[str]  # who called, the nearest first
@@ -60,6 +67,8 @@ def install(path: str) -> None:
                 _note(handle, "network", event, address)
             elif name := _written_path(event, arguments, may_write):
                 _note(handle, "write", event, name)
+            elif event == "open" and (name := _not_shared(arguments)):
+                _note(handle, EARLY, event, name)
         finally:
             _busy = False
 
@@ -108,6 +117,14 @@ def _written_path(event: str, arguments: tuple[Any, ...], may_write: tuple[str, 
     if any(name == folder or name.startswith(folder + "/") for folder in may_write):
         return None
     return name
+
+
+def _not_shared(arguments: tuple[Any, ...]) -> str | None:
+    """Return the path below /kaggle/shared that is opened and not there."""
+    if isinstance(arguments[0], int):
+        return None
+    name = os.path.abspath(os.fsdecode(arguments[0]))
+    return name if name.startswith(SHARED + "/") and not os.path.exists(name) else None
 
 
 def _note(handle: int, kind: str, event: str, what: str) -> None:

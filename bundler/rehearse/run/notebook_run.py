@@ -5,16 +5,17 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition import run_report
+from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.protocol import RunOutput
-from bundler.progress import Progress
-from bundler.rehearse.run import audit_hook, watchdog
+from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
+from bundler.rehearse.run.gateway import Beside
 from bundler.rehearse.run.layout import WORKING
-from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.setup import Kind, RunSetup
 from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
@@ -30,7 +31,8 @@ class NotebookRun:
     """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
-    rerun: bool  # False: on the public test
+    kind: Kind
+    size: int  # of the hidden test
     returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
@@ -42,7 +44,7 @@ class NotebookRun:
     libraries: tuple[str, ...]  # whose code was mapped
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
-    working_peak: int  # bytes, while it ran
+    working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
     tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
@@ -51,64 +53,88 @@ class NotebookRun:
     ids: Mapping[str, str]  # kind → id of the bundles that were used, by run.json; empty without it
     output: RunOutput
 
+    @property
+    def command_seconds(self) -> float:
+        """Return the seconds of the command: without the kernel's start, verifying, installing."""
+        peaks = self.usage.peaks
+        if "kernel" not in peaks:
+            return self.seconds  # where processes cannot be told apart
+        return peaks["command"].seconds if "command" in peaks else 0.0
 
-def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRun, ...]:
-    """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
-    runs: list[NotebookRun] = []
-    for setup in setups:
-        progress.step(f"Running the notebook, network cut, {setup.title}")
-        runs.append(run(setup))
-        if runs[-1].returncode != 0:
-            break
-    return tuple(runs)
+    @property
+    def fixed_seconds(self) -> float:
+        """Return the seconds of everything but the command."""
+        return self.seconds - self.command_seconds
 
 
 def run(setup: RunSetup) -> NotebookRun:
     """Execute the notebook as Kaggle would, and measure afterwards in the same sandbox."""
     began = time.time()
-    usage = _run(setup)
-    return _gather(setup, usage, began)
+    if setup.gateway is None:
+        return _gather(setup, _run(setup), began)
+    with gateway.beside(setup.gateway, setup.sandbox) as both:
+        usage = _run(setup, both)
+    left = both.output(usage, began, setup.limits.memory_bytes)
+    return _gather(setup, usage, began, left)
 
 
-def _run(setup: RunSetup) -> Usage:
+def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
     process = backends.start(
         setup.command,
-        setup.sandbox,
-        backend=setup.backend,
+        both.notebook if both else setup.sandbox,
+        backend=gateway.BACKEND if both else setup.backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
     )
+    ended = setup.out / "notebook.json"
     try:
+        if both:
+            both.start(process, ended)
         return watchdog.watch(
             process,
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
-            until=setup.out / "notebook.json",
+            until=ended,
             grace=GRACE,
             cpus=setup.limits.own_cpus,
-            stalls=StallWatch(
-                after=setup.limits.stall_seconds,
-                stacks=setup.out / audit_hook.STACKS,
-                submission=f"{WORKING}/{setup.hidden.submission}",
-            ),
+            stalls=_stalls(setup),
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
 
 
+def _stalls(setup: RunSetup) -> StallWatch | None:
+    """Return what notices a stall; None for a server, which waits for its gateway by design."""
+    if setup.gateway:
+        return None  # its gateway has deadlines
+    return StallWatch(
+        after=setup.limits.stall_seconds,
+        stacks=setup.out / audit_hook.STACKS,
+        submission=f"{WORKING}/{setup.hidden.submission}",
+    )
+
+
 # --- after ---
 
 
-def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
+def _gather(
+    setup: RunSetup, usage: Usage, began: float, left: GatewayOutput | None = None
+) -> NotebookRun:
     out = setup.out
+    events = tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl"))
+    if left is not None:
+        early = tuple(event.what for event in events if event.kind == audit_hook.EARLY)
+        left = replace(left, early_reads=tuple(dict.fromkeys(early)))
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
+    disk = _while_it_ran(ended, usage, began) if ended else []
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
-        rerun=setup.rerun,
+        kind=setup.kind,
+        size=setup.hidden.size,
         returncode=ended.returncode if ended else None,
         log=executed.log,
         error=executed.error or (output.strip() if failed else None),
@@ -120,9 +146,9 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         libraries=tuple(sorted({*_lines(out / audit_hook.LIBRARIES), *_mapped(ended)})),
         working=setup.working.describe(),
         full=ended.full if ended else False,
-        working_peak=ended.working_peak if ended else 0,
-        tmp_peak=ended.tmp_peak if ended else 0,
-        events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
+        working_peak=max((working for _, working, _ in disk), default=0),
+        tmp_peak=max((tmp for _, _, tmp in disk), default=0),
+        events=events,
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
         usage=usage,
@@ -132,8 +158,16 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
             probe=out,
             report=run_report.read(out / "working" / "submission.json"),
             probe_log=_text(out / "probe.log"),
+            gateway=left,
         ),
     )
+
+
+def _while_it_ran(ended: Ended, usage: Usage, began: float) -> list[tuple[float, int, int]]:
+    """Return the looks at the disk since the command began; at least the last one."""
+    command = usage.peaks.get("command")
+    since = began + command.began if command else 0.0
+    return [look for look in ended.disk if look[0] >= since] or ended.disk[-1:]
 
 
 def _used_ids(path: Path) -> Mapping[str, str]:

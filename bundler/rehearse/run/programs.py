@@ -76,14 +76,15 @@ class Programs(threading.Thread):
         except OSError:
             return  # the process was killed while it asked
         number, pid, _, call, _, _, *arguments = struct.unpack(ASKED, asked)
-        with contextlib.suppress(OSError, ValueError):
+        # Whatever happens, the process must get its answer: it stands still until then.
+        with contextlib.suppress(Exception):
             self._programs.update(_executed(pid, call, arguments))
         answer = bytearray(struct.pack(ANSWER, number, 0, 0, CONTINUE))
         with contextlib.suppress(OSError):
             fcntl.ioctl(listener, SEND, answer, True)
 
     def _look_at_libraries(self) -> None:
-        while not self._ended.wait(EVERY):
+        while os.path.isdir("/proc") and not self._ended.wait(EVERY):
             for pid in filter(str.isdigit, os.listdir("/proc")):
                 self._libraries.update(mapped(pid))
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ if __name__ == "__main__":  # started by its path, it does not know the package 
 
 from bundler.rehearse.run import programs
 
+LOOK = 0.05  # seconds between two looks for the file that ends the notebook
+SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
@@ -47,6 +50,7 @@ class Spec:
     mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
+    stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
 
     @classmethod
     def read(cls, path: str) -> "Spec":
@@ -67,8 +71,7 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
-    tmp_peak: int
+    disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
     programs: list[str]  # that were executed
     programs_known: bool  # False: the kernel could not be made to tell
     libraries: list[str]  # whose code was mapped, as far as was looked
@@ -83,7 +86,7 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskPeaks(spec)
+    disk = DiskSeries(spec)
     code, seen = run_notebook(spec, disk)
     disk.stop()
     executed, libraries = seen.stop()
@@ -94,8 +97,7 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
-        working_peak=disk.working,
-        tmp_peak=disk.tmp,
+        disk=disk.looks,
         programs=executed,
         programs_known=seen.known,
         libraries=libraries,
@@ -108,7 +110,7 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run_notebook(spec: Spec, disk: "DiskPeaks") -> tuple[int, programs.Programs]:
+def run_notebook(spec: Spec, disk: "DiskSeries") -> tuple[int, programs.Programs]:
     """Run the notebook, and note what it executes and what it writes."""
     step, out = spec.notebook, Path(spec.out)
     with (out / f"{step.name}.log").open("wb") as sink:
@@ -116,7 +118,7 @@ def run_notebook(spec: Spec, disk: "DiskPeaks") -> tuple[int, programs.Programs]
             step.command, cwd=Path(spec.working), env=os.environ | step.env, sink=sink.fileno()
         )
         disk.process = process
-        return process.wait(), seen
+        return wait_or_end(process, spec.stop) if spec.stop else process.wait(), seen
 
 
 def run(step: Step, folder: Path, out: Path) -> int:
@@ -130,6 +132,45 @@ def run(step: Step, folder: Path, out: Path) -> int:
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
+
+
+def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
+    """Wait for a server, and end it when the file `stop` appears: by itself it serves forever."""
+    while process.poll() is None:
+        if os.path.exists(stop):
+            end(process)
+            return 0
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End what a command has started, then the command, which first saves what it has."""
+    # Kernel and server first: the notebook's driver writes what was printed when its kernel dies.
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of a process's children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found, added = [], [root]
+    while added:
+        added = [pid for pid, parent in parents.items() if parent in added]
+        found += added
+    return found
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:
@@ -158,16 +199,17 @@ def used(folder: str, mounted: list[str]) -> int:
     return total
 
 
-class DiskPeaks(threading.Thread):
-    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
+class DiskSeries(threading.Thread):
+    """Notes how much two folders hold while the notebook runs: a full disk ends a run, too."""
 
-    EVERY = 1.0  # seconds between two looks
+    EVERY = 1.0  # seconds between two looks, at first
+    MOST = 1000  # looks that are kept
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
         self._spec, self._ended = spec, threading.Event()
-        self.working = self.tmp = 0
+        self.looks: list[tuple[float, int, int]] = []
         self.full = False
         self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
@@ -189,7 +231,10 @@ class DiskPeaks(threading.Thread):
     def _look(self) -> None:
         spec = self._spec
         working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
-        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
+        self.looks.append((time.time(), working, tmp))
+        if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
+            pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
+            self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
         if spec.watched_bytes and working > spec.watched_bytes and self.process:
             self.full = True
             # With it the notebook's kernel ends, which looks after its parent.
