@@ -112,7 +112,7 @@ def run(options: Options, signals: Signals, recorder: Recorder) -> None:
         limit=None if limit is None else limit - (time.monotonic() - start),
         watch=recorder.refresh,
     )
-    check_ended(ended, options)
+    check_ended(ended, options, around.prepared.model_folder)
     check_submission(options, around, before, recorder)
 
 
@@ -148,7 +148,7 @@ def find(options: Options) -> Surroundings:
     )
 
 
-def check_ended(ended: Ended, options: Options) -> None:
+def check_ended(ended: Ended, options: Options, model: Path | None) -> None:
     """Raise for a command that did not end well, with the last lines that it wrote."""
     if ended.leftovers:
         print(f"note: the command left {ended.leftovers} processes running; they were ended.")
@@ -163,7 +163,7 @@ def check_ended(ended: Ended, options: Options) -> None:
     if ended.exit_code:
         raise CommandFailedError(
             f"The command {reason(ended)}. Its last lines:{last}"
-            f"{hints.missing_package(ended.tail)}",
+            f"{hints.missing_package(ended.tail)}{hints.misplaced_model_file(ended.tail, model)}",
             ended.exit_code,
         )
 

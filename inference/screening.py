@@ -17,7 +17,7 @@ from inference.log import say
 from inference.options import FINISH_ANYWAY, STRICT, Options, is_rerun
 from inference.outcome import Outcome
 from inference.output import FALLBACKS, PARTIAL, Output, digest_of
-from inference.pipeline import Replica
+from inference.predict import Replica
 from inference.report import Report
 from inference.submission import Table
 from inference.verdict import Rule, Verdict, judge
@@ -92,7 +92,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
             replicas = sessions.load(model, setup.options.device)
             models = replicas[0]
             opened = time.monotonic()
-            golden.replay(model, models)
+            say(golden.replay(model, models, decoding).summary())
             replayed = time.monotonic() - opened
             say(console.banner(setup.prepared, replicas, setup.table))
             journal = _open_journal(setup, files, models)

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from inference.interrupts import Interrupts
+from inference.pixels import proven
 from inference.pixels.errors import ImageError, Kind
 from inference.pixels.loading import Loaded, load
 from inference.pixels.preprocess import PreprocessConfig
@@ -39,11 +40,15 @@ FileState = tuple[int, int]  # bytes, and when it was modified, in ns
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One file to load, for these configurations; `key` comes back with the result."""
+    """One file to load, for these configurations; `key` comes back with the result.
+
+    `at_once`: decoders that wait for a long run begin with this very file.
+    """
 
     key: int
     path: Path
     configs: tuple[PreprocessConfig, ...]
+    at_once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +238,8 @@ def _load(task: Task) -> Result:
     file = state_of(task.path)
     loaded: Loaded | ImageError
     try:
-        loaded = load(task.path, task.configs)
+        with proven.at_once() if task.at_once else contextlib.nullcontext():
+            loaded = load(task.path, task.configs)
     except ImageError as error:
         loaded = ImageError(error.kind, str(error))  # a subclass might not cross the pipe
     except MemoryError:

@@ -25,10 +25,21 @@ from bundler.settings import Settings
     "--patients",
     "units",
     type=click.IntRange(min=0),  # 0: the awkward cases alone
-    default=6,
-    show_default=True,
     metavar="N",
-    help="The size of the hidden test set made here: rows, studies or, for mammography, patients.",
+    help="The size of the hidden test set made here: rows, studies or, for mammography, patients "
+    "(default: 6, or fewer where each takes long).",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long all runs together should take (default: 40): larger hidden tests show growth "
+    "better.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Run the notebook once. Growth with the test set is then not known.",
 )
 @competition_dir_option
 @click.option(
@@ -66,7 +77,9 @@ from bundler.settings import Settings
 def rehearse(
     settings: Settings,
     /,
-    units: int,
+    units: int | None,
+    budget: float | None,
+    quick: bool,
     competition_dir: Path | None,
     target: str | None,
     competition: str | None,
@@ -101,6 +114,8 @@ def rehearse(
         dist=folder,
         out=out or folder / "rehearsal",
         units=units,
+        budget=RehearseOptions.budget if budget is None else budget,
+        quick=quick,
         competition_dir=competition_dir or settings.competition_folder,
         python=python,
         layouts=layouts or RehearseOptions.layouts,

@@ -7,6 +7,7 @@ from bundler.progress import SILENT, Progress
 from bundler.settings import Settings
 
 LAYOUTS = ("new", "legacy")  # of Kaggle's mounts; see run/layout.py
+BUDGET = 40.0  # seconds
 WORKING_BYTES = 20_000_000_000  # what Kaggle gives /kaggle/working
 
 
@@ -17,7 +18,9 @@ class RehearseOptions:
     settings: Settings
     dist: Path  # holds libs, model, code and notebook
     out: Path  # where the report goes
-    units: int = 6  # of the hidden test, such as patients
+    units: int | None = None  # of the first hidden test, such as patients; None: by the budget
+    budget: float = BUDGET  # seconds that all runs together should take
+    quick: bool = False  # run the notebook once: growth is then not known
     competition_dir: Path | None = None  # the user's own data; None: made up
     layouts: tuple[str, ...] = LAYOUTS
     python: Path | None = None  # of the notebook: pip and ipykernel; None: made for the target

@@ -25,7 +25,7 @@ class CheckedRuns:
     """What the checks of all runs say."""
 
     checks: tuple[Check, ...]
-    distribution: Distribution | None  # of the first run's predictions
+    distribution: Distribution | None  # of the small hidden test's predictions
 
 
 def check(
@@ -33,18 +33,24 @@ def check(
 ) -> CheckedRuns:
     """Check each run; `ids` are those of the bundles that each should have used.
 
-    Of later runs, only what fails is reported, and that the notebook ran and wrote a submission.
+    Of runs on other than the small hidden test, only what fails is reported, and that the notebook
+    ran and wrote a submission.
     """
     checks: list[Check] = []
-    distribution = None
-    for run, setup in zip(runs, setups, strict=False):
+    distribution, labels = None, list[str]()
+    pairs = zip(runs, setups, strict=True)
+    for run, setup in sorted(pairs, key=lambda pair: pair[0].kind != "small"):
         own = _general(run, setup)
         # A notebook that failed before it wrote anything: more checks would only repeat it.
         if own[0].status != "failed" or _wrote(run, setup):
             submitted = setup.hidden.check(run.output)
             own += [*submitted.checks, provenance(run, ids)]
             distribution = distribution or submitted.distribution
-        checks += own if run is runs[0] else _worth_repeating(own, setup)
+        if run.kind != "small":
+            label = PUBLIC if run.kind == "public" else run.layout
+            labels.append(f"{label}, {run.size}" if label in labels else label)
+            own = _worth_repeating(own, setup, labels[-1])
+        checks += own
     return CheckedRuns(checks=tuple(checks), distribution=distribution)
 
 
@@ -52,11 +58,11 @@ def _wrote(run: NotebookRun, setup: RunSetup) -> bool:
     return bool(run.output.report) or (run.output.working / setup.hidden.submission).is_file()
 
 
-def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
-    """Return the checks of a run in another layout that say more than the first run's."""
+def _worth_repeating(checks: Sequence[Check], setup: RunSetup, label: str) -> list[Check]:
+    """Return the checks of another run that say more than those of the small hidden test."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({setup.layout if setup.rerun else PUBLIC})")
+        replace(check, name=f"{check.name} ({label})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]

@@ -3,18 +3,17 @@
 import datetime
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition import run_report
 from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.protocol import RunOutput
-from bundler.progress import Progress
 from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
 from bundler.rehearse.run.gateway import Beside
-from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.setup import Kind, RunSetup
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
@@ -28,7 +27,8 @@ class NotebookRun:
     """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
-    rerun: bool  # False: on the public test
+    kind: Kind
+    size: int  # of the hidden test
     returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
@@ -38,7 +38,7 @@ class NotebookRun:
     tmp_bytes: int
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
-    working_peak: int  # bytes, while it ran
+    working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
     tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
@@ -47,16 +47,18 @@ class NotebookRun:
     ids: Mapping[str, str]  # kind → id of the bundles that were used, by run.json; empty without it
     output: RunOutput
 
+    @property
+    def command_seconds(self) -> float:
+        """Return the seconds of the command: without the kernel's start, verifying, installing."""
+        peaks = self.usage.peaks
+        if "kernel" not in peaks:
+            return self.seconds  # where processes cannot be told apart
+        return peaks["command"].seconds if "command" in peaks else 0.0
 
-def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRun, ...]:
-    """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
-    runs: list[NotebookRun] = []
-    for setup in setups:
-        progress.step(f"Running the notebook, network cut, {setup.title}")
-        runs.append(run(setup))
-        if runs[-1].returncode != 0:
-            break
-    return tuple(runs)
+    @property
+    def fixed_seconds(self) -> float:
+        """Return the seconds of everything but the command."""
+        return self.seconds - self.command_seconds
 
 
 def run(setup: RunSetup) -> NotebookRun:
@@ -109,10 +111,12 @@ def _gather(
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
+    disk = _while_it_ran(ended, usage, began) if ended else []
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
-        rerun=setup.rerun,
+        kind=setup.kind,
+        size=setup.hidden.size,
         returncode=ended.returncode if ended else None,
         log=executed.log,
         error=executed.error or (output.strip() if failed else None),
@@ -122,8 +126,8 @@ def _gather(
         tmp_bytes=ended.tmp_bytes if ended else 0,
         working=setup.working.describe(),
         full=ended.full if ended else False,
-        working_peak=ended.working_peak if ended else 0,
-        tmp_peak=ended.tmp_peak if ended else 0,
+        working_peak=max((working for _, working, _ in disk), default=0),
+        tmp_peak=max((tmp for _, _, tmp in disk), default=0),
         events=events,
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
@@ -137,6 +141,13 @@ def _gather(
             gateway=left,
         ),
     )
+
+
+def _while_it_ran(ended: Ended, usage: Usage, began: float) -> list[tuple[float, int, int]]:
+    """Return the looks at the disk since the command began; at least the last one."""
+    command = usage.peaks.get("command")
+    since = began + command.began if command else 0.0
+    return [look for look in ended.disk if look[0] >= since] or ended.disk[-1:]
 
 
 def _used_ids(path: Path) -> Mapping[str, str]:

@@ -65,8 +65,7 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
-    tmp_peak: int
+    disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -78,7 +77,7 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskPeaks(spec)
+    disk = DiskSeries(spec)
     code = run(spec.notebook, working, out, disk, spec.stop)
     disk.stop()
     ended = Ended(
@@ -88,8 +87,7 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
-        working_peak=disk.working,
-        tmp_peak=disk.tmp,
+        disk=disk.looks,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -100,7 +98,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(
-    step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None, stop: str = ""
+    step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None, stop: str = ""
 ) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
@@ -182,16 +180,17 @@ def used(folder: str, mounted: list[str]) -> int:
     return total
 
 
-class DiskPeaks(threading.Thread):
-    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
+class DiskSeries(threading.Thread):
+    """Notes how much two folders hold while the notebook runs: a full disk ends a run, too."""
 
-    EVERY = 1.0  # seconds between two looks
+    EVERY = 1.0  # seconds between two looks, at first
+    MOST = 1000  # looks that are kept
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
         self._spec, self._ended = spec, threading.Event()
-        self.working = self.tmp = 0
+        self.looks: list[tuple[float, int, int]] = []
         self.full = False
         self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
@@ -213,7 +212,10 @@ class DiskPeaks(threading.Thread):
     def _look(self) -> None:
         spec = self._spec
         working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
-        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
+        self.looks.append((time.time(), working, tmp))
+        if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
+            pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
+            self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
         if spec.watched_bytes and working > spec.watched_bytes and self.process:
             self.full = True
             # With it the notebook's kernel ends, which looks after its parent.

@@ -26,7 +26,7 @@ class Usage:
     samples: tuple[Sample, ...] = ()
     peaks: Mapping[Role, RoleUse] = field(default_factory=dict)
     cpu_seconds: float = 0.0  # of all processes
-    others: float = 0.0  # share of the CPUs that other programs had meanwhile
+    others: float = 0.0  # share of the CPUs that other programs had, at the worst
 
 
 def watch(
@@ -47,7 +47,7 @@ def watch(
     start, elapsed = time.monotonic(), 0.0
     ended: float | None = None  # when the notebook had ended
     killed: str | None = None
-    recorder = Recorder(root=process.pid, cpus=cpus)
+    recorder, probed = Recorder(root=process.pid, cpus=cpus), None
     while process.poll() is None:
         elapsed = time.monotonic() - start
         # By process, not by a cgroup: to make one needs rights that a user seldom has.
@@ -59,8 +59,10 @@ def watch(
                 # The kernel on Kaggle kills one process, too, and the rest may well go on.
                 killed = "memory"
                 _kill(max(_killable(processes), key=lambda one: one.rss_bytes).pid)
-        elif ended is None:
-            ended = elapsed
+        else:
+            ended = elapsed if ended is None else ended
+            probed = probed or Recorder(root=process.pid, cpus=cpus)
+            probed.note(processes, 0)
         limit = seconds if ended is None else ended + grace
         if elapsed > limit and killed != "time":
             killed = "time"
@@ -75,7 +77,7 @@ def watch(
         samples=recorder.samples,
         peaks=recorder.peaks,
         cpu_seconds=recorder.cpu_seconds,
-        others=recorder.others,
+        others=max(recorder.others, probed.others if probed else 0.0),
     )
 
 
