@@ -25,10 +25,21 @@ from bundler.settings import Settings
     "--patients",
     "units",
     type=click.IntRange(min=0),  # 0: the awkward cases alone
-    default=6,
-    show_default=True,
     metavar="N",
-    help="The size of the hidden test set made here: rows, studies or, for mammography, patients.",
+    help="The size of the hidden test set made here: rows, studies or, for mammography, patients "
+    "(default: 6, or fewer where each takes long).",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long all runs together should take (default: 40): larger hidden tests show growth "
+    "better.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Run the notebook once. Growth with the test set is then not known.",
 )
 @competition_dir_option
 @click.option(
@@ -48,6 +59,14 @@ from bundler.settings import Settings
 @click.option("--hidden-images", "hidden_units", type=click.IntRange(min=1), hidden=True)
 @time_limit_option
 @click.option(
+    "--stall-minutes",
+    type=click.FloatRange(min=0.1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="End a run that does nothing for so long, and say where its threads stand.",
+)
+@click.option(
     "--layout",
     "layouts",
     multiple=True,
@@ -66,13 +85,16 @@ from bundler.settings import Settings
 def rehearse(
     settings: Settings,
     /,
-    units: int,
+    units: int | None,
+    budget: float | None,
+    quick: bool,
     competition_dir: Path | None,
     target: str | None,
     competition: str | None,
     run: str | None,
     hidden_units: int | None,
     time_limit_hours: float | None,
+    stall_minutes: float,
     layouts: tuple[str, ...],
     python: Path | None,
     dist: Path | None,
@@ -101,8 +123,11 @@ def rehearse(
         dist=folder,
         out=out or folder / "rehearsal",
         units=units,
+        budget=RehearseOptions.budget if budget is None else budget,
+        quick=quick,
         competition_dir=competition_dir or settings.competition_folder,
         python=python,
+        stall_seconds=60 * stall_minutes,
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,
     )

@@ -45,7 +45,7 @@ NO_FOLDER = (
     "hidden test with "
     '`hidden = "package.module:function"` in [tool.rsna-bundle].'
 )
-TWINS = 4  # units of the superset that come a second time under other ids
+TWINS = 4  # units of the superset at least that come a second time under other ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +87,21 @@ class TableTest:
         return len(self.data.ordinary)
 
     @property
+    def size(self) -> int:
+        """Return how many units it has, planted ones and twins among them."""
+        own = self.data
+        if any(unit.name for unit in own.dealt):
+            return len(own.dealt)
+        # A hook's rows are one unit, of which it is only known how many were asked for.
+        return self.plan.units or len(set(_public_units(own.profile)) or own.ids)
+
+    @property
     def planted(self) -> list[Planted]:
         """Return the awkward cases, by each value that a message may name them by."""
         return [
             Planted(name=name, case=one.case, advice=AWKWARD)
             for one in self.data.dealt
-            if one.case
+            if one.case and not self.data.lasting  # a number of a row is named by any number
             for name in dict.fromkeys((one.name, *_new_values(one)))
         ]
 
@@ -117,34 +126,24 @@ class TableTest:
         """Return None: the notebook reads the folder itself."""
         return None
 
-    def second(self, folder: Path) -> "TableTest":
-        """Write the hidden test of the second run: all rows of this one and more, turned round.
+    def second(self, folder: Path, size: int) -> "TableTest":
+        """Write a hidden test of `size` units: those of this one, others and twins, turned round.
 
-        Units have other neighbours there, and some come twice, under other ids.
+        Units have other neighbours there. Twins are the same rows and files under other ids, as
+        many as are needed: the training table lacks no more rows in a second run than in the first.
         """
+        cases = sum(bool(unit.case) for unit in self.data.dealt)
+        own = max(size - cases - TWINS, 1)
+        units = own if self.competition.hidden.hook else min(own, GROWN * self.plan.units)
         plan = Plan(
-            units=GROWN * self.plan.units,
+            units=units,
             withheld=self.plan.withheld,
             seed=self.plan.seed,
             order=1,
-            twins=TWINS,
+            twins=max(size - cases - units, 0),
             awkward=self.plan.awkward,
         )
         return self.competition.deal(folder, plan)
-
-    def public(self) -> "TableTest | None":
-        """Return the folder as the public test has it: the competition's own, if it has rows."""
-        own = self.competition.profile()
-        if own is None or own.sample is None or not own.sample.examples:
-            return None
-        data = TableSet(
-            folder=own.folder,
-            profile=own,
-            dealt=(),
-            ids=_sample_ids(own),
-            source="the public test rows",
-        )
-        return TableTest(data=data, plan=Plan(units=0), competition=self.competition)
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return None: what the command does is measured as a whole."""
@@ -179,10 +178,14 @@ class TableTest:
             again = test._answers(second) if isinstance(test, TableTest) else None
             if not isinstance(test, TableTest) or again is None or not test.data.dealt:
                 continue  # the public test has other rows
-            checks.append(parity.same_answers(own, again, tolerance))
+            checks.append(parity.same_answers(self._named(own), test._named(again), tolerance))
             if any(unit.twin for unit in test.data.dealt):
                 checks.append(parity.twins(test.data.dealt, again, tolerance))
         return checks
+
+    def _named(self, answers: Answers) -> Answers:
+        """Return answers by ids that are the same in every run."""
+        return {self.data.lasting.get(name, name): answer for name, answer in answers.items()}
 
     @property
     def _expected(self) -> Expected:
@@ -209,6 +212,26 @@ class TableCompetition:
     def unit(self) -> str:
         """Return what --units counts."""
         return self.hidden.unit.removesuffix("_id") or "row"
+
+    @property
+    def rows(self) -> str:
+        """Return what the hidden test is counted in."""
+        unit = self.unit
+        return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+    def public(self) -> TableTest | None:
+        """Return the folder as the public test has it: the competition's own, if it has rows."""
+        own = self.profile()
+        if own is None or own.sample is None or not own.sample.examples:
+            return None
+        data = TableSet(
+            folder=own.folder,
+            profile=own,
+            dealt=(),
+            ids=_sample_ids(own),
+            source="the public test rows",
+        )
+        return TableTest(data=data, plan=Plan(units=0), competition=self)
 
     def validate(self, units: int) -> None:
         """Raise UsageError where the number or the folder cannot be used."""
@@ -250,6 +273,13 @@ def _new_values(dealt: Dealt) -> list[str]:
 def _read(folder: Path, hidden: Hidden) -> Profile:
     """Read a folder once for all hidden tests of a rehearsal."""
     return profile.read(folder, hidden)
+
+
+def _public_units(own: Profile) -> list[str]:
+    """Return the public test's units, as far as its table was looked at."""
+    unit = own.hidden.unit
+    table = own.test if own.test and own.test.has(unit) else own.sample
+    return table.values(unit) if table and table.has(unit) else []
 
 
 def _sample_ids(own: Profile) -> tuple[str, ...]:

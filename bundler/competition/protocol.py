@@ -151,6 +151,10 @@ class HiddenTest(Protocol):
         """Return how many units (patients, studies, rows …) were dealt, without planted ones."""
 
     @property
+    def size(self) -> int:
+        """Return how many of what the setting `hidden_units` counts are in it, all told."""
+
+    @property
     def planted(self) -> Sequence[Planted]:
         """Return the awkward cases in it."""
 
@@ -162,19 +166,16 @@ class HiddenTest(Protocol):
     def gateway(self) -> GatewayPlan | None:
         """Return the gateway to start beside the notebook; None where there is none."""
 
-    def second(self, folder: Path) -> "HiddenTest":
-        """Write the hidden test of a run in another layout into the new folder `folder`.
+    def second(self, folder: Path, size: int) -> "HiddenTest":
+        """Write another hidden test of about so large a `size` into the new folder `folder`.
 
-        It may be smaller, since what a layout changes shows on few rows; or it may hold the same
-        rows among others, in another order, for `compare_runs`.
+        It holds the rows of this one, as far as they fit, among others and in another order: one
+        run on it shows growth, order and neighbours. Equal sizes give equal tests.
         """
 
     @property
     def notes(self) -> Sequence[str]:
         """Return what is not as on Kaggle, for people."""
-
-    def public(self) -> "HiddenTest | None":
-        """Return the public test, as a notebook meets it when it is not rerun; None: not here."""
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return what to run in the sandbox after the notebook; None where there is no such thing.
@@ -202,6 +203,13 @@ class Competition(Protocol):
     @property
     def unit(self) -> str:
         """Return what `--units` counts, in the singular: "patient", "row"."""
+
+    @property
+    def rows(self) -> str:
+        """Return what the setting `hidden_units` counts, in the plural: "images", "rows"."""
+
+    def public(self) -> HiddenTest | None:
+        """Return the public test, as a notebook meets it when it is not rerun; None: not here."""
 
     def validate(self, units: int) -> None:
         """Raise UsageError where so many units, or the options given, cannot be a hidden test.

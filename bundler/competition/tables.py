@@ -1,19 +1,22 @@
 """A hidden test for any competition: dealt from the rows of its own tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bundler.atomic import link_or_copy
-from bundler.competition import copies, dealing, planting, sample_file, units
+from bundler.competition import copies, dealing, numbered, planting, row_number, sample_file, units
 from bundler.competition import table as tables
 from bundler.competition.columns import EMPTY
 from bundler.competition.dealing import JOINED, Dealer, Dealt, File
 from bundler.competition.handover import HandOver, Secret
 from bundler.competition.profile import Profile
+from bundler.competition.row_number import ROW
 from bundler.competition.table import Row, open_table, text
 from bundler.competition.units import Unit
 from bundler.errors import InputError
+
+DRAWN = 8  # times at most that new ids are drawn for a twin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class TableSet:
     left_out: tuple[str, ...] = ()  # public files that the notebook does not get, and why
     copied_bytes: int = 0  # of files that could not be linked
     not_planted: tuple[str, ...] = ()  # awkward cases that this competition cannot have
+    # Of ids that count rows: what a row is called in every run. Empty where ids last by themselves.
+    lasting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -67,15 +72,18 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     profile.require_certain()
     dealer, chosen, withheld = _choose(profile, plan)
     plain = [dealer.deal(unit, seed=_clone_seed(dealer, number)) for number, unit in chosen]
-    twins = [
-        dealer.deal(unit, seed=f"twin {plan.seed} {number}", twin=original.name)
-        for (number, unit), original in zip(chosen[: plan.twins], plain, strict=False)
-    ]
+    twins = _twins(dealer, chosen, plain, plan)
     cases = profile.hidden.awkward if plan.awkward else ()
     planted = planting.plant(dealer, [unit for _, unit in chosen], cases)
-    dealt = _ordered([*plain, *twins, *planted], profile, plan)
+    ordered = _ordered([*plain, *twins, *planted], profile, plan)
+    dealt: Sequence[Dealt] = [replace(unit, rows=tuple(_rows(unit, plan))) for unit in ordered]
+    names: Mapping[str, str] = {}
+    if profile.sample is not None and profile.hidden.row_id == (f"{{{ROW}}}",):
+        first = row_number.first_number(profile.sample, profile.hidden.id[0])
+        positions = numbered.renumber(dealt, first)
+        dealt, names = positions.dealt, positions.names
     folder.mkdir(parents=True)
-    ids = _write_tables(folder, dealer, dealt, plan)
+    ids = _write_tables(folder, dealer, dealt)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
     secret = _secret(profile, withheld)
     over = HandOver(profile=profile, secret=secret, folder=folder, written=written(profile))
@@ -89,7 +97,28 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
         left_out=over.write(),
         copied_bytes=copied,
         not_planted=tuple(case for case in cases if case not in made),
+        lasting=names,
     )
+
+
+def _twins(dealer: Dealer, chosen: "Numbered", plain: Sequence[Dealt], plan: Plan) -> list[Dealt]:
+    """Return units that repeat the chosen ones under other ids, again and again, as many as asked.
+
+    Where ids are short, two may be given the same new one: of these the later is drawn again.
+    """
+    taken = {name for unit in plain for name in (unit.name, *map(JOINED.join, unit.ids))}
+    twins: list[Dealt] = []
+    for number in range(plan.twins if chosen else 0):
+        (clone, unit), original = chosen[number % len(chosen)], plain[number % len(chosen)]
+        for attempt in range(DRAWN):
+            seed = f"twin {plan.seed} {clone} {number} {attempt}"
+            twin = dealer.deal(unit, seed=seed, twin=original.name)
+            names = {twin.name, *map(JOINED.join, twin.ids)}
+            if not names & taken:
+                taken |= names
+                twins.append(twin)
+                break
+    return twins
 
 
 # --- which units ---
@@ -203,13 +232,11 @@ def _natural(value: str) -> tuple[int, str]:
     return (int(value), value) if value.isdecimal() else (0, value)
 
 
-def _write_tables(
-    folder: Path, dealer: Dealer, dealt: Sequence[Dealt], plan: Plan
-) -> tuple[str, ...]:
+def _write_tables(folder: Path, dealer: Dealer, dealt: Sequence[Dealt]) -> tuple[str, ...]:
     """Write the test tables and the sample; return the ids in its order."""
     profile = dealer.profile
     hidden, root = profile.hidden, profile.folder
-    rows = [(unit, row) for unit in dealt for row in _rows(unit, plan)]
+    rows = [(unit, row) for unit in dealt for row in unit.rows]
     if profile.test is not None:
         tables.write(folder / hidden.test, (row for _, row in rows), open_table(root / hidden.test))
     for test, train in hidden.tables:

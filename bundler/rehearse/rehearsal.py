@@ -1,4 +1,8 @@
-"""The flow of a rehearsal: preflight → hidden test → run → check → compare → project → report."""
+"""The flow of a rehearsal: preflight → runs → checks → comparison → outlook → report.
+
+The middle of it, in five files: `plan` says which runs there are, `run.notebook_run` makes each,
+`run.sampling` sees what it uses, `fit` fits that over the sizes, `checks.outlook` judges the fits.
+"""
 
 import time
 from collections.abc import Sequence
@@ -6,16 +10,22 @@ from pathlib import Path
 
 from bundler.competition.check import Check
 from bundler.competition.choose import choose
-from bundler.competition.protocol import ComparisonResult, Competition
+from bundler.competition.protocol import ComparisonResult, Competition, HiddenTest
 from bundler.errors import BundlerError, UsageError
 from bundler.rehearse import inputs as rehearsed
 from bundler.rehearse import lock, result
-from bundler.rehearse.checks import preflight, projection, run_checks
+from bundler.rehearse.checks import outlook as outlooks
+from bundler.rehearse.checks import preflight, run_checks
 from bundler.rehearse.inputs import Inputs
 from bundler.rehearse.options import LAYOUTS, RehearseOptions
+from bundler.rehearse.plan import Plan
 from bundler.rehearse.report import files
 from bundler.rehearse.result import Findings, Rehearsal
-from bundler.rehearse.run import image, notebook_run, setup
+from bundler.rehearse.run import image, notebook_run
+from bundler.rehearse.run import setup as run_setup
+from bundler.rehearse.run.image import Prepared
+from bundler.rehearse.run.notebook_run import NotebookRun
+from bundler.rehearse.run.setup import RunSetup
 
 NOT_RUN = Check(
     name="notebook ran",
@@ -33,7 +43,8 @@ def run(options: RehearseOptions) -> Rehearsal:
     )
     if not options.layouts or set(options.layouts) - set(LAYOUTS):
         raise UsageError(f"Unknown layout. Choose from {', '.join(LAYOUTS)}.")
-    competition.validate(options.units)
+    if options.units is not None:
+        competition.validate(options.units)
     try:
         with (
             lock.only_one(options.out),
@@ -65,34 +76,65 @@ def rehearse(options: RehearseOptions, competition: Competition, folder: Path) -
 
 
 def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Findings:
-    """Run the notebook on a hidden test in each layout, and judge what it predicted."""
+    """Run the notebook on hidden tests as the plan says, and judge what it predicted."""
     progress = inputs.options.progress
     progress.step("Emulating the notebook's image")
     prepared = image.prepare(inputs, folder / "substitute")
-    progress.step("Writing the hidden test set")
-    hidden = competition.write(folder / "hidden", inputs.options.units)
-    setups = setup.make(inputs, prepared, hidden, folder)
-    runs = notebook_run.run_each(setups, progress)
+    setups, runs = run_all(inputs, prepared, competition, folder)
     checked = run_checks.check(runs, setups, prepared.ids)
-    comparison, projected = ComparisonResult(checks=()), None
+    at = next(number for number, run in enumerate(runs) if run.kind == "small")
+    hidden, small = setups[at].hidden, runs[at]
+    comparison = ComparisonResult(checks=())
     compared: Sequence[Check] = ()
-    if runs[0].returncode == 0:
+    if small.returncode == 0:
         progress.step("Comparing predictions, projecting time, memory and disk")
-        comparison = hidden.compare(runs[0].output, inputs.bundles.get("model"))
+        comparison = hidden.compare(small.output, inputs.bundles.get("model"))
         others = [
             (setup.hidden, other.output)
-            for setup, other in zip(setups[1:], runs[1:], strict=False)
-            if other.returncode == 0
+            for setup, other in zip(setups, runs, strict=True)
+            if other.returncode == 0 and other.kind == "grown"
         ]
-        compared = hidden.compare_runs(runs[0].output, others)
-        projected = projection.project(runs[0], comparison.measurement, inputs)
-    fits = projected.checks() if projected else ()
+        compared = hidden.compare_runs(small.output, others)
+    outlook = outlooks.look(runs, comparison.measurement, competition.rows, inputs)
     return Findings(
-        checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared, *fits),
+        checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared, *outlook.checks),
         image=prepared.image,
         hidden=hidden,
         runs=runs,
         distribution=checked.distribution,
         pictures=comparison.pictures,
-        projection=projected,
+        outlook=outlook,
     )
+
+
+def run_all(
+    inputs: Inputs, prepared: Prepared, competition: Competition, folder: Path
+) -> tuple[tuple[RunSetup, ...], tuple[NotebookRun, ...]]:
+    """Make one run after the other, each as large as those before it suggest."""
+    options, public = inputs.options, competition.public()
+    plan = Plan(
+        layouts=options.layouts,
+        budget=options.budget,
+        quick=options.quick,
+        units=options.units,
+        hidden_units=options.settings.hidden_units,
+        limit_seconds=inputs.limits.seconds,
+        public=public is not None,
+    )
+    hidden: dict[str, HiddenTest] = {"public": public} if public else {}
+    setups: list[RunSetup] = []
+    runs: list[NotebookRun] = []
+    while (wanted := plan.following(runs)) is not None:
+        own = folder / f"run-{len(runs)}"
+        if wanted.kind != "public":
+            options.progress.step("Writing the hidden test set")
+        if wanted.kind == "small":
+            hidden["small"] = competition.write(own / "hidden", wanted.size)
+        elif wanted.kind == "grown":
+            hidden["grown"] = hidden["small"].second(own / "hidden", wanted.size)
+        test, kind, layout = hidden[wanted.kind], wanted.kind, wanted.layout
+        setup = run_setup.make(inputs, prepared, test, own, kind=kind, layout=layout)
+        options.progress.step(f"Running the notebook, network cut, {setup.title}")
+        setups.append(setup)
+        runs.append(notebook_run.run(setup))
+    return tuple(setups), tuple(runs)

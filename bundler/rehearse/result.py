@@ -8,6 +8,7 @@ from bundler.competition.check import Check, Status
 from bundler.competition.protocol import Distribution, HiddenTest, Picture
 from bundler.image.emulation import EmulatedImage
 from bundler.rehearse.checks import first_day
+from bundler.rehearse.checks.outlook import Outlook
 from bundler.rehearse.checks.projection import Projection
 from bundler.rehearse.inputs import Inputs
 from bundler.rehearse.report import provenance, timeline
@@ -29,10 +30,10 @@ class Findings:
     checks: tuple[Check, ...]
     image: EmulatedImage | None = None
     hidden: HiddenTest | None = None
-    runs: tuple[NotebookRun, ...] = ()  # the first one was measured
+    runs: tuple[NotebookRun, ...] = ()
     distribution: Distribution | None = None
     pictures: tuple[Picture, ...] = ()
-    projection: Projection | None = None
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Rehearsal:
     """What was rehearsed, and what came of it."""
 
     checks: tuple[Check, ...]  # what must be fixed comes first
-    projection: Projection | None
+    outlook: Outlook | None
     provenance: Provenance
     timeline: tuple[Step, ...]
     seconds: float
@@ -48,9 +49,19 @@ class Rehearsal:
     log: str = ""
 
     @property
+    def projection(self) -> Projection | None:
+        """Return how long the hidden test will take; None where nothing was fitted."""
+        return self.outlook.projection if self.outlook else None
+
+    @property
     def passed(self) -> bool:
         """Say whether no check failed."""
         return not any(check.status == "failed" for check in self.checks)
+
+    @property
+    def verdict(self) -> Status:
+        """Return the worst status of all checks: "unproven" passes, but is not green."""
+        return min((check.status for check in self.checks), key=ORDER.index, default="passed")
 
     def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
@@ -59,6 +70,7 @@ class Rehearsal:
             "passed": self.passed,
             "checks": [check.as_dict() for check in self.checks],
             "projection": self.projection.as_dict() if self.projection else None,
+            "quantities": self.outlook.as_dict() if self.outlook else [],
             "provenance": asdict(self.provenance),
             "timeline": [asdict(step) for step in self.timeline],
             "seconds": round(self.seconds, 2),
@@ -69,6 +81,9 @@ class Rehearsal:
         """Return the verdict first, then the checks, then where the report lies."""
         failed = [check.name for check in self.checks if check.status == "failed"]
         head = f"The rehearsal FAILED: {', '.join(failed)}" if failed else "The rehearsal passed"
+        if self.verdict == "unproven":
+            names = [check.name for check in self.checks if check.status == "unproven"]
+            head += f"; not known: {', '.join(dict.fromkeys(names))}"
         lines = [f"{head}  ({self.seconds:.0f} s)"]
         width = max((len(check.name) for check in self.checks), default=0)
         for check in self.checks:
@@ -86,9 +101,10 @@ def conclude(
     runs, options = findings.runs, inputs.options
     known = [*preflight, *findings.checks]
     checks = first_day.judged(known, inputs.bundles["code"], options.settings)
+    small = next((run for run in runs if run.kind == "small"), None)
     return Rehearsal(
         checks=tuple(sorted(checks, key=lambda check: ORDER.index(check.status))),
-        projection=findings.projection,
+        outlook=findings.outlook,
         provenance=provenance.describe(
             inputs,
             list(dict.fromkeys(run.layout for run in runs)),
@@ -96,7 +112,7 @@ def conclude(
             findings.hidden,
             working=runs[0].working if runs else None,
         ),
-        timeline=tuple(timeline.draw(runs[0])) if runs else (),
+        timeline=tuple(timeline.draw(small)) if small else (),
         seconds=seconds,
         report=inputs.options.out / REPORT,
         log="\n".join(f"{run.log}\n{run.error or ''}" for run in runs),

@@ -58,6 +58,9 @@ class House:
             "python": Path(sys.executable),
             "measure_seconds": 0.2,
             "out": self.dist / "rehearsal",
+            "budget": 1.0,
+            # Most failures show in one run; growth, order and neighbours need two layouts.
+            "quick": len(more.get("layouts", ("new",))) == 1,
         }
         return RehearseOptions(settings=self.settings, dist=self.dist, **small | more)
 

@@ -42,17 +42,19 @@ class LeafTest:
         """Return how many leaves there are, without the planted one."""
         return len(self.ids) - 1
 
-    def second(self, folder: Path) -> "LeafTest":
+    @property
+    def size(self) -> int:
+        """Return how many leaves there are."""
+        return len(self.ids)
+
+    def second(self, folder: Path, size: int) -> "LeafTest":
         """Write the planted leaf alone."""
-        return write(folder, ("007",), self.scratch)
+        return write(folder, ("007", *map(str, range(size - 1))), self.scratch)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return nothing."""
         return ()
-
-    def public(self) -> None:
-        """Return nothing: there is no public test."""
 
     def compare_runs(self, output: RunOutput, others: object) -> tuple[()]:
         """Return nothing."""
@@ -98,6 +100,11 @@ class Leaves:
         if units > 3:
             raise UsageError("There are three leaves.")
 
+    rows: str = "leaves"
+
+    def public(self) -> None:
+        """Return nothing: there is no public test."""
+
     def write(self, folder: Path, units: int) -> LeafTest:
         """Write so many leaves, and one whose name has leading zeros."""
         return write(folder, (*map(str, range(units)), "007"), self.scratch)
@@ -105,7 +112,7 @@ class Leaves:
 
 def write(folder: Path, ids: tuple[str, ...], scratch: Path) -> LeafTest:
     """Write the table of some leaves."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     rows = "".join(f"{leaf},{number}\n" for number, leaf in enumerate(ids))
     (folder / "test.csv").write_text("leaf,width\n" + rows)
     return LeafTest(folder=folder, ids=ids, scratch=scratch)
@@ -130,7 +137,8 @@ def test_the_competition_judges_its_own_submission(plant: Plant, tmp_path: Path)
     assert messages["width"].startswith("as model ")
     assert result.passed, result.summary()
     assert messages["provenance"] == "the run used these bundles"
-    assert result.projection is None  # nothing was measured
+    assert result.projection is not None  # from the runs: nothing else was measured
+    assert result.projection.rows == "leaves"
     assert result.provenance.hidden_test == "leaves that were drawn"
     page = result.report.read_text()
     assert "leaves by width" in page

@@ -118,7 +118,7 @@ def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Si
 
 
 def _running(dist: Path) -> bool:
-    return any(dist.glob(".rehearsal-work-*/new/out"))
+    return any(dist.glob(".rehearsal-work-*/run-0/out"))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(house: House) -> None:

@@ -101,7 +101,8 @@ def test_the_result_is_written_as_json_too(rehearsed: Rehearsal) -> None:
     assert written == json.loads(json.dumps(rehearsed.as_dict()))
     assert written["passed"] is True
     assert written["projection"]["seconds"] > 0
-    assert "The rehearsal passed" in rehearsed.summary().splitlines()[0]
+    assert {one["name"] for one in written["quantities"]} >= {"time", "memory", "disk"}
+    assert "The rehearsal passed; not known: " in rehearsed.summary().splitlines()[0]
 
 
 def test_a_failure_comes_first_and_is_escaped(house: House) -> None:
@@ -128,5 +129,6 @@ def test_fits_a_desk_and_a_phone(rehearsed: Rehearsal, shoot: Shoot, width: int)
     assert (margins == ground).all()  # nothing sticks out at the sides
     drawn = (pixels != ground).any(axis=2)
     assert drawn.mean() > 0.2
-    green = (pixels.astype(int) - [23, 121, 74]).__abs__().sum(axis=2) < 30
-    assert green[:400].sum() > 200  # the verdict, at the top
+    # Amber: phantoms are smaller than real images, so the time is not known.
+    amber = (pixels.astype(int) - [154, 103, 0]).__abs__().sum(axis=2) < 30
+    assert amber[:400].sum() > 200  # the verdict, at the top

@@ -16,6 +16,7 @@ from bundler.competition.general import TableCompetition, TableTest
 from bundler.competition.profile import Profile
 from bundler.competition.protocol import (
     ComparisonResult,
+    Competition,
     OtherRun,
     Planted,
     Probe,
@@ -38,7 +39,7 @@ class GatewayTest:
 
     inner: TableTest
     package: Package
-    rows: int  # of the real hidden test
+    hidden_rows: int  # of the real hidden test
     public_names: Mapping[str, Path]  # what the notebook finds in the hidden test's place
     rerun: bool = True  # False: the public test, which the notebook hands to its own server
     shuffled: bool = False
@@ -74,6 +75,11 @@ class GatewayTest:
         return self.inner.units
 
     @property
+    def size(self) -> int:
+        """Return how many units it has, all told."""
+        return self.inner.size
+
+    @property
     def planted(self) -> list[Planted]:
         """Return the awkward cases."""
         return self.inner.planted
@@ -105,22 +111,13 @@ class GatewayTest:
             public=self.public_names,
         )
 
-    def second(self, folder: Path) -> "GatewayTest":
+    def second(self, folder: Path, size: int) -> "GatewayTest":
         """Write the hidden test of the second pass: more rows, and the calls in another order."""
         if not self.inner.data.dealt:
             return replace(self, shuffled=True)
-        return replace(self, inner=self.inner.second(folder), shuffled=True)
-
-    def public(self) -> "GatewayTest | None":
-        """Return the public test, which `run_local_gateway` hands over within the notebook."""
-        own = self.inner.competition.profile()
-        if own is None:
-            return None
-        data = TableSet(
-            folder=own.folder, profile=own, dealt=(), ids=_ids(own), source="the public test rows"
-        )
-        inner = TableTest(data=data, plan=Plan(units=0), competition=self.inner.competition)
-        return replace(self, inner=inner, rerun=False, public_names={})
+        inner = self.inner.second(folder, size)
+        public = _public(self.package.folder, folder, inner)
+        return replace(self, inner=inner, public_names=public, shuffled=True)
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return None: the calls themselves are measured."""
@@ -162,7 +159,7 @@ class GatewayTest:
             output=left,
             events=events.read(left.log),
             result=result.read(left.working),
-            rows=self.rows,
+            rows=self.hidden_rows,
             planted=self.planted,
         )
 
@@ -185,12 +182,34 @@ class GatewayCompetition:
 
     tables: TableCompetition
     package: Package
-    rows: int  # of the real hidden test
+    hidden_rows: int  # of the real one
 
     @property
     def unit(self) -> str:
         """Return what --units counts."""
         return self.tables.unit
+
+    @property
+    def rows(self) -> str:
+        """Return what the setting `hidden_units` counts."""
+        return self.tables.rows
+
+    def public(self) -> GatewayTest | None:
+        """Return the public test, which `run_local_gateway` hands over within the notebook."""
+        own = self.tables.profile()
+        if own is None:
+            return None
+        data = TableSet(
+            folder=own.folder, profile=own, dealt=(), ids=_ids(own), source="the public test rows"
+        )
+        inner = TableTest(data=data, plan=Plan(units=0), competition=self.tables)
+        return GatewayTest(
+            inner=inner,
+            package=self.package,
+            hidden_rows=self.hidden_rows,
+            public_names={},
+            rerun=False,
+        )
 
     def validate(self, units: int) -> None:
         """Raise UsageError for a number that cannot be; InputError where the gateway lacks data."""
@@ -208,16 +227,19 @@ class GatewayCompetition:
         if own is not None and own.test is None and not own.hidden.hook:
             data = TableSet(folder=own.folder, profile=own, dealt=(), ids=(), source=NO_TABLES)
             inner = TableTest(data=data, plan=Plan(units=0), competition=self.tables)
-            return GatewayTest(inner=inner, package=self.package, rows=self.rows, public_names={})
+            return GatewayTest(
+                inner=inner, package=self.package, hidden_rows=self.hidden_rows, public_names={}
+            )
         inner = self.tables.write(folder, units)
         if not (folder / package.NAME).is_dir():  # a hook of the user's writes the rows alone
             shutil.copytree(self.package.folder / package.NAME, folder / package.NAME)
-        names = tables.written(inner.data.profile)
-        public = _public(self.package.folder, folder, names)
-        return GatewayTest(inner=inner, package=self.package, rows=self.rows, public_names=public)
+        public = _public(self.package.folder, folder, inner)
+        return GatewayTest(
+            inner=inner, package=self.package, hidden_rows=self.hidden_rows, public_names=public
+        )
 
 
-def choose(tables: TableCompetition, rows: int) -> "GatewayCompetition | TableCompetition":
+def choose(tables: TableCompetition, rows: int) -> Competition:
     """Return the competition with its gateway where its folder holds one.
 
     Raises InputError where the settings say that there is one, or it is of an unknown version.
@@ -234,16 +256,16 @@ def choose(tables: TableCompetition, rows: int) -> "GatewayCompetition | TableCo
         return tables
     awkward = tuple(case for case in tables.hidden.awkward if case != IMPOSSIBLE)
     own = replace(tables, hidden=replace(tables.hidden, awkward=awkward))
-    return GatewayCompetition(tables=own, package=found, rows=rows)
+    return GatewayCompetition(tables=own, package=found, hidden_rows=rows)
 
 
-def _public(own: Path, hidden: Path, names: frozenset[str]) -> dict[str, Path]:
+def _public(own: Path, hidden: Path, inner: TableTest) -> dict[str, Path]:
     """Return what lies at the hidden test's names in the competition's own folder.
 
     Nothing public there: an empty file or folder, since the notebook must not see the hidden one.
     """
     found = {}
-    for name in sorted(names):
+    for name in sorted(tables.written(inner.data.profile)):
         if not (hidden / name).exists():
             continue
         found[name] = own / name

@@ -14,6 +14,7 @@ from bundler.competition.protocol import (
     SubmissionResult,
 )
 from bundler.competition.screening import (
+    growth,
     hidden_test,
     measurement,
     parity,
@@ -49,12 +50,14 @@ class ScreeningTest:
         """Return None: the notebook reads the folder itself."""
         return None
 
-    def second(self, folder: Path) -> "ScreeningTest":
-        """Write the awkward images alone into the new folder `folder`."""
-        return _judged(hidden_test.reduce(self.data, folder))
+    @property
+    def size(self) -> int:
+        """Return how many images it has."""
+        return len(self.data.rows)
 
-    def public(self) -> None:
-        """Return nothing: the runner in the box runs the public test as it does the hidden one."""
+    def second(self, folder: Path, size: int) -> "ScreeningTest":
+        """Write these images and small phantoms, `size` in all, turned round."""
+        return _judged(growth.write(self.data, folder, size))
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
         """Return the script that predicts some images one by one, and all at the runner's pace."""
@@ -67,8 +70,9 @@ class ScreeningTest:
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
+        digest = submission_csv.digest(output.working / self.submission)
         return SubmissionResult(
-            checks=(written, *report_checks.check(output.report, self.data)),
+            checks=(written, *report_checks.check(output.report, self.data, digest)),
             distribution=report_checks.distribution(output.report.predictions),
         )
 
@@ -108,6 +112,10 @@ class Screening:
     folder: Path | None = None  # with train.csv and train_images; None: phantoms
     phantom_size: tuple[int, int] = PHANTOM_SIZE  # height, width of the largest
     unit: str = "patient"
+    rows: str = "images"
+
+    def public(self) -> None:
+        """Return nothing: the runner in the box runs the public test as it does the hidden one."""
 
     def validate(self, units: int) -> None:
         """Raise UsageError where the number or the folder cannot be used."""

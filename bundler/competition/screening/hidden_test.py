@@ -35,11 +35,13 @@ class HiddenSet:
     source: str
     mixture: Mixture = field(default_factory=Mixture)  # of the sample's transfer syntaxes
     phantom_size: tuple[int, int] | None = None  # of those that stand for real images
+    turned: bool = False  # the table begins with the last row
 
     @property
     def rows(self) -> list[Row]:
         """Return all rows of test.csv."""
-        return [*self.sample, *(image.row for image in self.planted)]
+        rows = [*self.sample, *(image.row for image in self.planted)]
+        return rows[::-1] if self.turned else rows
 
     @property
     def breasts(self) -> list[str]:
@@ -99,27 +101,12 @@ def write(
     return hidden
 
 
-def reduce(hidden: HiddenSet, folder: Path) -> HiddenSet:
-    """Write the awkward cases alone into `folder`: what a layout changes shows on few images."""
-    for image in hidden.planted:
-        source = hidden.path(image.row)
-        if source.is_file():
-            path = folder / source.relative_to(hidden.folder)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(source, path)
-    reduced = HiddenSet(
-        folder=folder, sample=(), planted=hidden.planted, labels={}, source=hidden.source
-    )
-    write_tables(reduced)
-    return reduced
-
-
 def _phantoms(patients: int, size: tuple[int, int]) -> Source:
     """Return phantoms, drawn once for each number and size."""
-    folder = _drawn(patients, size) if patients else Path()
+    folder = drawn(patients, size) if patients else Path()
     return Source(
         images=folder / "test_images",
-        rows=_read(folder / "test.csv") if patients else [],
+        rows=read(folder / "test.csv") if patients else [],
         shares=HALVES,
         text=f"phantoms of at most {size[0]}×{size[1]}",
         phantom_size=size,
@@ -130,7 +117,7 @@ def _training(competition: Path) -> Source:
     """Return the user's own training images: those of the patients that are there."""
     images = competition / "train_images"
     present = {entry.name for entry in images.iterdir()} if images.is_dir() else set()
-    rows = [row for row in _read(competition / "train.csv") if row["patient_id"] in present]
+    rows = [row for row in read(competition / "train.csv") if row["patient_id"] in present]
     if not rows:
         raise InputError(
             f"{images} is missing or holds no patient of train.csv. Name a folder with both by "
@@ -140,7 +127,7 @@ def _training(competition: Path) -> Source:
     return Source(images=images, rows=rows, shares=mixture.survey(images, rows), text=text)
 
 
-def _read(path: Path) -> list[Row]:
+def read(path: Path) -> list[Row]:
     """Return the rows of a competition's table, each with a prediction_id. Raises InputError."""
     try:
         # Excel writes a byte order mark, which would become part of the first column's name.
@@ -173,7 +160,7 @@ def _take(source: Path, images: Path, row: Row) -> None:
     link_or_copy(path, target)
 
 
-def _drawn(patients: int, size: tuple[int, int]) -> Path:
+def drawn(patients: int, size: tuple[int, int]) -> Path:
     """Return a competition folder whose test images are phantoms; drawn where it is not known."""
     from bundler import atomic
     from train.phantom import write_competition

@@ -10,10 +10,11 @@ from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
 from bundler.competition.table import SUFFIXES, open_table
 from bundler.errors import InputError
-from bundler.rehearse.checks import causes, missing, network
+from bundler.rehearse.checks import causes, missing, network, system
 from bundler.rehearse.checks.missing import Surroundings
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.stalls import Stall
 from inference.boot import bundle as reader
 
 PUBLIC = "public test"
@@ -25,7 +26,7 @@ class CheckedRuns:
     """What the checks of all runs say."""
 
     checks: tuple[Check, ...]
-    distribution: Distribution | None  # of the first run's predictions
+    distribution: Distribution | None  # of the small hidden test's predictions
 
 
 def check(
@@ -33,18 +34,24 @@ def check(
 ) -> CheckedRuns:
     """Check each run; `ids` are those of the bundles that each should have used.
 
-    Of later runs, only what fails is reported, and that the notebook ran and wrote a submission.
+    Of runs on other than the small hidden test, only what fails is reported, and that the notebook
+    ran and wrote a submission.
     """
     checks: list[Check] = []
-    distribution = None
-    for run, setup in zip(runs, setups, strict=False):
+    distribution, labels = None, list[str]()
+    pairs = zip(runs, setups, strict=True)
+    for run, setup in sorted(pairs, key=lambda pair: pair[0].kind != "small"):
         own = _general(run, setup)
         # A notebook that failed before it wrote anything: more checks would only repeat it.
         if own[0].status != "failed" or _wrote(run, setup):
             submitted = setup.hidden.check(run.output)
             own += [*submitted.checks, provenance(run, ids)]
             distribution = distribution or submitted.distribution
-        checks += own if run is runs[0] else _worth_repeating(own, setup)
+        if run.kind != "small":
+            label = PUBLIC if run.kind == "public" else run.layout
+            labels.append(f"{label}, {run.size}" if label in labels else label)
+            own = _worth_repeating(own, setup, labels[-1])
+        checks += own
     return CheckedRuns(checks=tuple(checks), distribution=distribution)
 
 
@@ -52,11 +59,11 @@ def _wrote(run: NotebookRun, setup: RunSetup) -> bool:
     return bool(run.output.report) or (run.output.working / setup.hidden.submission).is_file()
 
 
-def _worth_repeating(checks: Sequence[Check], setup: RunSetup) -> list[Check]:
-    """Return the checks of a run in another layout that say more than the first run's."""
+def _worth_repeating(checks: Sequence[Check], setup: RunSetup, label: str) -> list[Check]:
+    """Return the checks of another run that say more than those of the small hidden test."""
     always = ("notebook ran", setup.hidden.submission)
     return [
-        replace(check, name=f"{check.name} ({setup.layout if setup.rerun else PUBLIC})")
+        replace(check, name=f"{check.name} ({label})")
         for check in checks
         if check.status == "failed" or check.name in always
     ]
@@ -70,6 +77,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
         network.check(run),
         verdict("writes", written, "only in /kaggle/working, the temporary folder and HOME"),
+        *([system.check(run)] if end == [] else []),
     ]
 
 
@@ -93,6 +101,9 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
             f"Out of time: it ran for more than {limits.seconds:.0f} s and was ended (Notebook "
             "Timeout on Kaggle). Use a smaller preset or model, or find what it waits for."
         )
+    if usage.stall:
+        yield _stalled(usage.stall, setup.hidden.submission)
+        return
     if usage.killed == "memory":
         yield (
             f"Out of memory: it used {usage.peak_bytes / 1e9:.2f} GB of "
@@ -114,6 +125,27 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
     before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
     yield f"{before}A cell failed: {last[:500]}\n{tail}"
+
+
+def _stalled(stall: Stall, submission: str) -> str:
+    """Say what a run waited for that did nothing more."""
+    minutes = f"{stall.seconds / 60:.1f} min"
+    if stall.ending:
+        cause = (
+            f"{submission} had been complete for {minutes}, and the command did not end: Python "
+            "waits for a thread. Make it a daemon, or stop it"
+        )
+    elif stall.submission:
+        cause = (
+            f"Nothing used a CPU, read or wrote for {minutes}, although {submission} had been "
+            "written: end the process or the thread that waits"
+        )
+    else:
+        cause = f"Nothing used a CPU, read or wrote for {minutes}: find what it waits for"
+    return (
+        f"Stalled: {cause} (Notebook Timeout on Kaggle). It was ended. Where each thread stood, "
+        f"the innermost call first:\n{stall.stacks}"
+    )
 
 
 def _planted(setup: RunSetup, output: str) -> str:

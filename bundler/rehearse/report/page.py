@@ -7,7 +7,9 @@ from pathlib import Path
 
 from bundler.competition.check import Check
 from bundler.competition.protocol import Distribution, Picture
+from bundler.rehearse.checks.outlook import Outlook
 from bundler.rehearse.checks.projection import RED, Projection
+from bundler.rehearse.report import charts
 from bundler.rehearse.report.provenance import Provenance
 from bundler.rehearse.report.timeline import Step
 from bundler.rehearse.result import Rehearsal
@@ -22,12 +24,12 @@ def render(
     result: Rehearsal, pictures: Sequence[Picture] = (), distribution: Distribution | None = None
 ) -> str:
     """Return the page's HTML."""
-    state = "passed" if result.passed else "failed"
-    title = "Rehearsal passed" if result.passed else "Rehearsal failed"
+    state = result.verdict
+    title = "Rehearsal failed" if state == "failed" else "Rehearsal passed"
     parts = [
         _head(result, state, title),
         _timeline(result.timeline),
-        _projection(result.projection) if result.projection else "",
+        _outlook(result.outlook) if result.outlook and result.outlook.quantities else "",
         _section("Checks", "".join(map(_check, result.checks))),
         _sheet(pictures) if pictures else "",
         _distribution(distribution) if distribution else "",
@@ -52,6 +54,9 @@ def _head(result: Rehearsal, state: str, title: str) -> str:
     layouts = " and ".join(result.provenance.layouts)
     many = "s" if " and " in layouts else ""
     verdict = f"The notebook ran, network cut, in Kaggle's {layouts} layout{many}."
+    if state == "unproven":
+        names = [check.name for check in result.checks if check.status == "unproven"]
+        verdict += f" Not known: {', '.join(dict.fromkeys(names))}."
     if failed:
         verdict = f"What failed: {', '.join(check.name for check in failed)}."
     if result.projection:
@@ -95,32 +100,40 @@ def _timeline(steps: Sequence[Step]) -> str:
     return _section("Steps of the rehearsed run", "".join(rows))
 
 
-def _projection(projected: Projection) -> str:
+def _outlook(outlook: Outlook) -> str:
+    projected = outlook.projection
+    drawn = charts.draw(outlook.quantities, outlook.rows)
+    parts = [_time(projected)] if projected else []
+    parts.append(f'<div class="charts">{"".join(drawn)}</div>')
+    if drawn:
+        parts.append(_note(CHARTS))
+    if projected and projected.stages:
+        parts.append(_stages(projected.stages))
+    return _section("The hidden test, projected", "".join(parts))
+
+
+CHARTS = (
+    "Both scales are logarithmic. A dot is a run, hollow where it is an upper bound; the line is "
+    "the fit, the pale band its 90 % interval, the last dot the hidden test, the red line 80 % of "
+    "the limit."
+)
+
+
+def _time(projected: Projection) -> str:
     limit = projected.limit_seconds
     low, high = projected.seconds_low / limit, projected.seconds_high / limit
     kind = "red" if projected.seconds > RED * limit else ""
-    time = _bar(min(low, 1), min(high, 1) - low, "span") + _bar(0, projected.seconds / limit, kind)
-    rows = [
-        _row("Time", time + "<b></b>", f"{projected.seconds / 3600:.2f} of {limit / 3600:.1f} h"),
-        _share("Memory", projected.memory_bytes, projected.memory_limit),
-        _share("/kaggle/working", projected.working_bytes, projected.working_limit),
-    ]
+    bars = _bar(min(low, 1), min(high, 1) - low, "span") + _bar(0, projected.seconds / limit, kind)
+    row = _row("Time", bars + "<b></b>", f"{projected.seconds / 3600:.2f} of {limit / 3600:.1f} h")
     cores = f"{projected.cores_here} cores on this machine, {projected.cores_there} on the target"
     note = (
         f"{projected.count} {projected.rows}; {projected.fixed_seconds:.1f} s before and after "
         f"them, {projected.seconds_per_row * 1e3:.1f} ms for each on the target ({cores}); "
-        f"predicting takes {projected.predict_seconds * 1e3:.1f} ms of it here, and files are read "
-        "at this machine's pace. The red line is 80 % of the limit, the pale bar the 90 % interval."
     )
-    return _section(
-        "The hidden test, projected", "".join(rows) + _note(note) + _stages(projected.stages)
-    )
-
-
-def _share(name: str, used: int, limit: int) -> str:
-    share = used / limit
-    bars = _bar(0, share, "red" if share > RED else "") + "<b></b>"
-    return _row(name, bars, f"{used / 1e9:.2f} of {limit / 1e9:.1f} GB")
+    if projected.predict_seconds:
+        note += f"predicting takes {projected.predict_seconds * 1e3:.1f} ms of it here; "
+    note += "files are read at this machine's pace. The pale bar is the 90 % interval."
+    return row + _note(note)
 
 
 def _note(line: str) -> str:

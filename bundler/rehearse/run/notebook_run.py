@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,18 @@ from pathlib import Path
 from bundler.competition import run_report
 from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.protocol import RunOutput
-from bundler.progress import Progress
 from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
 from bundler.rehearse.run.gateway import Beside
-from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.layout import WORKING
+from bundler.rehearse.run.setup import Kind, RunSetup
+from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
 from inference.boot import record
 
+HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
 GRACE = 300.0  # seconds that the measuring after the notebook may take
 
 
@@ -28,7 +31,8 @@ class NotebookRun:
     """One run of the notebook: how it ended, what it tried, what it used and left behind."""
 
     layout: str
-    rerun: bool  # False: on the public test
+    kind: Kind
+    size: int  # of the hidden test
     returncode: int | None  # of the notebook; None where the sandbox itself ended early
     log: str  # what the notebook printed
     error: str | None  # the exception of the cell that failed
@@ -36,9 +40,11 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    programs: tuple[str, ...] | None  # that were executed; None: not known
+    libraries: tuple[str, ...]  # whose code was mapped
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
-    working_peak: int  # bytes, while it ran
+    working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
     tmp_peak: int
     events: tuple[Event, ...]  # that Python noted
     names: tuple[str, ...]  # that any program asked a name server for
@@ -47,16 +53,18 @@ class NotebookRun:
     ids: Mapping[str, str]  # kind → id of the bundles that were used, by run.json; empty without it
     output: RunOutput
 
+    @property
+    def command_seconds(self) -> float:
+        """Return the seconds of the command: without the kernel's start, verifying, installing."""
+        peaks = self.usage.peaks
+        if "kernel" not in peaks:
+            return self.seconds  # where processes cannot be told apart
+        return peaks["command"].seconds if "command" in peaks else 0.0
 
-def run_each(setups: Sequence[RunSetup], progress: Progress) -> tuple[NotebookRun, ...]:
-    """Run the notebook in each layout; stop after a run that fails, since the next would, too."""
-    runs: list[NotebookRun] = []
-    for setup in setups:
-        progress.step(f"Running the notebook, network cut, {setup.title}")
-        runs.append(run(setup))
-        if runs[-1].returncode != 0:
-            break
-    return tuple(runs)
+    @property
+    def fixed_seconds(self) -> float:
+        """Return the seconds of everything but the command."""
+        return self.seconds - self.command_seconds
 
 
 def run(setup: RunSetup) -> NotebookRun:
@@ -90,9 +98,21 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
             until=ended,
             grace=GRACE,
             cpus=setup.limits.own_cpus,
+            stalls=_stalls(setup),
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
+
+
+def _stalls(setup: RunSetup) -> StallWatch | None:
+    """Return what notices a stall; None for a server, which waits for its gateway by design."""
+    if setup.gateway:
+        return None  # its gateway has deadlines
+    return StallWatch(
+        after=setup.limits.stall_seconds,
+        stacks=setup.out / audit_hook.STACKS,
+        submission=f"{WORKING}/{setup.hidden.submission}",
+    )
 
 
 # --- after ---
@@ -109,10 +129,12 @@ def _gather(
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
+    disk = _while_it_ran(ended, usage, began) if ended else []
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
-        rerun=setup.rerun,
+        kind=setup.kind,
+        size=setup.hidden.size,
         returncode=ended.returncode if ended else None,
         log=executed.log,
         error=executed.error or (output.strip() if failed else None),
@@ -120,10 +142,12 @@ def _gather(
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        programs=tuple(ended.programs) if ended and ended.programs_known else None,
+        libraries=tuple(sorted({*_lines(out / audit_hook.LIBRARIES), *_mapped(ended)})),
         working=setup.working.describe(),
         full=ended.full if ended else False,
-        working_peak=ended.working_peak if ended else 0,
-        tmp_peak=ended.tmp_peak if ended else 0,
+        working_peak=max((working for _, working, _ in disk), default=0),
+        tmp_peak=max((tmp for _, _, tmp in disk), default=0),
         events=events,
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
@@ -137,6 +161,13 @@ def _gather(
             gateway=left,
         ),
     )
+
+
+def _while_it_ran(ended: Ended, usage: Usage, began: float) -> list[tuple[float, int, int]]:
+    """Return the looks at the disk since the command began; at least the last one."""
+    command = usage.peaks.get("command")
+    since = began + command.began if command else 0.0
+    return [look for look in ended.disk if look[0] >= since] or ended.disk[-1:]
 
 
 def _used_ids(path: Path) -> Mapping[str, str]:
@@ -161,8 +192,8 @@ def _executed(path: Path, start: float) -> _Executed:
     """Read what the cells printed, the error of one that failed, and when each of them ran."""
     log, error, cells = [], None, []
     try:
-        notebook = json.loads(_text(path))
-    except ValueError:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return _Executed()  # not there, or cut off when the run was ended
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
@@ -183,14 +214,28 @@ def _seconds(stamp: str) -> float:
 
 def _ended(path: Path) -> Ended | None:
     try:
-        return Ended(**json.loads(_text(path)))
-    except (ValueError, TypeError):
+        return Ended(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None  # the sandbox ended before it was written whole
 
 
+def _mapped(ended: Ended | None) -> Sequence[str]:
+    return ended.libraries if ended else ()
+
+
 def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    """Return a text file; of a large one the beginning and the end, and how much lies between."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        left_out = os.fstat(stream.fileno()).st_size - HEAD - TAIL
+        if left_out <= 0:
+            return stream.read().decode(errors="replace")
+        head = stream.read(HEAD).decode(errors="replace")
+        stream.seek(-TAIL, os.SEEK_END)
+        tail = stream.read().decode(errors="replace")
+    return f"{head}\n[{left_out / 1e6:.1f} MB left out]\n{tail}"

@@ -8,6 +8,7 @@ rehearsal's own. Fields of /proc by proc(5); where there is none (macOS), memory
 """
 
 import contextlib
+import math
 import os
 import subprocess
 import time
@@ -47,15 +48,17 @@ class RoleUse:
     rss_bytes: int = 0  # of all of them together
     threads: int = 0  # of all of them together
     files: int = 0  # of the one that has most open: the limit is each process's own
-    seconds: float = 0.0  # from the first look that saw one to the last
+    began: float = math.inf  # seconds after the start: the first look that saw one
+    seconds: float = 0.0  # from that to the last
 
     def peak(self, other: "RoleUse") -> "RoleUse":
-        """Return the greater of each figure."""
+        """Return the greater of each figure, and the earlier beginning."""
         return RoleUse(
             processes=max(self.processes, other.processes),
             rss_bytes=max(self.rss_bytes, other.rss_bytes),
             threads=max(self.threads, other.threads),
             files=max(self.files, other.files),
+            began=min(self.began, other.began),
             seconds=max(self.seconds, other.seconds),
         )
 
@@ -207,6 +210,7 @@ class Recorder:
     _peaks: dict[Role, RoleUse] = field(default_factory=dict)
     _peak_bytes: int = 0
     _cpu: float = 0.0
+    _before: float | None = None  # CPU time that the processes had had at the first look
     _others: float = 0.0
 
     def __post_init__(self) -> None:
@@ -235,13 +239,16 @@ class Recorder:
             rss_bytes=sum(one.rss_bytes for one in processes),
             threads=sum(one.threads for one in processes),
             files=max(one.files for one in processes),
-            seconds=elapsed - self._first.setdefault(role, elapsed),
+            began=self._first.setdefault(role, elapsed),
+            seconds=elapsed - self._first[role],
         )
 
     def _note_cpu(self, processes: Sequence[Process], elapsed: float) -> None:
         """Note the processes' time, and the share of the machine that others had meanwhile."""
         # A child that has ended is counted by its parent: the sum only grows.
-        self._cpu = max(self._cpu, sum(one.cpu_seconds for one in processes))
+        used = sum(one.cpu_seconds for one in processes)
+        self._before = used if self._before is None else self._before
+        self._cpu = max(self._cpu, used - self._before)
         now = busy_seconds(self.cpus)
         if self.cpus and self._machine is not None and now is not None and elapsed > 0:
             foreign = now - self._machine - self._cpu - (_own_seconds() - self._own)

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
+import bundler
 from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.run import audit_hook, gateway, supervise, upload
+from bundler.rehearse.run import audit_hook, gateway, upload
 from bundler.rehearse.run.gateway import GatewaySetup
 from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
@@ -31,8 +33,19 @@ from bundler.settings import Settings
 from inference.boot.competition import has_gateway
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
+# What runs inside beside the notebook, and the packages that it is of.
+SUPERVISE = "bundler/rehearse/run/supervise.py"
+FILES = (
+    SUPERVISE,
+    "bundler/rehearse/run/programs.py",
+    "bundler/sandbox/seccomp.py",
+    *(f"bundler/{name}__init__.py" for name in ("", "sandbox/", "rehearse/run/")),
+)
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+
+
+Kind = Literal["public", "small", "grown"]  # see bundler.rehearse.plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +56,7 @@ class RunSetup:
     out: Path  # in it: what outlives the sandbox
     title: str  # for people
     layout: str
-    rerun: bool  # False: the public test, as it is run when the notebook is committed
+    kind: Kind
     hidden: HiddenTest
     datasets: Mapping[str, Path]  # kind → the dataset that an upload made of the bundle
     limits: Limits
@@ -70,9 +83,9 @@ class _Parts:
     layout: Layout
     backend: str
     working: SizedFolder
-    measure_seconds: float | None  # None: nothing is measured after the notebook
+    measure_seconds: float
+    kind: Kind
     target: Target
-    rerun: bool = True  # False: the public test, as it is run when the notebook is committed
 
     @property
     def out(self) -> Path:
@@ -106,7 +119,7 @@ class _Parts:
         read_only[OWN] = self.folder / "own"
         read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
         writable = {TMP: self.folder / "tmp", self.home: self.folder / "home", OUT: self.out}
-        if not self.rerun and has_gateway(self.hidden.folder):
+        if self.kind == "public" and has_gateway(self.hidden.folder):
             # There the notebook's own gateway shares files, by links.
             writable[audit_hook.SHARED] = self.folder / "shared"
         return Sandbox(
@@ -130,60 +143,51 @@ class _Parts:
             **below_a_root,
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
-            **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.rerun else {}),
+            **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.kind != "public" else {}),
         }
 
 
-def make(inputs: Inputs, prepared: Prepared, hidden: HiddenTest, folder: Path) -> list[RunSetup]:
-    """Prepare a run in each layout, in folders below `folder`; the first one is measured.
-
-    The others take the competition's second hidden test; the public test comes last, if it has one.
-    """
-    options = inputs.options
-    pythons = system.python_folders([prepared.image.python, Path(sys.executable)])
-    tests = [(name, hidden, True) for name in options.layouts[:1]]
-    for name in options.layouts[1:]:
-        tests.append((name, hidden.second(folder / f"{name}-hidden"), True))
-    if public := hidden.public():
-        tests.append((options.layouts[0], public, False))
-    setups = []
-    for number, (name, test, rerun) in enumerate(tests):
-        layout, own = LAYOUTS[name], folder / (name if rerun else "public")
-        parts = _Parts(
-            folder=own,
-            notebook=prepared.dist / "notebook" / NAME,
-            datasets=_upload(prepared, own / "datasets", layout),
-            hidden=test,
-            image=prepared.image,
-            pythons=pythons,
-            settings=options.settings,
-            limits=inputs.limits,
-            layout=layout,
-            backend=inputs.backend,
-            working=disk.make(own / "working", inputs.limits.working_bytes),
-            measure_seconds=options.measure_seconds if number == 0 else None,
-            target=inputs.target,
-            rerun=rerun,
-        )
-        _write(parts)
-        setups.append(_finish(parts))
-    return setups
-
-
-def _finish(parts: _Parts) -> RunSetup:
+def make(
+    inputs: Inputs,
+    prepared: Prepared,
+    hidden: HiddenTest,
+    folder: Path,
+    *,
+    kind: Kind,
+    layout: str,
+) -> RunSetup:
+    """Prepare a run on a hidden test in the new folder `folder`."""
+    options, form = inputs.options, LAYOUTS[layout]
+    parts = _Parts(
+        folder=folder,
+        notebook=prepared.dist / "notebook" / NAME,
+        datasets=_upload(prepared, folder / "datasets", form),
+        hidden=hidden,
+        image=prepared.image,
+        pythons=system.python_folders([prepared.image.python, Path(sys.executable)]),
+        settings=options.settings,
+        limits=inputs.limits,
+        layout=form,
+        backend=inputs.backend,
+        working=disk.make(folder / "working", inputs.limits.working_bytes),
+        measure_seconds=options.measure_seconds,
+        kind=kind,
+        target=inputs.target,
+    )
+    _write(parts)
     own = parts.at(OWN)
     return RunSetup(
-        folder=parts.folder,
+        folder=folder,
         out=parts.out,
-        title=f"{parts.layout.name} layout" if parts.rerun else "public test",
-        layout=parts.layout.name,
-        rerun=parts.rerun,
-        hidden=parts.hidden,
+        title="public test" if kind == "public" else f"{layout} layout",
+        layout=layout,
+        kind=kind,
+        hidden=hidden,
         datasets=parts.datasets,
         limits=parts.limits,
         backend=parts.backend,
         working=parts.working,
-        command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
+        command=[sys.executable, "-I", f"{own}/{SUPERVISE}", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
         gateway=_gateway(parts),
@@ -216,12 +220,16 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    writable = [parts.folder / name for name in ("home", *(() if parts.rerun else ("shared",)))]
+    writable = [
+        parts.folder / name for name in ("home", *(("shared",) if parts.kind == "public" else ()))
+    ]
     for folder in (own / "hook", own / "out", parts.out, *writable, tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
-    shutil.copyfile(str(supervise.__file__), own / "supervise.py")
+    for name in FILES:
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(bundler.__file__).parents[1] / name, own / name)
     # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
     shutil.copyfile(parts.notebook, own / "notebook.ipynb")
@@ -255,7 +263,7 @@ def _notebook(parts: _Parts) -> Step:
 
 def _probe(parts: _Parts, own: Path) -> Step | None:
     """Write the competition's probe, if it has one, and return how to run it."""
-    if parts.measure_seconds is None:
+    if parts.kind != "small":  # the one on which everything is checked
         return None
     places = {kind: parts.at(path) for kind, path in parts.mounts.items()}
     probe = parts.hidden.probe(places, parts.at(OUT), parts.measure_seconds)

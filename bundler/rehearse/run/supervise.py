@@ -1,7 +1,8 @@
 """Run the commands of a rehearsal inside its sandbox, and save what is to be kept of it.
 
-`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone. The
-sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
+`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone with
+those of `FILES`. The sandbox's own folders vanish with it, so what is worth keeping is copied to
+`out` before.
 """
 
 import contextlib
@@ -16,6 +17,11 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+if __name__ == "__main__":  # started by its path, it does not know the package it is of
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from bundler.rehearse.run import programs
 
 LOOK = 0.05  # seconds between two looks for the file that ends the notebook
 SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
@@ -65,8 +71,10 @@ class Ended:
     lost_packets: int  # sent to other machines, which no route leads to
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
-    working_peak: int  # bytes in /kaggle/working at most, as far as was looked
-    tmp_peak: int
+    disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
+    programs: list[str]  # that were executed
+    programs_known: bool  # False: the kernel could not be made to tell
+    libraries: list[str]  # whose code was mapped, as far as was looked
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -78,9 +86,10 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
-    disk = DiskPeaks(spec)
-    code = run(spec.notebook, working, out, disk, spec.stop)
+    disk = DiskSeries(spec)
+    code, seen = run_notebook(spec, disk)
     disk.stop()
+    executed, libraries = seen.stop()
     ended = Ended(
         returncode=code,
         start=start,
@@ -88,8 +97,10 @@ def main(arguments: list[str]) -> int:
         lost_packets=lost_packets() - before,
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
-        working_peak=disk.working,
-        tmp_peak=disk.tmp,
+        disk=disk.looks,
+        programs=executed,
+        programs_known=seen.known,
+        libraries=libraries,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -99,12 +110,21 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(
-    step: Step, folder: Path, out: Path, disk: "DiskPeaks | None" = None, stop: str = ""
-) -> int:
+def run_notebook(spec: Spec, disk: "DiskSeries") -> tuple[int, programs.Programs]:
+    """Run the notebook, and note what it executes and what it writes."""
+    step, out = spec.notebook, Path(spec.out)
+    with (out / f"{step.name}.log").open("wb") as sink:
+        process, seen = programs.start(
+            step.command, cwd=Path(spec.working), env=os.environ | step.env, sink=sink.fileno()
+        )
+        disk.process = process
+        return wait_or_end(process, spec.stop) if spec.stop else process.wait(), seen
+
+
+def run(step: Step, folder: Path, out: Path) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        process = subprocess.Popen(
+        return subprocess.call(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -112,9 +132,6 @@ def run(
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
-        if disk:
-            disk.process = process
-        return wait_or_end(process, stop) if stop else process.wait()
 
 
 def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
@@ -182,16 +199,17 @@ def used(folder: str, mounted: list[str]) -> int:
     return total
 
 
-class DiskPeaks(threading.Thread):
-    """Watches how much two folders hold while the notebook runs: a full disk ends a run, too."""
+class DiskSeries(threading.Thread):
+    """Notes how much two folders hold while the notebook runs: a full disk ends a run, too."""
 
-    EVERY = 1.0  # seconds between two looks
+    EVERY = 1.0  # seconds between two looks, at first
+    MOST = 1000  # looks that are kept
     PAUSES = 20  # times that a look took, before the next: many files must not slow the run
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(daemon=True)
         self._spec, self._ended = spec, threading.Event()
-        self.working = self.tmp = 0
+        self.looks: list[tuple[float, int, int]] = []
         self.full = False
         self.process: subprocess.Popen[bytes] | None = None  # to end where the disk is full
         self.start()
@@ -213,7 +231,10 @@ class DiskPeaks(threading.Thread):
     def _look(self) -> None:
         spec = self._spec
         working, tmp = used(spec.working, spec.mounted), used(spec.tmp, spec.mounted)
-        self.working, self.tmp = max(self.working, working), max(self.tmp, tmp)
+        self.looks.append((time.time(), working, tmp))
+        if len(self.looks) > self.MOST:  # a run of hours: of two neighbours the fuller one stays
+            pairs = zip(self.looks[::2], self.looks[1::2], strict=False)
+            self.looks = [max(pair, key=lambda look: look[1] + look[2]) for pair in pairs]
         if spec.watched_bytes and working > spec.watched_bytes and self.process:
             self.full = True
             # With it the notebook's kernel ends, which looks after its parent.

@@ -60,7 +60,7 @@ def rehearse(tmp_path: Path, competition: Competition, script: str, units: int =
     """Run a script on the hidden tests that a rehearsal makes, in processes of their own."""
     first = competition.write(tmp_path / "hidden", units)
     assert isinstance(first, TableTest)
-    second, public = first.second(tmp_path / "second"), first.public()
+    second, public = first.second(tmp_path / "second", 3 * units), competition.public()
     assert public is not None
     outputs = [run(tmp_path, test, script) for test in (first, second)]
     return Rehearsed(
@@ -180,9 +180,9 @@ def test_a_hook_writes_all_of_it(tmp_path: Path) -> None:
     competition.validate(5)
     first = competition.write(tmp_path / "hidden", 5)
     assert first.ids == tuple(f"s0u{n}" for n in range(5))
-    assert first.public() is None
+    assert competition.public() is None
     script = "def answer(row): return 2 * int(row['x'])\n" + SUBMIT.replace('"price"', '"y"')
-    second = first.second(tmp_path / "second")
+    second = first.second(tmp_path / "second", 10)
     outputs = [run(tmp_path, test, script) for test in (first, second)]
     checks = [*first.check(outputs[0]).checks]
     checks += first.compare_runs(outputs[0], [(second, outputs[1])])

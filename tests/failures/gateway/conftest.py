@@ -94,7 +94,7 @@ class Bench:
     def rerun_twice(self, script: str, *, units: int = 8) -> list[Check]:
         """Run a server twice, the second time with its calls in another order."""
         first = self.competition().write(self.folder / "hidden", units)
-        second = first.second(self.folder / "second-hidden")
+        second = first.second(self.folder / "second-hidden", 2 * first.size)
         outputs = [self.run(script, first, "first"), self.run(script, second, "second")]
         checks = first.check(outputs[0]).checks
         return [*checks, *first.compare_runs(outputs[0], [(second, outputs[1])])]
@@ -157,7 +157,7 @@ class Bench:
             out=out,
             title="a server",
             layout="new",
-            rerun=True,
+            kind="small",
             hidden=hidden,
             datasets={},
             limits=self.limits,

@@ -1,0 +1,124 @@
+"""Which runs a rehearsal makes, in which order, on how many rows: one plan that serves all checks.
+
+    public   the public test, where the competition has one: it warms caches, and tells what a unit
+             may cost at most
+    small    the hidden test in one layout: everything is checked on it
+    grown    its rows among others, in another order and the other layout: growth, order and
+             neighbours in one. Where the times of small and grown do not tell whether growth is
+             linear, and the square of it would be too much, one more size does.
+
+A size is chosen when the runs before it have shown what a unit costs: a millisecond or a minute.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bundler.rehearse import quantities
+from bundler.rehearse.run.notebook_run import NotebookRun
+from bundler.rehearse.run.setup import Kind
+
+FEWEST, USUAL = 2, 6  # units of the small hidden test, where the user names no number
+APART = 1.5  # times as many at least, so that growth shows
+MOST_APART = 16.0  # times as many at most: what grows with the square then takes 256 times as long
+MOST = 4000  # rows, whatever they cost: the folder has to be written, too
+GROWN_RUNS = 2
+LEAST_SECONDS = 4.0  # for growth, where the other runs have used the budget up
+LAST_SECONDS = 10.0  # for the size that decides
+BOUND = 0.8  # of the time limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One run to come."""
+
+    kind: Kind
+    layout: str
+    size: int = 0  # units of a small hidden test, all rows of a grown one; public: 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known before the first run."""
+
+    layouts: Sequence[str]
+    budget: float  # seconds
+    quick: bool
+    units: int | None  # as the user wants; None: by the budget
+    hidden_units: int  # of the true hidden test
+    limit_seconds: float  # for them
+    public: bool  # there is a public test
+
+    def following(self, runs: Sequence[NotebookRun]) -> Wanted | None:
+        """Return the run that comes after these; None where all is known, or one has failed."""
+        if any(run.kind != "public" and run.returncode != 0 for run in runs):
+            return None  # the next would fail, too
+        kinds = [run.kind for run in runs]
+        if self.public and not self.quick and "public" not in kinds:
+            return Wanted(kind="public", layout=self.layouts[0])
+        if "small" not in kinds:
+            return Wanted(kind="small", layout=self.layouts[0], size=self._units(runs))
+        grown = kinds.count("grown")
+        if self.quick or grown == GROWN_RUNS:
+            return None
+        size = self._decisive(runs) if grown else self._grown(runs)
+        return Wanted(kind="grown", layout=self.layouts[-1], size=size) if size else None
+
+    def _units(self, runs: Sequence[NotebookRun]) -> int:
+        """Return how many units the small hidden test has."""
+        if self.units is not None:
+            return self.units
+        # A unit that took longer would not fit into the limit anyway.
+        costs = [self.limit_seconds / self.hidden_units, *(_cost(run) for run in runs)]
+        # Twice, since the cost is an upper bound: it counts the imports, too.
+        return min(max(int(2 * self.budget / max(min(costs), 1e-3)), FEWEST), USUAL)
+
+    def _grown(self, runs: Sequence[NotebookRun]) -> int:
+        """Return how many rows the budget allows, as far as the runs tell what one costs."""
+        small = next(run for run in runs if run.kind == "small")
+        seconds = max(self._left(runs), LEAST_SECONDS)
+        size = small.size + seconds / max(_least_cost(runs), 1e-3)
+        return _bounded(int(min(size, MOST_APART * small.size)), small.size)
+
+    def _decisive(self, runs: Sequence[NotebookRun]) -> int:
+        """Return a size that tells linear growth from worse; 0 where none is needed, or feasible.
+
+        A larger one tells best. Where the square of it would take too long, one between does.
+        """
+        fit = quantities.fit_seconds(runs, self.hidden_units)
+        bound = BOUND * self.limit_seconds
+        if fit is None or fit.worst.value(self.hidden_units) <= bound:
+            return 0
+        largest = max(runs, key=lambda run: run.size)
+        others = [run.size for run in runs if run.size < largest.size]
+        seconds = max(self._left(runs), LAST_SECONDS)
+        times = math.sqrt(seconds / max(largest.command_seconds, 0.01))
+        if times >= 2:
+            return _bounded(int(min(times, MOST_APART) * largest.size), largest.size)
+        between = largest.size // 2
+        return between if between > APART * max(others) else 0
+
+    def _left(self, runs: Sequence[NotebookRun]) -> float:
+        """Return the seconds that the budget leaves for the command of one more run."""
+        last = runs[-1]
+        return self.budget - sum(run.usage.seconds for run in runs) - last.fixed_seconds
+
+
+def _bounded(size: int, smaller: int) -> int:
+    """Return a size that is apart from a smaller one, and can be written."""
+    return max(min(size, MOST), smaller + FEWEST, math.ceil(APART * smaller))
+
+
+def _cost(run: NotebookRun) -> float:
+    """Return what a row of a run took at most, in seconds: all that the command did is counted."""
+    return run.command_seconds / max(run.size, 1)
+
+
+def _least_cost(runs: Sequence[NotebookRun]) -> float:
+    """Return the least upper bound that the runs give of a row's seconds."""
+    costs = [_cost(run) for run in runs]
+    first, last = runs[0], runs[-1]
+    if last.size > first.size:
+        more = last.command_seconds - first.command_seconds + quantities.SECONDS_ERROR
+        costs.append(max(more, quantities.SECONDS_ERROR) / (last.size - first.size))
+    return min(costs)

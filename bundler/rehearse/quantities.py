@@ -1,0 +1,145 @@
+"""What grows with a test set: time, memory, disk, open files and threads, as runs measured them.
+
+Each quantity becomes points for `fit`: one for each run on a hidden test, at its size.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bundler.rehearse import fit as fits
+from bundler.rehearse.fit import Fit, Point
+from bundler.rehearse.run.notebook_run import NotebookRun
+from bundler.rehearse.run.sampling import Role, RoleUse
+
+Name = Literal["time", "memory", "disk", "open files", "threads"]
+# What two equal runs differ by: a floor, and a share of what is measured. Of seconds it is the
+# start of a Python and the machine's pace, of memory when a collection or a batch fell.
+SECONDS_ERROR, SECONDS_SHARE = 0.15, 0.03
+BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
+DISK_ERROR, DISK_SHARE = 2e5, 0.01
+FILES_ERROR = 1.5
+THREADS_ERROR = 2.0
+PARTS: dict[Role, str] = {
+    "command": "the command's own process",
+    "worker": "the command's child processes",
+    "kernel": "the notebook's kernel",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One quantity in one place, at all sizes."""
+
+    name: Name
+    place: str  # "/kaggle/working", "the command's own process", "" where it is all of it
+    points: tuple[Point, ...]
+    fit: Fit | None  # None: only one size was run
+    limit: float | None = None
+
+    @property
+    def most(self) -> float:
+        """Return the most that any run showed."""
+        return max(point.value for point in self.points)
+
+    @property
+    def grows(self) -> bool:
+        """Say whether it grows, beyond what measuring could feign."""
+        return self.fit is not None and self.fit.grows
+
+
+def fit_seconds(runs: Sequence[NotebookRun], units: int) -> Fit | None:
+    """Return the command's seconds, fitted over all runs that came to their end."""
+    return fits.fit(seconds(runs), units)
+
+
+def seconds(runs: Sequence[NotebookRun]) -> list[Point]:
+    """Return the command's seconds of each run.
+
+    The first run may have warmed caches for the others, and the public test may be answered in
+    another way: what they took is an upper bound.
+    """
+    ended = [run for run in runs if run.returncode == 0]
+    return [
+        Point(
+            units=run.size,
+            value=run.command_seconds,
+            # Another program's share of the CPUs may have lengthened it by as much.
+            error=math.hypot(
+                SECONDS_ERROR, (SECONDS_SHARE + run.usage.others / 2) * run.command_seconds
+            ),
+            at_most=run is ended[0] or run.kind == "public",
+        )
+        for run in ended
+    ]
+
+
+def time(runs: Sequence[NotebookRun], units: int, limit: float) -> Quantity:
+    """Return the command's seconds as a quantity, for the report."""
+    return Quantity(
+        name="time",
+        place="the command",
+        points=tuple(seconds(runs)),
+        fit=fit_seconds(runs, units),
+        limit=limit,
+    )
+
+
+def measure(
+    runs: Sequence[NotebookRun],
+    units: int,
+    *,
+    memory: float,
+    working: float,
+    tmp: float,
+    further: float = 0.0,
+) -> list[Quantity]:
+    """Return all quantities but time, of all runs on hidden tests; limits in bytes.
+
+    `further` is memory that the target needs beyond what was needed here.
+    """
+    ended = [run for run in runs if run.returncode == 0 and run.kind != "public"]
+
+    def quantity(
+        name: Name,
+        place: str,
+        value: Callable[[NotebookRun], float],
+        error: tuple[float, float],
+        limit: float | None = None,
+    ) -> Quantity:
+        points = [
+            Point(
+                units=run.size, value=value(run), error=math.hypot(error[0], error[1] * value(run))
+            )
+            for run in ended
+        ]
+        return Quantity(
+            name=name, place=place, points=tuple(points), fit=fits.fit(points, units), limit=limit
+        )
+
+    of_bytes, of_disk = (BYTES_ERROR, BYTES_SHARE), (DISK_ERROR, DISK_SHARE)
+    found = [
+        quantity("memory", "", lambda run: run.usage.peak_bytes + further, of_bytes, memory),
+        quantity("disk", "/kaggle/working", lambda run: run.working_peak, of_disk, working),
+        quantity("disk", "the temporary folder", lambda run: run.tmp_peak, of_disk, tmp),
+    ]
+    for role, place in PARTS.items():
+        if any(role in run.usage.peaks for run in ended):
+            found += [
+                quantity("memory", place, _of(role, lambda use: use.rss_bytes), of_bytes),
+                quantity("open files", place, _of(role, lambda use: use.files), (FILES_ERROR, 0.0)),
+                quantity(
+                    "threads", place, _of(role, lambda use: use.threads), (THREADS_ERROR, 0.0)
+                ),
+            ]
+    return found
+
+
+def _of(role: Role, figure: Callable[[RoleUse], int]) -> Callable[[NotebookRun], float]:
+    return lambda run: float(figure(run.usage.peaks.get(role, RoleUse())))
+
+
+def singular(rows: str) -> str:
+    """Return one of what is counted: "image" of "images", "study" of "studies"."""
+    return f"{rows[:-3]}y" if rows.endswith("ies") else rows.removesuffix("s")
