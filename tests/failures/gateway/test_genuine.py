@@ -6,14 +6,12 @@ package whose gateway reads a test table of sequences (CMI 2025) is rehearsed wi
 """
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from bundler.competition.gateway import package
-from tests.bundler.competition import folders
 from tests.failures.gateway.conftest import Bench, failed, server
 from tests.failures.gateway.test_plants import PLANTS, Plant, prepared
 
