@@ -10,7 +10,7 @@ from inference.boot.prepare import Prepared
 from inference.deadline import Deadline
 from inference.log import say
 from inference.outcome import Outcome
-from inference.pipeline import Replica
+from inference.predict import Replica
 from inference.report import METRICS, device_warnings
 from inference.submission import Table
 

@@ -79,6 +79,9 @@ class Model:
         return inputs
 
 
+Replica = Sequence[Model]  # all models of the bundle, opened on one device
+
+
 def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:
     """Open the models of a verified model bundle: all of them on each GPU, or once on the CPU.
 

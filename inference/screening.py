@@ -17,7 +17,7 @@ from inference.log import say
 from inference.options import FINISH_ANYWAY, STRICT, Options, is_rerun
 from inference.outcome import Outcome
 from inference.output import FALLBACKS, PARTIAL, Output, digest_of
-from inference.pipeline import Replica
+from inference.predict import Replica
 from inference.rehearsal import Rehearsal
 from inference.report import Report
 from inference.submission import Table
