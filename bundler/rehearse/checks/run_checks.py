@@ -123,7 +123,8 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
     output = f"{run.log}\n{run.error or ''}"
     cause = causes.explain(output, _surroundings(setup))
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
-    before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
+    planted = _planted(setup, output) or ("" if cause else _perhaps_planted(setup))
+    before = "".join(f"{line}\n" for line in (cause, planted) if line)
     yield f"{before}A cell failed: {last[:500]}\n{tail}"
 
 
@@ -155,6 +156,18 @@ def _planted(setup: RunSetup, output: str) -> str:
         if re.search(rf"(?<![0-9A-Za-z]){re.escape(planted.name)}(?![0-9A-Za-z])", output):
             return f"{planted.name} was planted: {planted.case}. {planted.advice}".strip()
     return ""
+
+
+def _perhaps_planted(setup: RunSetup) -> str:
+    """Say what was planted, where an error that nothing explains names none of it.
+
+    An empty file ends many a reader with an error that says no more than that.
+    """
+    first: dict[str, str] = {}
+    for planted in setup.hidden.planted:
+        first.setdefault(planted.case, planted.name)
+    cases = ", ".join(f"{case} ({name})" for case, name in first.items())
+    return f"If a row is the cause, it may be one that was planted: {cases}." if cases else ""
 
 
 def _surroundings(setup: RunSetup) -> Surroundings:
