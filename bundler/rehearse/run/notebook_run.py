@@ -93,6 +93,7 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
             both.start(process, ended)
         return watchdog.watch(
             process,
+            root=backends.root(process, gateway.BACKEND if both else setup.backend),
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
             until=ended,
