@@ -86,6 +86,7 @@ class _Parts:
     working: SizedFolder
     measure_seconds: float
     kind: Kind
+    variables: Mapping[str, str]  # of the environment, beside Kaggle's
     target: Target
     container: Container | None  # where the backend is an engine
 
@@ -155,6 +156,7 @@ class _Parts:
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
             **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.kind != "public" else {}),
+            **self.variables,
         }
 
 
@@ -166,6 +168,7 @@ def make(
     *,
     kind: Kind,
     layout: str,
+    variables: Mapping[str, str],
 ) -> RunSetup:
     """Prepare a run on a hidden test in the new folder `folder`."""
     options, form = inputs.options, LAYOUTS[layout]
@@ -187,6 +190,7 @@ def make(
         ),
         measure_seconds=options.measure_seconds,
         kind=kind,
+        variables=variables,
         target=inputs.target,
         container=prepared.container,
     )
