@@ -66,8 +66,8 @@ class Engine:
     def root(self, client: "subprocess.Popen[bytes]") -> int:
         """Return this machine's id of a container's first process, once it runs.
 
-        The client's where it is not to be seen here, as of an engine in a virtual machine, whose ids
-        are those of somebody else's processes here.
+        The client's where it is not to be seen here: the ids that an engine in a virtual machine
+        tells are those of somebody else's processes here.
         """
         end = time.monotonic() + STARTED
         while client.poll() is None and time.monotonic() < end:
