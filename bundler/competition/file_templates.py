@@ -16,6 +16,7 @@ FOLLOWED = 3  # folders named by a value that are looked into
 ENOUGH = 0.5  # share of the names that must be values of one column
 ID_LIKE = re.compile(r"(id|name|file|path|key)s?$|image", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z_-]+\d{0,2}[A-Za-z]?")  # images, FLAIR, T1w
+PLAIN = re.compile(r"[A-Za-z_-]+")  # left, right: parts of one thing, not numbers of many
 SWITCH = 2  # values of a column that says yes or no
 PROBED = 4  # rows whose files are asked for, where a folder is too large to list
 MOST_ROWS = 5000  # kept of the rows that belong to the folders looked into
@@ -118,7 +119,7 @@ class _Search:
         for (is_folder, suffix), members in groups.items():
             deeper = self._named_below(template, is_folder, suffix, members, depth)
             if deeper is None and not is_folder and len(groups) == 1:
-                deeper = [f"{template}/{_wildcard(members, suffix)}"]
+                deeper = [f"{template}/{name}" for name in _wildcards(members, suffix)]
             elif deeper is None and is_folder:
                 deeper = self._constant(template, [m[0] for m in members], folders, depth)
             if deeper is None:
@@ -260,11 +261,18 @@ def _value(name: str, part: Part) -> str:
     return name[len(part.before) : len(name) - len(part.after)]
 
 
-def _wildcard(members: list[tuple[Entry, str, list[Row]]], suffix: str) -> str:
-    """Return the one name that all folders' only file has, or any name with the suffix."""
-    names, folders = {entry.name for entry, _, _ in members}, {folder for _, folder, _ in members}
-    alone = len(names) == 1 and len(members) == len(folders) > 1
-    return next(iter(names)) if alone else f"*{suffix}"
+def _wildcards(members: list[tuple[Entry, str, list[Row]]], suffix: str) -> list[str]:
+    """Return the names that the files of all folders have, or any name with the suffix.
+
+    A folder with left.wav and right.wav has these two; 1.dcm and 2.dcm are the first of many.
+    """
+    names: dict[str, set[str]] = {}
+    for entry, folder, _ in members:
+        names.setdefault(folder, set()).add(entry.name)
+    first, *others = names.values()
+    same = bool(others) and all(own == first for own in others)
+    plain = len(first) == 1 or all(PLAIN.fullmatch(name.removesuffix(suffix)) for name in first)
+    return sorted(first) if same and plain and len(first) <= BRANCHES else [f"*{suffix}"]
 
 
 def expand(listing: Listing, template: str, row: Row) -> bool:

@@ -13,7 +13,7 @@ Nothing here knows of sandboxes or notebooks: arrows point from `rehearse` to `c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bundler.competition.check import Check
 from bundler.competition.gateway.process import GatewayOutput, GatewayPlan
@@ -69,6 +69,16 @@ class Distribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What each step of a run took, one after the other, for the report."""
+
+    name: str  # "Seconds of each call"
+    unit: Literal["s", "B"]
+    values: tuple[float, ...]
+    limit: float | None = None  # None: there is none, or it is far away
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A small picture for the report: what the model was shown, and what it predicted."""
 
@@ -109,6 +119,7 @@ class SubmissionResult:
 
     checks: tuple[Check, ...]
     distribution: Distribution | None = None  # None: there is nothing to draw
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +184,12 @@ class HiddenTest(Protocol):
         run on it shows growth, order and neighbours. Equal sizes give equal tests.
         """
 
+    def variables(self, model: Bundle | None) -> Mapping[str, str]:
+        """Return what the notebook's environment has in this run alone, beside Kaggle's own.
+
+        A hidden test of another size may so ask for what makes its answers tell more.
+        """
+
     @property
     def notes(self) -> Sequence[str]:
         """Return what is not as on Kaggle, for people."""
@@ -190,7 +207,9 @@ class HiddenTest(Protocol):
     def compare(self, output: RunOutput, model: Bundle | None) -> ComparisonResult:
         """Compare a run's predictions with those that the laptop makes with the same model."""
 
-    def compare_runs(self, output: RunOutput, others: "Sequence[OtherRun]") -> Sequence[Check]:
+    def compare_runs(
+        self, output: RunOutput, others: "Sequence[OtherRun]", model: Bundle | None = None
+    ) -> Sequence[Check]:
         """Compare a run with others of the same notebook: on more rows, in another order."""
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from inference.pixels import gpu, lossless, minimal
-from inference.pixels.errors import ImageError
+from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.gpu import count_gpus
 from inference.pixels.proven import Proven
 
@@ -34,7 +34,8 @@ JPEG_EXTENDED = frozenset({"1.2.840.10008.1.2.4.51"})
 JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
 JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", JPEG_LOSSLESS_SV1})
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
-JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+JPEG_2000 = frozenset({JPEG_2000_LOSSLESS, "1.2.840.10008.1.2.4.91"})
 HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
 WAVELET = JPEG_2000 | HTJ2K
 # Of these a stream is lossless: its reduced image is the low-pass band of the very picture.
@@ -165,6 +166,16 @@ def _decode_dicomsdl(data: Bytes, layout: Layout, syntax: str) -> np.ndarray:
     return out
 
 
+def _decode_wavelet_dicomsdl(data: Bytes, layout: Layout) -> np.ndarray:
+    """Decode unsigned JPEG 2000; DeclinedError for whatever dicomsdl does not take."""
+    if layout.signed or not 8 <= layout.precision <= 16:
+        raise DeclinedError("signed, or of another depth")
+    try:
+        return _decode_dicomsdl(data, layout, JPEG_2000_LOSSLESS)
+    except Exception as error:  # its exceptions have no common base
+        raise DeclinedError(str(error)) from error
+
+
 def _decode_pillow(data: Bytes, layout: Layout) -> np.ndarray:
     return _reduce_pillow(data, layout, 0)
 
@@ -233,6 +244,16 @@ DECODERS = (
         codec="JPEG2K",
         declines=True,
         gpu=True,
+    ),
+    Decoder(
+        name="dicomsdl (OpenJPEG)",
+        distribution="dicomsdl",
+        modules=("imagecodecs", "dicomsdl"),
+        syntaxes=JPEG_2000,
+        decode=Proven(_decode_wavelet_dicomsdl, judge=_decode_jpeg2k),
+        why="a twentieth faster, from the 51st image of a process on, once it agrees with jpeg2k",
+        codec="JPEG2K",
+        declines=True,
     ),
     Decoder(
         name="imagecodecs jpeg2k (OpenJPEG)",

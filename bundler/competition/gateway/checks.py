@@ -11,7 +11,7 @@ from bundler.competition.gateway.events import Call, Events
 from bundler.competition.gateway.package import Package
 from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.gateway.result import Result
-from bundler.competition.protocol import Planted
+from bundler.competition.protocol import Curve, Planted
 
 RED = 0.8  # of a limit, as in the projection of time and memory
 UNCALIBRATED = 1.35  # how far another machine's core may be from this one's
@@ -35,7 +35,7 @@ class Rerun:
     def first_seconds(self) -> float:
         """Return what the first call took, without waiting for the server to listen."""
         first = self.events.calls[0]
-        return first.ended - max(first.began, *self.events.listening.values(), first.began)
+        return first.ended - max(first.began, *self.events.serving.values(), first.began)
 
     @property
     def calls(self) -> int:
@@ -60,20 +60,34 @@ def check(rerun: Rerun) -> list[Check]:
     return checks
 
 
+def curves(rerun: Rerun) -> tuple[Curve, ...]:
+    """Return the time of each call, and the memory of the server after it."""
+    calls = rerun.events.calls
+    if len(calls) < 2:
+        return ()
+    seconds = (rerun.first_seconds, *(call.seconds for call in calls[1:]))
+    deadline = next((call.deadline for call in calls if call.deadline), None)
+    memory = timing.after(rerun.output.memory, [call.ended for call in calls])
+    drawn = Curve(name="Seconds of each call", unit="s", values=seconds, limit=deadline)
+    if not memory:
+        return (drawn,)
+    limit = float(rerun.output.memory_limit)
+    return drawn, Curve(name="Memory after each call", unit="B", values=memory, limit=limit)
+
+
 def _starts(rerun: Rerun) -> Check:
-    """Say whether the server listens in time, here and on the target."""
+    """Say whether the server serves in time, here and on the target."""
     events, limit = rerun.events, rerun.package.startup_seconds
-    if not events.listening:
+    if not events.serving:
         ended = rerun.output.notebook_ended is not None
         message = (
-            "No server listened: the notebook ended without one. Call serve() on the rerun."
+            "The notebook ended without serving. Call serve() on the rerun."
             if ended
-            else f"No server listened on the ports {list(rerun.package.ports)[:2]} … within "
-            f"{_time(limit)}. Start it before anything slow; models can be loaded in the first "
-            "call, which has no deadline."
+            else f"No server answered within {_time(limit)}. Start it before anything slow; models "
+            "can be loaded in the first call, which has no deadline."
         )
         return Check(name="server starts", status="failed", message=message)
-    seconds = max(events.listening.values()) - rerun.output.notebook_began
+    seconds = max(events.serving.values()) - rerun.output.notebook_began
     there = seconds * rerun.pace
     message = f"after {_time(seconds)} here, about {_time(there)} on the target, of {_time(limit)}"
     if there > RED * limit:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition.check import Check, verdict
-from bundler.competition.protocol import Distribution
+from bundler.competition.protocol import Curve, Distribution
 from bundler.competition.table import SUFFIXES, open_table
 from bundler.errors import InputError
-from bundler.rehearse.checks import causes, missing, network
+from bundler.rehearse.checks import causes, missing, network, system
 from bundler.rehearse.checks.missing import Surroundings
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.stalls import Stall
 from inference.boot import bundle as reader
 
 PUBLIC = "public test"
@@ -26,6 +27,7 @@ class CheckedRuns:
 
     checks: tuple[Check, ...]
     distribution: Distribution | None  # of the small hidden test's predictions
+    curves: tuple[Curve, ...] = ()  # of the run that has most steps
 
 
 def check(
@@ -38,6 +40,7 @@ def check(
     """
     checks: list[Check] = []
     distribution, labels = None, list[str]()
+    curves: tuple[Curve, ...] = ()
     pairs = zip(runs, setups, strict=True)
     for run, setup in sorted(pairs, key=lambda pair: pair[0].kind != "small"):
         own = _general(run, setup)
@@ -46,12 +49,17 @@ def check(
             submitted = setup.hidden.check(run.output)
             own += [*submitted.checks, provenance(run, ids)]
             distribution = distribution or submitted.distribution
+            curves = max(curves, submitted.curves, key=_steps)
         if run.kind != "small":
             label = PUBLIC if run.kind == "public" else run.layout
             labels.append(f"{label}, {run.size}" if label in labels else label)
             own = _worth_repeating(own, setup, labels[-1])
         checks += own
-    return CheckedRuns(checks=tuple(checks), distribution=distribution)
+    return CheckedRuns(checks=tuple(checks), distribution=distribution, curves=curves)
+
+
+def _steps(curves: Sequence[Curve]) -> int:
+    return max((len(curve.values) for curve in curves), default=0)
 
 
 def _wrote(run: NotebookRun, setup: RunSetup) -> bool:
@@ -76,6 +84,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
         network.check(run),
         verdict("writes", written, "only in /kaggle/working, the temporary folder and HOME"),
+        *([system.check(run)] if end == [] else []),
     ]
 
 
@@ -99,6 +108,9 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
             f"Out of time: it ran for more than {limits.seconds:.0f} s and was ended (Notebook "
             "Timeout on Kaggle). Use a smaller preset or model, or find what it waits for."
         )
+    if usage.stall:
+        yield _stalled(usage.stall, setup.hidden.submission)
+        return
     if usage.killed == "memory":
         yield (
             f"Out of memory: it used {usage.peak_bytes / 1e9:.2f} GB of "
@@ -118,8 +130,30 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
     output = f"{run.log}\n{run.error or ''}"
     cause = causes.explain(output, _surroundings(setup))
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
-    before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
+    planted = _planted(setup, output) or ("" if cause else _perhaps_planted(setup))
+    before = "".join(f"{line}\n" for line in (cause, planted) if line)
     yield f"{before}A cell failed: {last[:500]}\n{tail}"
+
+
+def _stalled(stall: Stall, submission: str) -> str:
+    """Say what a run waited for that did nothing more."""
+    minutes = f"{stall.seconds / 60:.1f} min"
+    if stall.ending:
+        cause = (
+            f"{submission} had been complete for {minutes}, and the command did not end: Python "
+            "waits for a thread. Make it a daemon, or stop it"
+        )
+    elif stall.submission:
+        cause = (
+            f"Nothing used a CPU, read or wrote for {minutes}, although {submission} had been "
+            "written: end the process or the thread that waits"
+        )
+    else:
+        cause = f"Nothing used a CPU, read or wrote for {minutes}: find what it waits for"
+    return (
+        f"Stalled: {cause} (Notebook Timeout on Kaggle). It was ended. Where each thread stood, "
+        f"the innermost call first:\n{stall.stacks}"
+    )
 
 
 def _planted(setup: RunSetup, output: str) -> str:
@@ -129,6 +163,18 @@ def _planted(setup: RunSetup, output: str) -> str:
         if re.search(rf"(?<![0-9A-Za-z]){re.escape(planted.name)}(?![0-9A-Za-z])", output):
             return f"{planted.name} was planted: {planted.case}. {planted.advice}".strip()
     return ""
+
+
+def _perhaps_planted(setup: RunSetup) -> str:
+    """Say what was planted, where an error that nothing explains names none of it.
+
+    An empty file ends many a reader with an error that says no more than that.
+    """
+    first: dict[str, str] = {}
+    for planted in setup.hidden.planted:
+        first.setdefault(planted.case, planted.name)
+    cases = ", ".join(f"{case} ({name})" for case, name in first.items())
+    return f"If a row is the cause, it may be one that was planted: {cases}." if cases else ""
 
 
 def _surroundings(setup: RunSetup) -> Surroundings:

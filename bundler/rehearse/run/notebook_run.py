@@ -2,8 +2,9 @@
 
 import datetime
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from bundler.competition.protocol import RunOutput
 from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
 from bundler.rehearse.run.gateway import Beside
+from bundler.rehearse.run.layout import WORKING
 from bundler.rehearse.run.setup import Kind, RunSetup
+from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
-from bundler.sandbox import backends
+from bundler.sandbox import backends, pod
 from inference.boot import record
 
+HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
 GRACE = 300.0  # seconds that the measuring after the notebook may take
 
 
@@ -36,6 +40,8 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    programs: tuple[str, ...] | None  # that were executed; None: not known
+    libraries: tuple[str, ...]  # whose code was mapped
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
     working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
@@ -76,7 +82,7 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
     process = backends.start(
         setup.command,
         both.notebook if both else setup.sandbox,
-        backend=gateway.BACKEND if both else setup.backend,
+        backend=pod.BACKEND if both else setup.backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
@@ -92,9 +98,21 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
             until=ended,
             grace=GRACE,
             cpus=setup.limits.own_cpus,
+            stalls=_stalls(setup),
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
+
+
+def _stalls(setup: RunSetup) -> StallWatch | None:
+    """Return what notices a stall; None for a server, which waits for its gateway by design."""
+    if setup.gateway:
+        return None  # its gateway has deadlines
+    return StallWatch(
+        after=setup.limits.stall_seconds,
+        stacks=setup.out / audit_hook.STACKS,
+        submission=f"{WORKING}/{setup.hidden.submission}",
+    )
 
 
 # --- after ---
@@ -124,6 +142,8 @@ def _gather(
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        programs=tuple(ended.programs) if ended and ended.programs_known else None,
+        libraries=tuple(sorted({*_lines(out / audit_hook.LIBRARIES), *_mapped(ended)})),
         working=setup.working.describe(),
         full=ended.full if ended else False,
         working_peak=max((working for _, working, _ in disk), default=0),
@@ -172,8 +192,8 @@ def _executed(path: Path, start: float) -> _Executed:
     """Read what the cells printed, the error of one that failed, and when each of them ran."""
     log, error, cells = [], None, []
     try:
-        notebook = json.loads(_text(path))
-    except ValueError:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return _Executed()  # not there, or cut off when the run was ended
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
@@ -194,14 +214,28 @@ def _seconds(stamp: str) -> float:
 
 def _ended(path: Path) -> Ended | None:
     try:
-        return Ended(**json.loads(_text(path)))
-    except (ValueError, TypeError):
+        return Ended(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None  # the sandbox ended before it was written whole
 
 
+def _mapped(ended: Ended | None) -> Sequence[str]:
+    return ended.libraries if ended else ()
+
+
 def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    """Return a text file; of a large one the beginning and the end, and how much lies between."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        left_out = os.fstat(stream.fileno()).st_size - HEAD - TAIL
+        if left_out <= 0:
+            return stream.read().decode(errors="replace")
+        head = stream.read(HEAD).decode(errors="replace")
+        stream.seek(-TAIL, os.SEEK_END)
+        tail = stream.read().decode(errors="replace")
+    return f"{head}\n[{left_out / 1e6:.1f} MB left out]\n{tail}"

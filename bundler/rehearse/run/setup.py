@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import bundler
 from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.run import audit_hook, gateway, supervise, upload
+from bundler.rehearse.run import audit_hook, gateway, upload
 from bundler.rehearse.run.gateway import GatewaySetup
 from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
@@ -32,6 +33,14 @@ from bundler.settings import Settings
 from inference.boot.competition import has_gateway
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
+# What runs inside beside the notebook, and the packages that it is of.
+SUPERVISE = "bundler/rehearse/run/supervise.py"
+FILES = (
+    SUPERVISE,
+    "bundler/rehearse/run/programs.py",
+    "bundler/sandbox/seccomp.py",
+    *(f"bundler/{name}__init__.py" for name in ("", "sandbox/", "rehearse/run/")),
+)
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -76,6 +85,7 @@ class _Parts:
     working: SizedFolder
     measure_seconds: float
     kind: Kind
+    variables: Mapping[str, str]  # of the environment, beside Kaggle's
     target: Target
 
     @property
@@ -135,6 +145,7 @@ class _Parts:
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
             **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.kind != "public" else {}),
+            **self.variables,
         }
 
 
@@ -146,6 +157,7 @@ def make(
     *,
     kind: Kind,
     layout: str,
+    variables: Mapping[str, str],
 ) -> RunSetup:
     """Prepare a run on a hidden test in the new folder `folder`."""
     options, form = inputs.options, LAYOUTS[layout]
@@ -163,6 +175,7 @@ def make(
         working=disk.make(folder / "working", inputs.limits.working_bytes),
         measure_seconds=options.measure_seconds,
         kind=kind,
+        variables=variables,
         target=inputs.target,
     )
     _write(parts)
@@ -178,7 +191,7 @@ def make(
         limits=parts.limits,
         backend=parts.backend,
         working=parts.working,
-        command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
+        command=[sys.executable, "-I", f"{own}/{SUPERVISE}", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
         gateway=_gateway(parts),
@@ -218,7 +231,9 @@ def _write(parts: _Parts) -> None:
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
-    shutil.copyfile(str(supervise.__file__), own / "supervise.py")
+    for name in FILES:
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(bundler.__file__).parents[1] / name, own / name)
     # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
     shutil.copyfile(parts.notebook, own / "notebook.ipynb")

@@ -1,7 +1,8 @@
 """Run the commands of a rehearsal inside its sandbox, and save what is to be kept of it.
 
-`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone. The
-sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
+`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone with
+those of `FILES`. The sandbox's own folders vanish with it, so what is worth keeping is copied to
+`out` before.
 """
 
 import contextlib
@@ -16,6 +17,11 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+if __name__ == "__main__":  # started by its path, it does not know the package it is of
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from bundler.rehearse.run import programs
 
 LOOK = 0.05  # seconds between two looks for the file that ends the notebook
 SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
@@ -66,6 +72,9 @@ class Ended:
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
     disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
+    programs: list[str]  # that were executed
+    programs_known: bool  # False: the kernel could not be made to tell
+    libraries: list[str]  # whose code was mapped, as far as was looked
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -78,8 +87,9 @@ def main(arguments: list[str]) -> int:
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
     disk = DiskSeries(spec)
-    code = run(spec.notebook, working, out, disk, spec.stop)
+    code, seen = run_notebook(spec, disk)
     disk.stop()
+    executed, libraries = seen.stop()
     ended = Ended(
         returncode=code,
         start=start,
@@ -88,6 +98,9 @@ def main(arguments: list[str]) -> int:
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
         disk=disk.looks,
+        programs=executed,
+        programs_known=seen.known,
+        libraries=libraries,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -97,12 +110,21 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(
-    step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None, stop: str = ""
-) -> int:
+def run_notebook(spec: Spec, disk: "DiskSeries") -> tuple[int, programs.Programs]:
+    """Run the notebook, and note what it executes and what it writes."""
+    step, out = spec.notebook, Path(spec.out)
+    with (out / f"{step.name}.log").open("wb") as sink:
+        process, seen = programs.start(
+            step.command, cwd=Path(spec.working), env=os.environ | step.env, sink=sink.fileno()
+        )
+        disk.process = process
+        return wait_or_end(process, spec.stop) if spec.stop else process.wait(), seen
+
+
+def run(step: Step, folder: Path, out: Path) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        process = subprocess.Popen(
+        return subprocess.call(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -110,9 +132,6 @@ def run(
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
-        if disk:
-            disk.process = process
-        return wait_or_end(process, stop) if stop else process.wait()
 
 
 def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:

@@ -62,8 +62,20 @@ def _root(tmp_path: Path) -> Path:
 def test_is_understood(root: Path) -> None:
     found = profile.read(root)
     assert found.questions == ()
-    assert found.hidden.files == (("test_audio/{pair_id}/*.wav", "train_audio/{pair_id}/*.wav"),)
+    assert found.hidden.files == (
+        ("test_audio/{pair_id}/a.wav", "train_audio/{pair_id}/a.wav"),
+        ("test_audio/{pair_id}/b.wav", "train_audio/{pair_id}/b.wav"),
+    )
     assert found.hidden.labels == ("scores",)
+
+
+def test_a_row_that_lacks_one_of_its_named_files_is_a_missing_file(
+    root: Path, tmp_path: Path
+) -> None:
+    made = tables.write(tmp_path / "hidden", profile.read(root), Plan(units=6))
+    cases = {unit.case: [file.path[-5:] for file in unit.files] for unit in made.dealt if unit.case}
+    assert cases["missing file"] == ["b.wav"]
+    assert not cases.keys() & {"many files", "single file"}
 
 
 def test_files_that_are_named_by_such_an_id_without_a_folder(root: Path) -> None:
