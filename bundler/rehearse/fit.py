@@ -141,11 +141,16 @@ def _models(points: Sequence[Point], units: int, exponent: float) -> list[Model]
     """Return the curves of one exponent: all points as they are first, then without upper bounds.
 
     A point that is an upper bound alone (`at_most`) counts in the second as far as the curve would
-    run above it.
+    run above it, and in neither where a larger one lies below it: that shows that it is too high.
     """
     sure = [point for point in points if not point.at_most]
     bounds = [point for point in points if point.at_most]
-    models = [_solve(points, units, exponent)]
+    likely = [
+        bound
+        for bound in bounds
+        if all(bound.value <= point.value for point in sure if point.units > bound.units)
+    ]
+    models = [_solve([*sure, *likely] or points, units, exponent)]
     if bounds and sure:
         without = _solve(sure, units, exponent)
         above = [p for p in bounds if without.value(p.units) > p.value + Z * p.error]

@@ -39,7 +39,7 @@ def _memory(whole: Quantity, parts: Sequence[Quantity], rows: str, units: int) -
     message = _of_limit(whole, rows, units)
     growing = [part for part in parts if part.grows]
     if whole.grows and growing:
-        part = max(growing, key=_projected)
+        part = max(growing, key=lambda place: place.projected)
         message += f" {_growth(part, rows)}"
     if status == "failed":
         message += f" That is beyond 80 %. {MEMORY_ADVICE}"
@@ -70,12 +70,12 @@ def _countable(
     """Return a check of what is counted for each process; none where nothing could be seen."""
     if not any(place.most for place in places):
         return []
-    worst = max(places, key=_projected)
-    growing = [place for place in places if place.grows and _projected(place) > RED * limit]
+    worst = max(places, key=lambda place: place.projected)
+    growing = [place for place in places if place.grows and place.projected > RED * limit]
     if growing:
-        worst = max(growing, key=_projected)
+        worst = max(growing, key=lambda place: place.projected)
         message = (
-            f"{_growth(worst, rows)} {_projected(worst):.0f} {name} at {units} {rows}, where many "
+            f"{_growth(worst, rows)} {worst.projected:.0f} {name} at {units} {rows}, where many "
             f"systems allow {limit}. {ADVICE[name]}"
         )
         return [Check(name=name, status="failed", message=message)]
@@ -90,14 +90,9 @@ def _countable(
 def _status(quantity: Quantity) -> Status:
     assert quantity.limit is not None
     bound, fit = RED * quantity.limit, quantity.fit
-    if quantity.most > bound or (quantity.grows and _projected(quantity) > bound):
+    if quantity.most > bound or (quantity.grows and quantity.projected > bound):
         return "failed"
     return "unproven" if fit is None or fit.high > bound else "passed"
-
-
-def _projected(quantity: Quantity) -> float:
-    """Return what the hidden test needs: what the runs needed, where no growth was seen."""
-    return max(quantity.fit.value if quantity.fit and quantity.grows else 0.0, quantity.most)
 
 
 def _of_limit(quantity: Quantity, rows: str, units: int) -> str:
@@ -109,7 +104,7 @@ def _of_limit(quantity: Quantity, rows: str, units: int) -> str:
         return f"{quantity.most / 1e9:.2f} of {limit:.1f} GB at {point.units} {rows}."
     low, high = max(fit.low, 0.0) / 1e9, fit.high / 1e9
     return (
-        f"{_projected(quantity) / 1e9:.2f} of {limit:.1f} GB at {units} {rows} "
+        f"{quantity.projected / 1e9:.2f} of {limit:.1f} GB at {units} {rows} "
         f"({low:.2f} to {high:.2f} GB)."
     )
 

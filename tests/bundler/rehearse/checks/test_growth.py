@@ -9,6 +9,7 @@ import pytest
 from bundler.competition.check import Check
 from bundler.rehearse import quantities
 from bundler.rehearse.checks import growth
+from bundler.rehearse.quantities import Limits
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.sampling import Role, RoleUse
 from bundler.rehearse.run.watchdog import Usage
@@ -28,9 +29,8 @@ def run(size: int, *, tmp: int = 0, working: int = 0, **roles: RoleUse) -> Noteb
 
 def check(*runs: NotebookRun, further: float = 0.0) -> Mapping[str, Check]:
     """Check some runs at 32,000 images."""
-    found = quantities.measure(
-        runs, 32_000, memory=29 * GB, working=20 * GB, tmp=57 * GB, further=further
-    )
+    limits = Limits(memory=29 * GB, working=20 * GB, tmp=57 * GB)
+    found = quantities.measure(runs, 32_000, limits, further=further)
     return {one.name: one for one in growth.check(found, "images", 32_000)}
 
 
