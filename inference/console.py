@@ -1,6 +1,5 @@
 """What the run says while it goes on: what it is made of, and how far it is."""
 
-import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -9,8 +8,9 @@ from inference.boot import install
 from inference.boot.card import Checkpoint
 from inference.boot.prepare import Prepared
 from inference.deadline import Deadline
+from inference.log import say
 from inference.outcome import Outcome
-from inference.pipeline import Replica
+from inference.predict import Replica
 from inference.report import METRICS, device_warnings
 from inference.submission import Table
 
@@ -55,12 +55,6 @@ def _pins(lock: Sequence[str]) -> str:
     return ", ".join(pins[:8]) + (f" and {len(pins) - 8} more" if len(pins) > 8 else "")
 
 
-def say(text: str, *, error: bool = False) -> None:
-    """Print a line; a log that cannot be written (a full disk, no reader) is not the run's end."""
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr if error else sys.stdout, flush=True)
-
-
 class Progress:
     """A callback that prints how far the run is: a bar in a terminal, else a line now and then."""
 
@@ -69,6 +63,7 @@ class Progress:
         self._terminal = sys.stdout.isatty()
         self._every = 0.2 if self._terminal else EVERY
         self._last = time.monotonic()
+        self._line_is_open = False
 
     def __call__(self, outcome: Outcome) -> None:
         """Print where it is time to."""
@@ -79,11 +74,16 @@ class Progress:
         text = self.line(outcome)
         if self._terminal:
             filled = 30 * outcome.done // outcome.total
-            end = "\n" if finished else ""
-            with contextlib.suppress(OSError, ValueError):
-                print(f"\r[{'#' * filled:30}] {text}\x1b[K", end=end, flush=True)
+            say(f"\r[{'#' * filled:30}] {text}\x1b[K", end="\n" if finished else "")
+            self._line_is_open = not finished
         else:
             say(text)
+
+    def close(self) -> None:
+        """End the bar's line where the run ended before its last image."""
+        if self._line_is_open:
+            say("")
+            self._line_is_open = False
 
     def line(self, outcome: Outcome) -> str:
         """Return how many images are done, how fast, and when the run will have ended."""

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import ClassVar
 
 CAUGHT = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -21,6 +22,8 @@ class Interrupted(BaseException):
 
 class Interrupts:
     """Turns signals into `Interrupted`, but for the moments in which results are written."""
+
+    _waiting: ClassVar[list[int] | None] = None  # signals that came while they are deferred
 
     def __init__(self) -> None:
         self._held = False
@@ -42,6 +45,21 @@ class Interrupts:
         """Ignore signals from now on: what is left takes a moment, and half of it is no use."""
         self._held = True
 
+    @classmethod
+    @contextlib.contextmanager
+    def deferred(cls) -> Iterator[None]:
+        """Let signals wait while the context lasts: what is half done would outlive them."""
+        before, cls._waiting = cls._waiting, []
+        try:
+            yield
+        finally:
+            came, cls._waiting = cls._waiting, before
+            if came:
+                raise Interrupted(came[0])
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._held:
+        if self._held:
+            return
+        if Interrupts._waiting is None:
             raise Interrupted(number)
+        Interrupts._waiting.append(number)

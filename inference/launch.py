@@ -112,7 +112,7 @@ def run(options: Options, signals: Signals, recorder: Recorder) -> None:
         limit=None if limit is None else limit - (time.monotonic() - start),
         watch=recorder.refresh,
     )
-    check_ended(ended, options)
+    check_ended(ended, options, around.prepared.model_folder)
     check_submission(options, around, before, recorder)
 
 
@@ -148,7 +148,7 @@ def find(options: Options) -> Surroundings:
     )
 
 
-def check_ended(ended: Ended, options: Options) -> None:
+def check_ended(ended: Ended, options: Options, model: Path | None) -> None:
     """Raise for a command that did not end well, with the last lines that it wrote."""
     if ended.leftovers:
         print(f"note: the command left {ended.leftovers} processes running; they were ended.")
@@ -163,7 +163,7 @@ def check_ended(ended: Ended, options: Options) -> None:
     if ended.exit_code:
         raise CommandFailedError(
             f"The command {reason(ended)}. Its last lines:{last}"
-            f"{hints.missing_package(ended.tail)}",
+            f"{hints.missing_package(ended.tail)}{hints.misplaced_model_file(ended.tail, model)}",
             ended.exit_code,
         )
 
@@ -217,9 +217,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     values = vars(_parser().parse_args(arguments))
     command = values.pop("command")
     values["command"] = tuple(command[1:] if command[:1] == ["--"] else command) or RUNNER
-    scratch = values["scratch"] or mounted.scratch_folder()
-    scratch.mkdir(parents=True, exist_ok=True)
-    values["scratch"] = scratch.resolve()
+    values["scratch"] = mounted.scratch_folder(values["scratch"])
     values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     limit = values["time_limit"]
     if limit is not None and not 0 < limit < float("inf"):

@@ -56,9 +56,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     values = vars(_parser().parse_args(arguments))
     if values["output"].suffix == ".json":
         raise UsageError(f"--output {values['output']}: submission.json goes beside it; use .csv.")
-    scratch = values["scratch"] or mounted.scratch_folder()
-    scratch.mkdir(parents=True, exist_ok=True)
-    values["scratch"] = scratch.resolve()
+    values["scratch"] = mounted.scratch_folder(values["scratch"])
     values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     return Options(**values)
 

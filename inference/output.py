@@ -141,7 +141,7 @@ class Reserved:
         while position < len(view):  # in place: a file system that is full has these blocks
             position += os.pwrite(self._descriptor, view[position:], position)
         os.ftruncate(self._descriptor, len(view))
-        os.fsync(self._descriptor)
+        _sync(self._descriptor)
         os.replace(self._partial, self._path)
         os.close(self._descriptor)
         self._descriptor = None
@@ -227,14 +227,22 @@ def _allocate(descriptor: int, size: int) -> None:
                 raise
     for start in range(0, size, BLOCK):
         os.pwrite(descriptor, b"\0" * min(BLOCK, size - start), start)
-    os.fsync(descriptor)
+    _sync(descriptor)
 
 
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
-        os.fsync(stream.fileno())
+        _sync(stream.fileno())
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # it has no such thing
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -59,11 +59,27 @@ class Model:
         self, images: npt.NDArray[np.uint8], metadata: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
         """Return float32 [N] probabilities for uint8 [N, H, W] images, float32 [N, K] metadata."""
+        (probability,) = self.session.run(["probability"], self._inputs(images, metadata))
+        return np.asarray(probability, dtype=np.float32).reshape(-1)
+
+    def answer(
+        self, images: npt.NDArray[np.uint8], metadata: npt.NDArray[np.float32] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what `predict` does, and the folds' logits, float32 [N, F], of the same call."""
+        inputs = self._inputs(images, metadata)
+        probability, logits = self.session.run(["probability", "logits"], inputs)
+        return np.asarray(probability, np.float32).reshape(-1), np.asarray(logits, np.float32)
+
+    def _inputs(
+        self, images: npt.NDArray[np.uint8], metadata: npt.NDArray[np.float32] | None
+    ) -> dict[str, npt.NDArray[Any]]:
         inputs: dict[str, npt.NDArray[Any]] = {"image": images[:, None]}
         if self.metadata_columns and metadata is not None:
             inputs["metadata"] = metadata
-        (probability,) = self.session.run(["probability"], inputs)
-        return np.asarray(probability, dtype=np.float32).reshape(-1)
+        return inputs
+
+
+Replica = Sequence[Model]  # all models of the bundle, opened on one device
 
 
 def load(bundle: Bundle, device: str, threads: int = 0) -> list[list[Model]]:

@@ -17,7 +17,7 @@ from inference.log import say
 from inference.options import FINISH_ANYWAY, STRICT, Options, is_rerun
 from inference.outcome import Outcome
 from inference.output import FALLBACKS, PARTIAL, Output, digest_of
-from inference.pipeline import Replica
+from inference.predict import Replica
 from inference.report import Report
 from inference.submission import Table
 from inference.verdict import Rule, Verdict, judge
@@ -85,13 +85,14 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
     """Predict all images that time allows; what ends it early is in the outcome's `error`."""
     models: Replica = ()
     journal, replayed = None, 0.0
+    progress = console.Progress(setup.deadline)
     try:
         with workers.Workers(setup.options.workers or workers.default_count()) as decoding:
             model = setup.prepared.require_model()
             replicas = sessions.load(model, setup.options.device)
             models = replicas[0]
             opened = time.monotonic()
-            golden.replay(model, models)
+            say(golden.replay(model, models, decoding).summary())
             replayed = time.monotonic() - opened
             say(console.banner(setup.prepared, replicas, setup.table))
             journal = _open_journal(setup, files, models)
@@ -103,7 +104,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
                     batch_size=models[0].batch_size,
                     flip=setup.options.flip,
                     order=order.by_breast(setup.table.images),
-                    progress=console.Progress(setup.deadline),
+                    progress=progress,
                 ),
                 deadline=setup.deadline,
                 journal=journal,
@@ -111,6 +112,7 @@ def predict(setup: Setup, files: Output, installed: float) -> Predicted:
     except (Exception, Interrupted) as error:  # noqa: BLE001 - `conclude` judges it
         outcome = _nothing(setup)
         outcome.end_early(error)
+    progress.close()
     outcome.seconds |= {"install": installed, "replay": replayed}
     return Predicted(outcome=outcome, models=models, journal=journal)
 

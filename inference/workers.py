@@ -16,10 +16,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 
+from inference.interrupts import Interrupts
+from inference.pixels import proven
 from inference.pixels.errors import ImageError, Kind
 from inference.pixels.loading import Loaded, load
 from inference.pixels.preprocess import PreprocessConfig
@@ -37,11 +40,15 @@ FileState = tuple[int, int]  # bytes, and when it was modified, in ns
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One file to load, for these configurations; `key` comes back with the result."""
+    """One file to load, for these configurations; `key` comes back with the result.
+
+    `at_once`: decoders that wait for a long run begin with this very file.
+    """
 
     key: int
     path: Path
     configs: tuple[PreprocessConfig, ...]
+    at_once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,13 @@ class Workers:
         self.peak_rss = 0
         # A fork would copy locks that ONNX Runtime's threads may hold.
         self._context = multiprocessing.get_context("spawn")
-        self._workers = [self._start() for _ in range(count)]
+        self._workers: list[Worker] = []
+        try:
+            while len(self._workers) < count:
+                self._workers.append(self._start())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __enter__(self) -> "Workers":
         return self
@@ -135,7 +148,14 @@ class Workers:
     def _start(self) -> Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs,), daemon=True)
-        process.start()
+        resource_tracker.ensure_running()  # which would unblock the signal
+        # Ctrl-C reaches workers, too: until they say that it is none of theirs, it waits.
+        with Interrupts.deferred():
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return Worker(process=process, connection=ours)
 
@@ -198,6 +218,7 @@ def _end(worker: Worker) -> None:
 def _work(connection: Connection) -> None:
     """Load one task after another until the pipe closes: the life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides about an interrupt
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with contextlib.suppress(OSError):  # only Linux has it
         OOM_SCORE_FILE.write_text(OOM_SCORE)
     while True:
@@ -217,7 +238,8 @@ def _load(task: Task) -> Result:
     file = state_of(task.path)
     loaded: Loaded | ImageError
     try:
-        loaded = load(task.path, task.configs)
+        with proven.at_once() if task.at_once else contextlib.nullcontext():
+            loaded = load(task.path, task.configs)
     except ImageError as error:
         loaded = ImageError(error.kind, str(error))  # a subclass might not cross the pipe
     except MemoryError:

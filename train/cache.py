@@ -5,8 +5,9 @@ A cache is a folder:
     cache.json            format, the preprocessing, counts, names of the arrays
     index.csv             image_id, shard, row: one line per image that could be read
     failures.csv          image_id, kind, message: one line per image that could not
+    suspicious.csv        image_id, reason: images in the cache whose files may be damaged
     shard-<key>.npy       uint8 [n, H, W]
-    shard-<key>.json      what failed in it
+    shard-<key>.json      what failed in it, or is suspicious
     sheets/*.png          contact sheets by site and machine
 
 As a dataset on Kaggle it has a bundle.json, and its arrays lie in tar files (see `packed`).
@@ -119,6 +120,7 @@ class Cache:
     preprocess: PreprocessConfig
     rows: Mapping[str, tuple[str, int]]  # image_id → shard's array, row in it
     failures: Mapping[str, str]  # image_id → what is wrong with it
+    suspicious: Mapping[str, str] = field(default_factory=dict)  # image_id → why, though read
     packed: Mapping[str, packed.ArrayFile] = field(default_factory=dict)  # arrays inside tars
 
     def read(self, image_id: str) -> NDArray[np.uint8]:
@@ -139,6 +141,7 @@ def open_cache(folder: str | Path) -> Cache:
             rows = {line["image_id"]: (line["shard"], int(line["row"])) for line in lines}
         with (folder / "failures.csv").open(newline="") as table:
             failures = {line["image_id"]: line["message"] for line in csv.DictReader(table)}
+        suspicious = _read_suspicious(folder / "suspicious.csv")
     except (OSError, KeyError, ValueError) as error:
         raise DataError(
             f"{folder} holds no finished cache ({error}). Make one with `python -m train.prepare "
@@ -149,8 +152,16 @@ def open_cache(folder: str | Path) -> Cache:
         preprocess=parse_preprocess(about, str(folder)),
         rows=rows,
         failures=failures,
+        suspicious=suspicious,
         packed=packed.find_arrays(folder),
     )
+
+
+def _read_suspicious(path: Path) -> dict[str, str]:
+    if not path.exists():  # a cache of before it was looked for
+        return {}
+    with path.open(newline="") as table:
+        return {line["image_id"]: line["reason"] for line in csv.DictReader(table)}
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

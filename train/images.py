@@ -31,7 +31,18 @@ class CachedImages:
     max_failures: float
 
     def readable(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows whose image can be read; DataError where too many cannot."""
+        """Return the rows whose image can be read; DataError where too many cannot.
+
+        Suspicious images are kept, and said.
+        """
+        suspicious = sorted(self.cache.suspicious.keys() & set(rows.image_id))
+        if suspicious:
+            _warn(
+                f"{len(suspicious)} of {len(rows)} images come from files that may be damaged, "
+                f"{suspicious[0]} for one: {self.cache.suspicious[suspicious[0]]}. They are "
+                f"trained on; all are named in {self.cache.folder / 'suspicious.csv'}. Remove "
+                "their rows from train.csv to leave them out."
+            )
         readable = rows.image_id.isin(self.cache.rows.keys())
         lost = rows[~readable]
         if not len(lost):

@@ -37,6 +37,7 @@ class Prepared:
     location: str
     images: int
     failures: Mapping[str, Failure]
+    suspicious: Mapping[str, str]  # image_id → why an image of the cache may be damaged
     made: int  # images decoded by this run
     seconds: float
     strays: tuple[str, ...]  # files without a row in the table
@@ -69,13 +70,15 @@ def prepare(
         if not quiet:
             _show_progress(done, len(rows), made, time.monotonic() - begun)
     failures = {name: why for shard in planned for name, why in done[shard.key].failures.items()}
-    _write_index(source, planned, failures)
+    suspicious = {name: why for one in planned for name, why in done[one.key].suspicious.items()}
+    _write_index(source, planned, failures, suspicious)
     if made or not kept:
         _write_sheets(location, rows)
     return Prepared(
         location=location,
         images=len(rows) - len(failures),
         failures=failures,
+        suspicious=suspicious,
         made=made,
         seconds=time.monotonic() - begun,
         strays=_strays(competition, rows),
@@ -115,7 +118,12 @@ def _write_sheets(location: str, rows: pd.DataFrame) -> None:
             storage.write(f"{location}/sheets/{name}", page)
 
 
-def _write_index(source: Source, planned: Sequence[Shard], failures: Mapping[str, Failure]) -> None:
+def _write_index(
+    source: Source,
+    planned: Sequence[Shard],
+    failures: Mapping[str, Failure],
+    suspicious: Mapping[str, str],
+) -> None:
     """Write the tables, and cache.json last: it says that the cache is finished."""
     location = source.cache
     rows = [
@@ -128,6 +136,8 @@ def _write_index(source: Source, planned: Sequence[Shard], failures: Mapping[str
     storage.write(f"{location}/index.csv", cache.write_table(("image_id", "shard", "row"), rows))
     table_of_failures = cache.write_table(("image_id", "kind", "message"), wrong)
     storage.write(f"{location}/failures.csv", table_of_failures)
+    table_of_suspicious = cache.write_table(("image_id", "reason"), sorted(suspicious.items()))
+    storage.write(f"{location}/suspicious.csv", table_of_suspicious)
     arrays = [shard.array for shard in planned]
     about = cache.describe(source.preprocess, len(rows), len(wrong), arrays)
     storage.write(f"{location}/cache.json", about)
@@ -201,11 +211,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainError as error:
         print(f"train: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    _conclude(made)
+
+
+def _conclude(made: Prepared) -> None:
+    """Print what the cache holds, and which of its images to distrust."""
     print(
         f"{made.location}: {made.images} images, {made.made} of them decoded now in "
         f"{made.seconds:.1f} s; {len(made.failures)} failed (failures.csv), "
+        f"{len(made.suspicious)} are suspicious (suspicious.csv), "
         f"{len(made.strays)} files without a row"
     )
+    if made.suspicious:
+        image_id, reason = min(made.suspicious.items())
+        print(
+            f"train: {len(made.suspicious)} images were decoded from files that may be damaged, "
+            f"image {image_id} for one: {reason}. They are in the cache; copy their files again, "
+            "or remove their rows from train.csv, and prepare with --again.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Done:
 
     shard: Shard
     failures: Mapping[str, Failure]  # image_id → why
+    suspicious: Mapping[str, str]  # image_id → why an image that was read may be damaged
 
 
 def make(
@@ -87,12 +88,15 @@ def make_shard(shard: Shard, source: Source) -> Done:
 
     config = source.preprocess
     pixels = np.zeros((len(shard.images), *config.size), np.uint8)
-    failures = {}
+    failures, suspicious = {}, {}
     for row, (patient_id, image_id) in enumerate(shard.images):
         path = table.image_path(source.competition, patient_id, image_id)
         try:
             image = io.BytesIO(storage.read(path)) if storage.is_remote(path) else path
-            pixels[row] = load(image, [config]).inputs[0]
+            loaded = load(image, [config])
+            pixels[row] = loaded.inputs[0]
+            if loaded.suspicious:
+                suspicious[image_id] = "; ".join(loaded.suspicious)
         except FileNotFoundError:
             failures[image_id] = Failure(kind="missing", message=f"There is no {path}.")
         except InputError as error:
@@ -103,33 +107,41 @@ def make_shard(shard: Shard, source: Source) -> Done:
     storage.write(f"{source.cache}/{shard.array}", content.getvalue())
     # Last: its report says that a shard is whole.
     plain = {image_id: asdict(failure) for image_id, failure in failures.items()}
+    plain |= {image_id: {"suspicious": reason} for image_id, reason in suspicious.items()}
     report = json.dumps(plain, sort_keys=True, indent=1).encode()
     storage.write(f"{source.cache}/{shard.report}", report)
-    return Done(shard=shard, failures=failures)
+    return Done(shard=shard, failures=failures, suspicious=suspicious)
 
 
 def finished(location: str, shards: Sequence[Shard]) -> dict[str, Done]:
     """Return those shards, by their keys, that an earlier run left whole in a cache."""
     names = storage.names(location)
     return {
-        shard.key: Done(shard=shard, failures=_read_report(f"{location}/{shard.report}"))
+        shard.key: _read_report(f"{location}/{shard.report}", shard)
         for shard in shards
         if shard.report in names and shard.array in names
     }
 
 
-def _read_report(path: str) -> dict[str, Failure]:
+def _read_report(path: str, shard: Shard) -> Done:
+    """Read what `make_shard` wrote of a shard."""
+    failures, suspicious = {}, {}
     try:
         report = fields.mapping("report", json.loads(storage.read(path)))
-        return {image_id: _parse_failure(image_id, about) for image_id, about in report.items()}
+        for image_id, about in report.items():
+            values = fields.mapping(image_id, about)
+            if "suspicious" in values:
+                suspicious[image_id] = fields.text(f"{image_id}.suspicious", values["suspicious"])
+            else:
+                failures[image_id] = _parse_failure(image_id, values)
     except (json.JSONDecodeError, UnicodeDecodeError, FieldError) as error:
         raise DataError(
             f"{path} is damaged ({error}). Delete it: its images are then decoded again."
         ) from error
+    return Done(shard=shard, failures=failures, suspicious=suspicious)
 
 
-def _parse_failure(image_id: str, about: object) -> Failure:
-    values = fields.mapping(image_id, about)
+def _parse_failure(image_id: str, values: Mapping[str, object]) -> Failure:
     return Failure(
         kind=fields.text(f"{image_id}.kind", values.get("kind")),
         message=fields.text(f"{image_id}.message", values.get("message")),

@@ -59,6 +59,14 @@ from bundler.settings import Settings
 @click.option("--hidden-images", "hidden_units", type=click.IntRange(min=1), hidden=True)
 @time_limit_option
 @click.option(
+    "--stall-minutes",
+    type=click.FloatRange(min=0.1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="End a run that does nothing for so long, and say where its threads stand.",
+)
+@click.option(
     "--layout",
     "layouts",
     multiple=True,
@@ -86,6 +94,7 @@ def rehearse(
     run: str | None,
     hidden_units: int | None,
     time_limit_hours: float | None,
+    stall_minutes: float,
     layouts: tuple[str, ...],
     python: Path | None,
     dist: Path | None,
@@ -118,6 +127,7 @@ def rehearse(
         quick=quick,
         competition_dir=competition_dir or settings.competition_folder,
         python=python,
+        stall_seconds=60 * stall_minutes,
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,
     )

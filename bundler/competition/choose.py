@@ -28,6 +28,8 @@ def choose(
         from bundler.competition.screening.competition import PHANTOM_SIZE, Screening
 
         return Screening(folder=folder, phantom_size=phantom_size or PHANTOM_SIZE)
+    from bundler.competition.gateway import competition as gateway
     from bundler.competition.general import TableCompetition
 
-    return TableCompetition(folder=folder, hidden=settings.hidden, root=settings.root)
+    tables = TableCompetition(folder=folder, hidden=settings.hidden, root=settings.root)
+    return gateway.choose(tables, settings.hidden_units)

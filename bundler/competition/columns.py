@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bundler.competition.json_lines import JsonText
 from bundler.competition.table import Cell, Row, Table, text
 
 Kind = Literal["integer", "number", "boolean", "run lengths", "text", "list", "empty"]
@@ -174,7 +175,7 @@ def kind_of(cell: Cell) -> Kind:
         return "integer"
     if isinstance(cell, float):
         return "number"
-    if not isinstance(cell, str):
+    if not isinstance(cell, str) or isinstance(cell, JsonText):
         return "list"
     if INTEGER.fullmatch(cell):
         return "integer"

@@ -16,6 +16,7 @@ FOLLOWED = 3  # folders named by a value that are looked into
 ENOUGH = 0.5  # share of the names that must be values of one column
 ID_LIKE = re.compile(r"(id|name|file|path|key)s?$|image", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z_-]+\d{0,2}[A-Za-z]?")  # images, FLAIR, T1w
+PLAIN = re.compile(r"[A-Za-z_-]+")  # left, right: parts of one thing, not numbers of many
 SWITCH = 2  # values of a column that says yes or no
 PROBED = 4  # rows whose files are asked for, where a folder is too large to list
 MOST_ROWS = 5000  # kept of the rows that belong to the folders looked into
@@ -37,7 +38,8 @@ class Part:
 
 def infer(listing: Listing, folder: str, survey: Survey) -> list[str]:
     """Return the templates of the files in `folder` that belong to the rows of a table."""
-    return sorted(_Search(listing, survey).first(folder, folder, 0))
+    search = _Search(listing, survey)
+    return sorted(search.by_path(folder) or search.first(folder, folder, 0))
 
 
 def looks_like_id(column: Column) -> bool:
@@ -49,6 +51,29 @@ def looks_like_id(column: Column) -> bool:
 class _Search:
     listing: Listing
     survey: Survey
+
+    def by_path(self, folder: str) -> list[str]:
+        """Return the templates of files whose path a column has: the id news/0012, in folders."""
+        for column in self._columns():
+            values = [v for v in self.survey.values(column.name)[:PROBED] if "/" in v]
+            paths = [join(folder, value) for value in values]
+            whole = [path for path in paths if self.listing.entries(path)]
+            if values and len(whole) >= ENOUGH * len(values):
+                rows = self._rows(column.name, set(values))
+                named = [(join(folder, text(row[column.name])), row) for row in rows]
+                own = [(path, [row for name, row in named if name == path]) for path in whole]
+                return self.below(f"{folder}/{{{column.name}}}", own, 1)
+            for suffix in dict.fromkeys(s for path in paths for s in self._suffixes(path)):
+                hits = sum(self.listing.exists(path + suffix) for path in paths)
+                if hits >= ENOUGH * len(paths):
+                    return [f"{folder}/{{{column.name}}}{suffix}"]
+        return []
+
+    def _suffixes(self, path: str) -> list[str]:
+        """Return what a file's name adds to a path, if anything: news/0012 → .png."""
+        folder, _, name = path.rpartition("/")
+        files = [entry for entry in self.listing.entries(folder) if not entry.is_folder]
+        return [entry.suffix for entry in files if entry.stem == name]
 
     def first(self, template: str, folder: str, depth: int) -> list[str]:
         """Look at a folder that no row names: its entries may be named by one."""
@@ -94,7 +119,7 @@ class _Search:
         for (is_folder, suffix), members in groups.items():
             deeper = self._named_below(template, is_folder, suffix, members, depth)
             if deeper is None and not is_folder and len(groups) == 1:
-                deeper = [f"{template}/{_wildcard(members, suffix)}"]
+                deeper = [f"{template}/{name}" for name in _wildcards(members, suffix)]
             elif deeper is None and is_folder:
                 deeper = self._constant(template, [m[0] for m in members], folders, depth)
             if deeper is None:
@@ -236,11 +261,18 @@ def _value(name: str, part: Part) -> str:
     return name[len(part.before) : len(name) - len(part.after)]
 
 
-def _wildcard(members: list[tuple[Entry, str, list[Row]]], suffix: str) -> str:
-    """Return the one name that all folders' only file has, or any name with the suffix."""
-    names, folders = {entry.name for entry, _, _ in members}, {folder for _, folder, _ in members}
-    alone = len(names) == 1 and len(members) == len(folders) > 1
-    return next(iter(names)) if alone else f"*{suffix}"
+def _wildcards(members: list[tuple[Entry, str, list[Row]]], suffix: str) -> list[str]:
+    """Return the names that the files of all folders have, or any name with the suffix.
+
+    A folder with left.wav and right.wav has these two; 1.dcm and 2.dcm are the first of many.
+    """
+    names: dict[str, set[str]] = {}
+    for entry, folder, _ in members:
+        names.setdefault(folder, set()).add(entry.name)
+    first, *others = names.values()
+    same = bool(others) and all(own == first for own in others)
+    plain = len(first) == 1 or all(PLAIN.fullmatch(name.removesuffix(suffix)) for name in first)
+    return sorted(first) if same and plain and len(first) <= BRANCHES else [f"*{suffix}"]
 
 
 def expand(listing: Listing, template: str, row: Row) -> bool:

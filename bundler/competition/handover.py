@@ -10,6 +10,7 @@ from bundler.competition import copies, templates
 from bundler.competition import table as tables
 from bundler.competition.profile import Profile
 from bundler.competition.row_ids import UNIT, WithUnit
+from bundler.competition.row_number import ROW
 from bundler.competition.table import SUFFIXES, Cell, Table, open_table, text
 
 MOST_FILES = 20_000  # training files that are linked; more would take longer than the rehearsal
@@ -31,7 +32,9 @@ class Secret:
     @property
     def all(self) -> frozenset[str]:
         """Return the values of all columns."""
-        return frozenset(value for own in self.values.values() for value in own)
+        # A number of a row stands in any file by chance.
+        named = [own for column, own in self.values.items() if column != ROW]
+        return frozenset(value for own in named for value in own)
 
     @property
     def distinctive(self) -> frozenset[str]:
@@ -77,6 +80,9 @@ class HandOver:
     def _table(self, name: str) -> Iterator[str]:
         """Copy a table without the rows that name a hidden unit, in whichever column."""
         source, hidden = open_table(self.profile.folder / name), self.profile.hidden
+        if ROW in self.secret.values:
+            yield from self._by_number(name)
+            return
         if hidden.unit == UNIT and hidden.id[0] in source.columns and not source.is_parquet:
             source = WithUnit(
                 path=source.path, source=source, id=hidden.id[0], row_id=hidden.row_id
@@ -91,7 +97,17 @@ class HandOver:
             copies.without(source, self.folder / name, columns, self._hides)
         else:
             rows = (row for row in source.rows() if not any(self._hides(row[n]) for n in columns))
-            tables.write(self.folder / name, rows, Table(path=source.path))
+            tables.write(self.folder / name, rows, open_table(source.path))
+
+    def _by_number(self, name: str) -> Iterator[str]:
+        """Copy the training table without the rows of hidden numbers; no other table names one."""
+        train = self.profile.train
+        if train is None or train.table.path.name != name:
+            yield from self._link(name)
+            return
+        numbers = self.secret.values[ROW]
+        rows = (row for row in train.table.rows() if row[ROW] not in numbers)
+        tables.write(self.folder / name, rows, open_table(train.table.path))
 
     def _hides(self, cell: Cell) -> bool:
         """Say whether a cell names a hidden row."""
@@ -116,10 +132,13 @@ class HandOver:
         """
         ruled = [t for t in self._templates() if t.partition("/")[0] == name]
         public, left_out = list[str](), list[str]()
+        # Of an id such as news/0012 each part is a folder.
+        deep = [c for c, values in self.secret.values.items() if any("/" in v for v in values)]
         for path in _walk(self.profile.folder, name):
             if len(public) >= room:
                 return [], [f"{name}/: more than {MOST_FILES:,} files"]
-            owners = [v for t in ruled if (v := templates.parse_path(t, path)) is not None]
+            parsed = (templates.parse_path(template, path, deep) for template in ruled)
+            owners = [values for values in parsed if values is not None]
             if any(self._is_hidden(values) for values in owners) or self.secret.names(path):
                 if not owners:
                     left_out.append(f"{path}: it names a hidden row")

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from bundler.competition import list_values
 from bundler.competition.check import Check, listed, verdict
 from bundler.competition.columns import NUMBER
 from bundler.competition.dealing import JOINED, Dealt
@@ -117,9 +118,16 @@ def _contrast(one: Sequence[str], other: Sequence[str], tolerance: float) -> str
 def _same(one: str, other: str, tolerance: float) -> bool:
     if one == other:
         return True
-    if not (NUMBER.fullmatch(one) and NUMBER.fullmatch(other)):
+    if NUMBER.fullmatch(one) and NUMBER.fullmatch(other):
+        return _close(float(one), float(other), tolerance)
+    first, second = list_values.parse(one), list_values.parse(other)
+    if first is None or second is None or len(first) != len(second):
         return False
-    return math.isclose(float(one), float(other), rel_tol=tolerance, abs_tol=tolerance)
+    return all(_close(a, b, tolerance) for a, b in zip(first, second, strict=True))
+
+
+def _close(one: float, other: float, tolerance: float) -> bool:
+    return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def chance(values: Sequence[tuple[str, ...]], tolerance: float) -> float:
@@ -131,6 +139,8 @@ def chance(values: Sequence[tuple[str, ...]], tolerance: float) -> float:
 
 
 def _rounded(value: str, tolerance: float) -> str:
+    if tolerance and (numbers := list_values.parse(value)):
+        return str([round(number / tolerance) for number in numbers if math.isfinite(number)])
     if not NUMBER.fullmatch(value) or not math.isfinite(float(value)):
         return value
     return str(round(float(value) / tolerance)) if tolerance else value

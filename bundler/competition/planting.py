@@ -117,7 +117,7 @@ class _Case:
             return None
         if _rows_have_files(self.dealer):
             return self._many_rows(dealt)
-        if not any("*" in test or test.endswith("/") for test, _ in self._pairs()):
+        if not self._has_any_number():
             return None
         copies = min(MANY, max(MOST_FILES // len(dealt.files), 1))
         more = [_numbered(f, k) for k in range(1, copies) for f in dealt.files]
@@ -142,11 +142,16 @@ class _Case:
         if len(dealt.files) < 2:
             return None
         if not _rows_have_files(self.dealer):
-            return replace(dealt, files=dealt.files[:1])
+            # Of the files left.wav and right.wav each is named: one alone is a missing file.
+            return replace(dealt, files=dealt.files[:1]) if self._has_any_number() else None
         row = self.unit.rows[0]
         single = Unit(value=self.unit.value, rows=(row,))
         dealt = self.dealer.deal(single, seed=self.case, case=self.case)
         return replace(dealt, files=dealt.files[:1])
+
+    def _has_any_number(self) -> bool:
+        """Say whether a row may have more files or fewer: by a wildcard, or as a folder."""
+        return any("*" in test or test.endswith("/") for test, _ in self._pairs())
 
     def _pairs(self) -> Sequence[tuple[str, str]]:
         return self.dealer.profile.hidden.files

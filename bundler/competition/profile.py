@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
-from bundler.competition import file_pairs, relations, roles, row_ids
+from bundler.competition import file_pairs, relations, roles, row_ids, row_number
 from bundler.competition.columns import Survey, survey
 from bundler.competition.gateway import package
 from bundler.competition.gateway.package import Package
 from bundler.competition.listing import Listing
 from bundler.competition.roles import Names, Question, Tables
 from bundler.competition.row_ids import UNIT, Ids, WithUnit
+from bundler.competition.row_number import ROW
 from bundler.competition.table import open_table
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.hidden import MAPPINGS, Hidden, Pairs
 from bundler.result import Json
+
+MADE = {UNIT, ROW}  # columns that no file has, of the unit and the number of a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +161,8 @@ def _of_gateway(hidden: Hidden, served: Package | None, tables: Tables) -> Hidde
 def _check_columns(tables: Tables, hidden: Hidden) -> None:
     """Raise UsageError where the settings name a column that no table has."""
     known = (tables.sample, tables.test, tables.train, tables.answers)
-    columns = {column.name for table in known if table for column in table.columns} | {UNIT}
-    if columns == {UNIT}:  # no table at all: a sample of JSON or a zip
+    columns = {column.name for table in known if table for column in table.columns} | MADE
+    if columns == MADE:  # no table at all: a sample of JSON or a zip
         return
     for key in ("id", "targets", "labels", "unit"):
         value = getattr(hidden, key)
@@ -169,12 +172,14 @@ def _check_columns(tables: Tables, hidden: Hidden) -> None:
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise UsageError(
                     f"{key} = {name!r}: no table has such a column.{hint} "
-                    f"There are {', '.join(sorted(columns - {UNIT})[:40])}."
+                    f"There are {', '.join(sorted(columns - MADE)[:40])}."
                 )
 
 
 def _with_units(tables: Tables, ids: Ids) -> Tables:
     """Return the tables with a column for the unit, where ids alone name it."""
+    if any(f"{{{ROW}}}" in template for template in ids.row_id):
+        return _with_numbers(tables, ids)
     if ids.column != UNIT and not any("{unit}" in template for template in ids.row_id):
         return tables
 
@@ -189,6 +194,20 @@ def _with_units(tables: Tables, ids: Ids) -> Tables:
     answers = train if tables.answers is tables.train else extended(tables.answers)
     sample, test = extended(tables.sample), extended(tables.test)
     return replace(tables, sample=sample, test=test, train=train, answers=answers)
+
+
+def _with_numbers(tables: Tables, ids: Ids) -> Tables:
+    """Return the tables of rows with a column for their number."""
+    if tables.sample is None:
+        return tables
+    first = row_number.first_number(tables.sample, ids.id[0])
+
+    def numbered(table: Survey | None) -> Survey | None:
+        return survey(row_number.number(table, first)) if table else None
+
+    train = numbered(tables.train)
+    answers = train if tables.answers is tables.train else tables.answers
+    return replace(tables, test=numbered(tables.test), train=train, answers=answers)
 
 
 def _further(listing: Listing, names: Names, tables: Tables, unit: str, hidden: Hidden) -> Pairs:

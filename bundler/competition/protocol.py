@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bundler.competition.check import Check
+from bundler.competition.gateway.process import GatewayOutput, GatewayPlan
 from bundler.competition.run_report import RunReport
 from inference.boot.bundle import Bundle
 
@@ -30,6 +31,7 @@ class RunOutput:
     probe: Path  # the folder that the competition's probe wrote to, as far as it came
     report: RunReport | None = None  # submission.json, where the runner in the box wrote one
     probe_log: str = ""  # what the probe printed
+    gateway: GatewayOutput | None = None  # what a gateway beside the notebook left
 
 
 # --- what it returns ---
@@ -159,6 +161,10 @@ class HiddenTest(Protocol):
     @property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
         """Return the right answers where they are known: id → column → value as in the table."""
+
+    @property
+    def gateway(self) -> GatewayPlan | None:
+        """Return the gateway to start beside the notebook; None where there is none."""
 
     def second(self, folder: Path, size: int) -> "HiddenTest":
         """Write another hidden test of about so large a `size` into the new folder `folder`.

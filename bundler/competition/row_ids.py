@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from bundler.competition import columns, templates
+from bundler.competition import columns, row_number, templates
 from bundler.competition.columns import Survey
 from bundler.competition.file_templates import looks_like_id
 from bundler.competition.roles import Question, Tables
+from bundler.competition.row_number import ROW
 from bundler.competition.table import Row, Table, text
 from bundler.hidden import Hidden
 
@@ -57,6 +58,8 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
     if not own:
         own, questions = _id_columns(tables)
     targets = hidden.targets or tuple(name for name in tables.columns if name not in own)
+    if tables.sample is not None and not targets:
+        questions = (*questions, _nameless(tables.sample))
     done = Ids(id=own, targets=targets, questions=questions, row_id=hidden.row_id)
     if tables.sample is None or hidden.row_id or len(own) != 1:
         return done
@@ -74,6 +77,19 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
     return replace(done, row_id=found.templates, column=UNIT)
 
 
+def _nameless(sample: Survey) -> Question:
+    """Ask for the id where all columns of a sample would be needed to tell its rows apart."""
+    name = sample.table.path.name
+    return Question(
+        key="id",
+        taken="",
+        others=tuple(column.name for column in sample.columns),
+        reason=f"No column of {name} names a row and leaves another to be answered. Where rows are "
+        "known by their order alone, write the hidden test by a hook "
+        '(hidden = "package.module:function").',
+    )
+
+
 def _stranger(sample: Survey, test: Survey, name: str) -> Question | None:
     """Ask where the sample's ids are none of the test table's, though the columns have one name."""
     values = sample.values(name)
@@ -89,6 +105,11 @@ def _stranger(sample: Survey, test: Survey, name: str) -> Question | None:
 
 
 def _explained(ids: Ids, sample: Survey, test: Survey) -> Ids:
+    # Numbers may occur in any column; where they count the rows, that is what they do.
+    if row_number.are_numbers(sample, ids.id[0], test):
+        note = f"{ids.id[0]} is the number of a row of {test.table.path.name}, which has no ids."
+        own = (f"{{{ROW}}}",)
+        return replace(ids, row_id=own, column=ROW, notes=(*ids.notes, note))
     found = from_columns(sample, ids.id[0], test)
     if found:
         return replace(ids, row_id=found.templates, column=found.column)

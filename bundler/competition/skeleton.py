@@ -16,7 +16,7 @@ WHEELHOUSE = """\
 SUBMIT = '''\
 """Write a submission for {competition}: an answer for every row, then the model's.
 
-On the laptop: RSNA_BUNDLE_COMPETITION=data RSNA_BUNDLE_MODEL=weights python submit.py
+On the laptop: RSNA_BUNDLE_COMPETITION=data RSNA_BUNDLE_MODEL=. python submit.py
 """
 
 import os
@@ -25,7 +25,7 @@ from pathlib import Path
 import pandas as pd
 
 COMPETITION = Path(os.environ["RSNA_BUNDLE_COMPETITION"])  # the competition's files
-MODEL = Path(os.environ.get("RSNA_BUNDLE_MODEL", "weights"))  # what `model --files` was given
+MODEL = Path(os.environ.get("RSNA_BUNDLE_MODEL", "."))  # `--files weights` is MODEL / "weights"
 SAMPLE = COMPETITION / {sample}
 IDS = {ids}
 
@@ -55,7 +55,7 @@ if __name__ == "__main__":
 COPY = '''\
 """Write a submission for {competition}: the sample's answers, until there are better ones.
 
-On the laptop: RSNA_BUNDLE_COMPETITION=data RSNA_BUNDLE_MODEL=weights python submit.py
+On the laptop: RSNA_BUNDLE_COMPETITION=data RSNA_BUNDLE_MODEL=. python submit.py
 """
 
 import os
@@ -63,7 +63,7 @@ import shutil
 from pathlib import Path
 
 COMPETITION = Path(os.environ["RSNA_BUNDLE_COMPETITION"])  # the competition's files
-MODEL = Path(os.environ.get("RSNA_BUNDLE_MODEL", "weights"))  # what `model --files` was given
+MODEL = Path(os.environ.get("RSNA_BUNDLE_MODEL", "."))  # `--files weights` is MODEL / "weights"
 
 
 def main() -> None:
@@ -136,4 +136,6 @@ def _read_test(name: str) -> str:
     path = f"COMPETITION / {json.dumps(name, ensure_ascii=False)}"
     if PurePosixPath(name).suffix == ".parquet":
         return f"pd.read_parquet({path})"
+    if PurePosixPath(name).suffix in (".jsonl", ".ndjson"):
+        return f"pd.read_json({path}, lines=True, dtype=dict.fromkeys(IDS, str))"
     return f"pd.read_csv({path}, dtype=dict(sample.dtypes[IDS]))"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundler.competition import submission_file, zip_rows
+from bundler.competition import list_values, submission_file, zip_rows
 from bundler.competition.check import Check, listed, verdict
 from bundler.competition.columns import EMPTY, INTEGER, NUMBER, RUN_LENGTHS, Column
 from bundler.competition.profile import Profile
@@ -140,6 +140,10 @@ def _values(found: Submission, name: str, profile: Profile) -> Iterator[str]:
     column = target_column(profile, name)
     pairs = list(zip(found.ids(profile.hidden.id), found.values(name), strict=True))
     numeric = column is not None and column.kind in ("integer", "number", "boolean")
+    sample = profile.sample.values(name) if profile.sample and profile.sample.has(name) else []
+    if not numeric and list_values.are_lists(sample):
+        yield from list_values.problems(name, pairs, sample)
+        return
     if column is not None and column.kind == "run lengths":
         masks = [i for i, value in pairs if value and not RUN_LENGTHS.fullmatch(value)]
         if masks:

@@ -46,7 +46,7 @@ def read(path: Path, names: Sequence[str]) -> Submission:
         return _json(path, names)
     if path.suffix == ".zip":
         return _zip(path, names)
-    return _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    return _csv(path) if path.suffix in (".csv", ".tsv") else _table(path)
 
 
 def _csv(path: Path) -> Submission:
@@ -76,10 +76,11 @@ def _csv(path: Path) -> Submission:
     return Submission(path=path, columns=tuple(header), rows=tuple(map(tuple, rows)), kinds={})
 
 
-def _parquet(path: Path) -> Submission:
+def _table(path: Path) -> Submission:
+    """Read a table whose cells have types: parquet, or JSON lines."""
     table = open_table(path)
     rows = tuple(tuple(text(row[name]) for name in table.columns) for row in table.rows())
-    kinds = {field.name: str(field.type) for field in table.schema}
+    kinds = {field.name: str(field.type) for field in table.schema} if table.is_parquet else {}
     return Submission(path=path, columns=table.columns, rows=rows, kinds=kinds)
 
 

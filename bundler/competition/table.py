@@ -1,4 +1,4 @@
-"""A competition's tables, streamed row by row: csv and parquet, of any size."""
+"""A competition's tables, streamed row by row: csv, parquet and JSON lines, of any size."""
 
 import csv
 import itertools
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Cell = str | int | float | bool | bytes | None | Sequence["Cell"]
 Row = dict[str, Cell]
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 BATCH = 8192  # rows of a parquet file that are in memory at a time
 LONGEST_CELL = 1 << 30  # characters: an essay, a mask's run lengths
 INSTALL_PYARROW = "python -m pip install pyarrow"
@@ -72,6 +72,10 @@ class Table:
     def positions(self) -> Iterator[tuple[Row, float]]:
         """Yield each row with the share of the file that is read by then, from 0 to 1."""
         return self._parquet_rows() if self.is_parquet else self._csv_rows()
+
+    def write_rows(self, path: Path, rows: "Iterable[Mapping[str, Cell]]") -> int:
+        """Write rows to a file like this one; return how many."""
+        return (_write_parquet if self.is_parquet else _write_csv)(path, rows, self)
 
     def _csv_rows(self) -> Iterator[tuple[Row, float]]:
         columns, size = self.columns, max(self.path.stat().st_size, 1)
@@ -128,10 +132,13 @@ def open_table(path: Path) -> Table:
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     if path.suffix not in SUFFIXES:
-        raise InputError(f"{path} is no table: csv, tsv and parquet are read.")
+        raise InputError(f"{path} is no table: csv, tsv, parquet and JSON lines are read.")
     if path.suffix == ".parquet":
         require_pyarrow(path)
-    return Table(path=path)
+    from bundler.competition import json_lines  # which is a kind of table itself
+
+    is_lines = path.suffix in json_lines.SUFFIXES
+    return json_lines.JsonLines(path=path) if is_lines else Table(path=path)
 
 
 def require_pyarrow(path: Path) -> None:
@@ -175,8 +182,10 @@ def write(path: Path, rows: Iterable[Mapping[str, Cell]], like: Table) -> int:
     Cells that are text become the column's type in parquet; raises InputError where they cannot.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if like.is_parquet:
-        return _write_parquet(path, rows, like)
+    return like.write_rows(path, rows)
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Cell]], like: Table) -> int:
     count = 0
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         writer = csv.writer(stream, delimiter=like.delimiter, lineterminator="\n")

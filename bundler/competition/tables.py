@@ -1,16 +1,17 @@
 """A hidden test for any competition: dealt from the rows of its own tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bundler.atomic import link_or_copy
-from bundler.competition import copies, dealing, planting, sample_file, units
+from bundler.competition import copies, dealing, numbered, planting, row_number, sample_file, units
 from bundler.competition import table as tables
 from bundler.competition.columns import EMPTY
 from bundler.competition.dealing import JOINED, Dealer, Dealt, File
 from bundler.competition.handover import HandOver, Secret
 from bundler.competition.profile import Profile
+from bundler.competition.row_number import ROW
 from bundler.competition.table import Row, open_table, text
 from bundler.competition.units import Unit
 from bundler.errors import InputError
@@ -47,6 +48,8 @@ class TableSet:
     left_out: tuple[str, ...] = ()  # public files that the notebook does not get, and why
     copied_bytes: int = 0  # of files that could not be linked
     not_planted: tuple[str, ...] = ()  # awkward cases that this competition cannot have
+    # Of ids that count rows: what a row is called in every run. Empty where ids last by themselves.
+    lasting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> Mapping[str, Mapping[str, str]]:
@@ -72,12 +75,18 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     twins = _twins(dealer, chosen, plain, plan)
     cases = profile.hidden.awkward if plan.awkward else ()
     planted = planting.plant(dealer, [unit for _, unit in chosen], cases)
-    dealt = _ordered([*plain, *twins, *planted], profile, plan)
+    ordered = _ordered([*plain, *twins, *planted], profile, plan)
+    dealt: Sequence[Dealt] = [replace(unit, rows=tuple(_rows(unit, plan))) for unit in ordered]
+    names: Mapping[str, str] = {}
+    if profile.sample is not None and profile.hidden.row_id == (f"{{{ROW}}}",):
+        first = row_number.first_number(profile.sample, profile.hidden.id[0])
+        positions = numbered.renumber(dealt, first)
+        dealt, names = positions.dealt, positions.names
     folder.mkdir(parents=True)
-    ids = _write_tables(folder, dealer, dealt, plan)
+    ids = _write_tables(folder, dealer, dealt)
     copied = sum(_place(folder, file) for unit in dealt for file in unit.files)
     secret = _secret(profile, withheld)
-    over = HandOver(profile=profile, secret=secret, folder=folder, written=_written(profile))
+    over = HandOver(profile=profile, secret=secret, folder=folder, written=written(profile))
     made = {unit.case for unit in planted}
     return TableSet(
         folder=folder,
@@ -88,6 +97,7 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
         left_out=over.write(),
         copied_bytes=copied,
         not_planted=tuple(case for case in cases if case not in made),
+        lasting=names,
     )
 
 
@@ -222,13 +232,11 @@ def _natural(value: str) -> tuple[int, str]:
     return (int(value), value) if value.isdecimal() else (0, value)
 
 
-def _write_tables(
-    folder: Path, dealer: Dealer, dealt: Sequence[Dealt], plan: Plan
-) -> tuple[str, ...]:
+def _write_tables(folder: Path, dealer: Dealer, dealt: Sequence[Dealt]) -> tuple[str, ...]:
     """Write the test tables and the sample; return the ids in its order."""
     profile = dealer.profile
     hidden, root = profile.hidden, profile.folder
-    rows = [(unit, row) for unit in dealt for row in _rows(unit, plan)]
+    rows = [(unit, row) for unit in dealt for row in unit.rows]
     if profile.test is not None:
         tables.write(folder / hidden.test, (row for _, row in rows), open_table(root / hidden.test))
     for test, train in hidden.tables:
@@ -281,7 +289,7 @@ def _secret(profile: Profile, chosen: Sequence[Unit]) -> Secret:
     return Secret(values={name: frozenset(own) for name, own in found.items() if own})
 
 
-def _written(profile: Profile) -> frozenset[str]:
+def written(profile: Profile) -> frozenset[str]:
     """Return the names that the hidden test has itself: these are not taken from the folder."""
     hidden = profile.hidden
     trains = {train.partition("/")[0] for _, train in hidden.files}

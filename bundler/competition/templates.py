@@ -32,18 +32,22 @@ def parse(template: str, value: str) -> dict[str, str] | None:
     return _parse(template, value, ".+")
 
 
-def parse_path(template: str, path: str) -> dict[str, str] | None:
+def parse_path(template: str, path: str, deep: Collection[str] = ()) -> dict[str, str] | None:
     """Return the columns' values of a file that a template of paths covers, or None.
 
-    A value is one part of a path; `*` is any name, and a slash at the end any file below.
+    A value is one part of a path, or several of a column that is `deep`; `*` is any name, and a
+    slash at the end any file below.
     """
-    return _parse(template, path, "[^/]+")
+    return _parse(template, path, "[^/]+", deep)
 
 
-def _parse(template: str, value: str, anything: str) -> dict[str, str] | None:
+def _parse(
+    template: str, value: str, anything: str, deep: Collection[str] = ()
+) -> dict[str, str] | None:
     pieces, last = [], 0
     for match in FIELD.finditer(template):
-        pieces += [_literal(template[last : match.start()]), f"({anything})"]
+        own = ".+" if match[1] in deep else anything
+        pieces += [_literal(template[last : match.start()]), f"({own})"]
         last = match.end()
     rest = template[last:]
     pieces += [_literal(rest.removesuffix("/")), "/.+" if rest.endswith("/") else ""]

@@ -37,15 +37,22 @@ def find(target: Target) -> Interpreter:
         raise NoInterpreterError(
             f"This machine has glibc {libc}, and wheels for the target need {target.release}."
         )
-    for candidate in _candidates(target):
-        # pyenv's shims may not start, or start another Python than their name says.
-        version = _version(candidate)
-        if version and version.split(".")[:2] == target.short_python.split("."):
-            return Interpreter(path=candidate, version=version)
+    if interpreter := of_version(target.short_python):
+        return interpreter
     raise NoInterpreterError(
         f"Python {target.short_python} is not on this machine. Install it with "
         f"`uv python install {target.short_python}`."
     )
+
+
+def of_version(short: str) -> Interpreter | None:
+    """Return an interpreter of a Python such as `3.13`, or None where this machine has none."""
+    for candidate in _candidates(short):
+        # pyenv's shims may not start, or start another Python than their name says.
+        version = _version(candidate)
+        if version and version.split(".")[:2] == short.split("."):
+            return Interpreter(path=candidate, version=version)
+    return None
 
 
 def this() -> Interpreter:
@@ -60,9 +67,9 @@ def read(python: Path) -> Interpreter:
     raise InputError(f"{python} does not start as a Python interpreter.")
 
 
-def _candidates(target: Target) -> Iterator[Path]:
-    name = f"python{target.short_python}"
-    if platform.python_version_tuple()[:2] == tuple(target.python.split(".")[:2]):
+def _candidates(short: str) -> Iterator[Path]:
+    name = f"python{short}"
+    if platform.python_version_tuple()[:2] == tuple(short.split(".")):
         yield Path(sys.executable)
     if on_path := shutil.which(name):
         yield Path(on_path)

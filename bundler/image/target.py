@@ -57,7 +57,7 @@ class Distribution:
         lines = self.requires or ()
         if names is not None:  # reading hundreds of requirements takes a second
             lines = tuple(line for line in lines if _name(line) in names)
-        return [need for need in map(_parse, lines) if need]
+        return [need for need in map(parsed, lines) if need]
 
     def as_dict(self) -> Mapping[str, Json]:
         """Return the JSON that a target's file holds of it."""
@@ -253,7 +253,7 @@ def _name(line: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _parse(line: str) -> Requirement | None:
+def parsed(line: str) -> Requirement | None:
     """Return a requirement, or None for what cannot be read; old packages have such."""
     try:
         return Requirement(line)

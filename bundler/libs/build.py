@@ -13,7 +13,7 @@ from bundler.libs.inputs import Inputs
 from bundler.libs.install_test import InstallTest
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
-from bundler.libs.resolve import sdists
+from bundler.libs.resolve import builds
 from bundler.libs.result import LibsResult
 from bundler.libs.stamps import Finished
 
@@ -75,6 +75,6 @@ def fetch(lock: Lock, given: Inputs) -> dict[str, Path]:
     progress.step("Fetching the wheels")
     pins = [*lock.pins, *lock.build]
     built = [pin for pin in pins if pin.built_from and downloads.cached(pin) is None]
-    rebuilt = {pin.file: sdists.restore(pin, given.sources, progress) for pin in built}
+    rebuilt = {pin.file: builds.restore(pin, given.builder) for pin in built}
     published = [pin for pin in pins if pin.file not in rebuilt]
     return rebuilt | downloads.fetch(published, given.sources, progress)

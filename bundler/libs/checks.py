@@ -11,6 +11,7 @@ from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
 from bundler.libs.resolve import sdists
 from bundler.libs.resolve.resolution import Pin
+from bundler.libs.resolve.sdists import Sdist
 from bundler.libs.wheels import Wheel
 
 
@@ -33,7 +34,9 @@ def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
     read = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
     for_builds = {pin.file for pin in lock.build}  # what builds an sdist is not imported there
     installed = [wheel for wheel in read if wheel.path.name not in for_builds]
-    from_sdists = [sdists.as_wheel(files[pin.file], pin) for pin in lock.pins if not pin.is_wheel]
+    shipped = [Sdist(pin=pin, path=files[pin.file]) for pin in lock.pins if not pin.is_wheel]
+    builder = inputs.builder
+    from_sdists = [sdists.as_wheel(sdist, builder.metadata(sdist)) for sdist in shipped]
     wanted = inputs.requirements
     reached = closure.follow(
         inputs.image, wanted.wanted, [*installed, *from_sdists], wanted.path.name

@@ -10,6 +10,7 @@ from bundler.libs.index.sources import Sources
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
 from bundler.libs.requirements import Requirements
+from bundler.libs.resolve.builds import Builder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,18 @@ class Inputs:
     sources: Sources
     lock: Lock | None  # of an earlier build
     digest: str  # of all that a resolution depends on, but for what the indexes hold
+
+    @property
+    def builder(self) -> Builder:
+        """Return what builds sdists for the target."""
+        options = self.options
+        return Builder(
+            target=self.target,
+            sources=self.sources,
+            resolver=options.resolver,
+            allow_sdist=options.allow_sdist,
+            progress=options.progress,
+        )
 
     @property
     def are_locked(self) -> bool:

@@ -37,16 +37,13 @@ def _resolve(inputs: Inputs) -> Lock:
     options, target, name = inputs.options, inputs.target, inputs.requirements.path.name
     kept = _kept_pins(inputs)
     if not inputs.requirements.wanted:  # a resolver refuses an empty list, and asks the network
-        return _lock(inputs, Solution(pins=(), provided=()))
+        return _lock(inputs, Solution(pins=()))
     problem = Problem(
         requirements=inputs.requirements,
         target=inputs.image,
-        sources=inputs.sources,
-        resolver=options.resolver,
-        allow_sdist=options.allow_sdist,
+        builder=inputs.builder,
         upgrade=options.upgrade is not None,
         keep=kept,
-        progress=options.progress,
     )
     options.progress.step(f"Resolving {name} for {target.name}")
     try:

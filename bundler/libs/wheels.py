@@ -21,6 +21,7 @@ from inference.boot.manifest import Member
 ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
 
 
+LARGEST_METADATA = 16 << 20  # bytes; real ones have kilobytes
 # What zipfile raises for damaged or hostile archives, and ValueError for names and digests.
 UNREADABLE = (
     OSError,
@@ -53,25 +54,50 @@ def read(path: Path) -> Wheel:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             names = [info.filename for info in infos]
             folder = _dist_info(path, names)
-            metadata = archive.read(f"{folder}/METADATA").decode("utf-8", errors="replace")
+            text = read_metadata(archive, path)
             record = archive.read(f"{folder}/RECORD").decode("utf-8", errors="replace")
             _check_record(path, record, names, folder)
             members = _members(archive, infos, _digests(record))
     except UNREADABLE as error:
         raise _refused(path, f"it cannot be read as a wheel: {error}") from error
     name, version = parse_wheel_filename(path.name)[:2]
-    wheel = parse(path, name, str(version), metadata, members)
+    wheel = parse(path, name, str(version), text, members)
     _check_metadata(wheel, version)
     return wheel
+
+
+def metadata(path: Path) -> str:
+    """Return the METADATA of a wheel. Raises InputError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return read_metadata(archive, path)
+    except UNREADABLE as error:
+        raise _refused(path, f"it cannot be read as a wheel: {error}") from error
+
+
+def read_metadata(archive: zipfile.ZipFile, path: Path) -> str:
+    """Return the METADATA of an open wheel. Raises InputError, and zipfile's errors."""
+    folder = _dist_info(path, archive.namelist())
+    with archive.open(f"{folder}/METADATA") as stream:
+        content = stream.read(LARGEST_METADATA + 1)  # a kilobyte may inflate to gigabytes
+    if len(content) > LARGEST_METADATA:
+        raise InputError(too_large(path.name))
+    return content.decode("utf-8", errors="replace")
+
+
+def too_large(name: str) -> str:
+    """Return what is wrong with a wheel whose METADATA is a bomb."""
+    size = f"{LARGEST_METADATA >> 20} MB"
+    return f"Refusing {name}: its METADATA is larger than {size}. Pin another release."
 
 
 def parse(
     path: Path, name: str, version: str, metadata: str, members: Sequence[Member] = ()
 ) -> Wheel:
     """Return the wheel that a METADATA text describes. Raises InputError."""
-    headers = _headers(metadata)
+    fields = headers(metadata)
     try:
-        requires = tuple(Requirement(line) for line in headers.get("requires-dist", []))
+        requires = tuple(Requirement(line) for line in fields.get("requires-dist", []))
     except InvalidRequirement as error:  # pip would stop at it on the notebook
         raise InputError(
             f"{path.name} has an invalid requirement in its metadata: {error}. Pin another release."
@@ -80,14 +106,14 @@ def parse(
         path=path,
         name=name,
         version=version,
-        headers=headers,
+        headers=fields,
         requires=requires,
         modules=_modules(member.name for member in members),
         members=tuple(members),
     )
 
 
-def _headers(metadata: str) -> dict[str, list[str]]:
+def headers(metadata: str) -> dict[str, list[str]]:
     """Return the fields of METADATA, by lower-case name; each may occur several times."""
     fields: dict[str, list[str]] = {}
     lines: list[str] = []

@@ -13,7 +13,17 @@ import onnx_ir
 
 from bundler import bundle
 from bundler.bundle import Built
-from bundler.model import architecture, card, decision, golden, graph, parity, selection, store
+from bundler.model import (
+    architecture,
+    card,
+    decision,
+    golden,
+    golden_dicoms,
+    graph,
+    parity,
+    selection,
+    store,
+)
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.network import Folds
@@ -25,10 +35,10 @@ from inference.boot.manifest import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """How an ONNX file differs from torch, and its probabilities [N] of the compared images."""
+    """How an ONNX file differs from torch, and its answer: probabilities [N] and logits [N, F]."""
 
     parity: Parity
-    probabilities: npt.NDArray[np.float32]
+    answer: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +77,19 @@ def _bundle(
         exported = export(ensemble, decided, options, scratch, models=len(ensembles))
         card.report(exported.model, options.progress)
         exports.append(exported)
-    dicoms = golden.write_dicoms(scratch, {one.file: one.recipe.preprocess for one in ensembles})
+    dicoms = golden_dicoms.write_dicoms(
+        scratch, {one.file: one.recipe.preprocess for one in ensembles}
+    )
     files = [path for one in exports for path in one.files]
     files += [scratch / one.file for one in dicoms]
     files += decision.draw(decided, scratch)
-    part = Model(
-        models=tuple(one.model for one in exports),
-        golden=Golden(dicoms=dicoms, predictions=tuple(one.prediction for one in exports)),
+    columns = dict.fromkeys(name for one in exports for name in one.model.metadata_columns)
+    cases = Golden(
+        dicoms=dicoms,
+        predictions=tuple(one.prediction for one in exports),
+        rows=golden.encode_rows(list(columns)),
     )
+    part = Model(models=tuple(one.model for one in exports), golden=cases)
     return bundle.write(folder, {path.name: path for path in files}, part)
 
 
@@ -93,6 +108,8 @@ def export(
     real = parity.load_real(options.images, how.preprocess)
     images = np.concatenate([phantoms, parity.random_images(how.size), real])
     metadata = parity.random_metadata(width, len(images))
+    if metadata is not None:
+        metadata[: len(phantoms)] = golden.draw_metadata(how.metadata_columns, len(phantoms))
 
     options.progress.step(f"{path.name}: export {len(ensemble.folds)} × {how.arch}")
     exported = _export_graph(network, ensemble, options, width, scratch)
@@ -110,7 +127,7 @@ def export(
     )
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
-        path, phantoms, metadata, verified.probabilities, options.precision
+        path, phantoms, metadata, verified.answer, options.precision
     )
     return Export(
         model=card.of_file(path.name, about),
@@ -148,4 +165,4 @@ def verify(
     tolerance = parity.TOLERANCE[precision]
     compared = parity.compare(expected, actual, real=real, tolerance=tolerance)
     parity.check(compared, precision)
-    return Verified(parity=parity.rounded(compared), probabilities=actual[0])
+    return Verified(parity=parity.rounded(compared), answer=actual)

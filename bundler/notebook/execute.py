@@ -5,10 +5,12 @@ import json
 import os
 import sys
 import tempfile
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
 KERNEL = "rsna-bundle"
+HEAD, TAIL = 1 << 18, 1 << 20  # characters of what a cell prints that are kept
 
 
 def execute(notebook: Path, executed: Path, python: str) -> None:
@@ -20,17 +22,54 @@ def execute(notebook: Path, executed: Path, python: str) -> None:
     import nbformat
     from nbclient import NotebookClient
 
+    printed: defaultdict[int, Printed] = defaultdict(Printed)
+
+    class Client(NotebookClient):
+        """A client that does not keep all that a cell prints."""
+
+        def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
+            made = super().output(outs, msg, display_id, cell_index)
+            if made and made["output_type"] == "stream":
+                printed[cell_index].shorten(outs, made)
+            return made
+
     document = nbformat.read(notebook, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         _write_kernel(Path(folder), python)
         os.environ["JUPYTER_PATH"] = folder
-        client: Any = NotebookClient(
-            document, kernel_name=KERNEL, timeout=None, on_cell_executed=_show
-        )
+        client: Any = Client(document, kernel_name=KERNEL, timeout=None, on_cell_executed=_show)
         try:
             client.execute(cwd=os.getcwd())
         finally:
             nbformat.write(document, executed)
+
+
+class Printed:
+    """What one cell printed: its beginning and its end; of the middle, how much there was."""
+
+    def __init__(self) -> None:
+        self._head = self._size = self._left_out = 0  # characters
+        self._tail: deque[Any] = deque()
+        self._note: Any = None  # the output that stands for the middle
+
+    def shorten(self, outputs: list[Any], latest: Any) -> None:
+        """Drop from a cell's outputs, in place, what the latest one pushes out of the end."""
+        size = len(latest["text"])
+        if self._head < HEAD:
+            self._head += size
+            return
+        self._tail.append(latest)
+        self._size += size
+        while self._size > TAIL and len(self._tail) > 1:
+            dropped = self._tail.popleft()
+            self._size -= len(dropped["text"])
+            self._left_out += len(dropped["text"])
+            if self._note is None:
+                self._note = dropped
+            else:
+                # By identity: two outputs of the same text are equal.
+                del outputs[next(n for n, one in enumerate(outputs) if one is dropped)]
+            self._note["text"] = f"\n[{self._left_out / 1e6:.1f} MB left out]\n"
 
 
 def _write_kernel(folder: Path, python: str) -> None:

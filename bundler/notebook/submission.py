@@ -58,6 +58,7 @@ print("code", code.id[:12], "from", code.folder, "is verified and lies in", CODE
 """
 
 RUN = """\
+import codecs
 import signal
 import subprocess
 import sys
@@ -77,11 +78,11 @@ for attempt in (1, 2):
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
     ) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
+        # By blocks: each print is a message to Jupyter, and millions of lines would take hours.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for block in iter(lambda: process.stdout.read1(1 << 16), b""):
+            print(decoder.decode(block), end="", flush=True)
     killed = process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     if not killed or attempt == 2:
         break

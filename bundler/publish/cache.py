@@ -24,6 +24,7 @@ from inference.boot.fields import parse_as
 from inference.boot.manifest import MANIFEST, Cache, File, compose
 
 TABLES = ("cache.json", "index.csv", "failures.csv")
+LATER_TABLES = ("suspicious.csv",)  # which an older cache lacks
 ARRAYS = "shard-*.npy"
 SHARD_BYTES = 10**9
 MOST_SHARDS = 45  # of a dataset's 50 files
@@ -38,7 +39,8 @@ def build(source: Path, place: Path) -> Built:
     shards = divide(_arrays(source))
     try:
         with atomic.new_folder(place) as folder:
-            entries = [_copy(source / name, folder) for name in TABLES]
+            tables = [*TABLES, *(name for name in LATER_TABLES if (source / name).is_file())]
+            entries = [_copy(source / name, folder) for name in tables]
             for number, arrays in enumerate(shards):
                 entries.append(_pack(f"shards-{number:03}.tar", arrays, folder))
             entries.sort(key=lambda entry: entry.name)

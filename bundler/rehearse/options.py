@@ -8,6 +8,7 @@ from bundler.settings import Settings
 
 LAYOUTS = ("new", "legacy")  # of Kaggle's mounts; see run/layout.py
 BUDGET = 40.0  # seconds
+STALL = 300.0  # seconds
 WORKING_BYTES = 20_000_000_000  # what Kaggle gives /kaggle/working
 
 
@@ -26,6 +27,7 @@ class RehearseOptions:
     python: Path | None = None  # of the notebook: pip and ipykernel; None: made for the target
     memory_bytes: int | None = None  # None: the target's
     working_bytes: int = WORKING_BYTES
+    stall_seconds: float = STALL  # without any work, after which a run is ended
     phantom_size: tuple[int, int] | None = None  # height, width; None: the competition's own
     measure_seconds: float = 5.0  # of steady work, for the projection
     progress: Progress = SILENT

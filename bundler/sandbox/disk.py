@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import process
+from bundler.sandbox.sandbox_init import Image
 
 # No journal, no blocks set aside, and tables that are written when they are needed: a file system
 # of 20 GB takes hundredths of a second to make, and megabytes. Room for a file in each 32 KB.
@@ -48,6 +50,15 @@ def make(folder: Path, size: int) -> SizedFolder:
     if reason := why_watched() or short:
         return SizedFolder(folder=folder, bytes=size, why_watched=reason)
     return SizedFolder(folder=folder, bytes=size, image=_write_image(folder, size))
+
+
+def images(folders: Iterable[SizedFolder]) -> list[Image]:
+    """Return the file systems that are to be mounted for some folders."""
+    return [
+        Image(file=str(one.image.resolve()), folder=str(one.folder.resolve()))
+        for one in folders
+        if one.image
+    ]
 
 
 @functools.cache

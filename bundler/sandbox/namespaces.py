@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bundler.sandbox import kernel, system
+from bundler.sandbox import disk, kernel, system
 from bundler.sandbox.new_root import Root
 from bundler.sandbox.sandbox import Sandbox
-from bundler.sandbox.sandbox_init import Image, Spec
+from bundler.sandbox.sandbox_init import Spec
 
 INIT = Path(__file__).with_name("sandbox_init.py")
 OLDEST = (5, 12)  # Linux: the first that makes mounts read-only with all that is mounted in them
@@ -54,11 +54,7 @@ def spec(sandbox: Sandbox, *, root: Root | None = None, program: Sequence[str] =
     return Spec(
         root=root,
         read_only=[],
-        images=[
-            Image(file=str(one.image.resolve()), folder=str(one.folder.resolve()))
-            for one in sized
-            if one.image
-        ],
+        images=[] if sandbox.pod else disk.images(sized),  # a pod has mounted them
         pod=sandbox.pod.pid if sandbox.pod else None,
         capabilities=[kernel.CAP_SYS_ADMIN] if sandbox.may_mount else [],
         program=list(program),

@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bundler.errors import BundlerError
-from bundler.sandbox import kernel
+from bundler.sandbox import disk, kernel
+from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.pod_init import PodSpec
 
 INIT = Path(__file__).with_name("pod_init.py")
@@ -37,16 +38,17 @@ class Pod:
 
 
 @contextlib.contextmanager
-def start(folder: Path, *, path: str = SHARED) -> Iterator[Pod]:
+def start(folder: Path, *, path: str = SHARED, sized: Iterable[SizedFolder] = ()) -> Iterator[Pod]:
     """Make a pod whose sandboxes may write below `folder` alone; end it, and them, at the end.
 
     Everything of its sandboxes that is writable must lie in `folder`, their scratch too: all else
     of this machine is read-only in it for good, also for a sandbox that may mount. What such a one
-    must not change therefore lies elsewhere. Raises PodError.
+    must not change therefore lies elsewhere. `sized` are those folders of its sandboxes, below
+    `folder`, that hold no more than so many bytes. Raises PodError.
     """
     shared = folder.resolve() / "shared"
     shared.mkdir()
-    spec = PodSpec(writable=str(folder.resolve()), shared=str(shared))
+    spec = PodSpec(writable=str(folder.resolve()), shared=str(shared), images=disk.images(sized))
     parent = os.getpid()
 
     def prepare() -> None:

@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     spec, command = Spec.read(arguments[0]), arguments[2:]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        _mount_images(spec.images)
+        mount_images(spec.images)
         _make_namespaces(spec)
         seccomp.forbid()
         _dump_no_core()
@@ -94,7 +94,7 @@ def _dump_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
-def _mount_images(images: list[Image]) -> None:
+def mount_images(images: list[Image]) -> None:
     """Mount file systems that lie in files, for this process and its children alone."""
     if not images:
         return

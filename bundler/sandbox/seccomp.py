@@ -9,14 +9,19 @@ import errno
 import os
 import platform
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 # <linux/bpf_common.h>, <linux/seccomp.h>, <linux/audit.h>
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
-ALLOW, REFUSE = 0x7FFF0000, 0x00050000  # with the number of the error in the low bits
+ALLOW, ASK, REFUSE = (
+    0x7FFF0000,
+    0x7FC00000,
+    0x00050000,
+)  # the last with the number of the error in the low bits
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # where <struct seccomp_data> has them
-SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_SET_MODE_FILTER, NEW_LISTENER = 1, 8
 X32 = 0x40000000  # calls of x86-64's other interface begin here
 AF_VSOCK = 40
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
@@ -31,15 +36,29 @@ class Machine:
     socket: int
     ioctl: int
     keyrings: tuple[int, int, int]  # add_key, request_key, keyctl
+    execve: int
+    execveat: int
     io_uring_setup: int = 425
 
 
 MACHINES = {
     "x86_64": Machine(
-        architecture=0xC000003E, seccomp=317, socket=41, ioctl=16, keyrings=(248, 249, 250)
+        architecture=0xC000003E,
+        seccomp=317,
+        socket=41,
+        ioctl=16,
+        keyrings=(248, 249, 250),
+        execve=59,
+        execveat=322,
     ),
     "aarch64": Machine(
-        architecture=0xC00000B7, seccomp=277, socket=198, ioctl=29, keyrings=(217, 218, 219)
+        architecture=0xC00000B7,
+        seccomp=277,
+        socket=198,
+        ioctl=29,
+        keyrings=(217, 218, 219),
+        execve=221,
+        execveat=281,
     ),
 }
 
@@ -47,8 +66,8 @@ MACHINES = {
 def machine() -> Machine:
     """Return the numbers of this processor's system calls. Raises OSError where none are known."""
     name = platform.machine()
-    if name not in MACHINES:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {name}", "seccomp")
+    if name not in MACHINES or sys.platform != "linux":
+        raise OSError(errno.ENOSYS, f"no list of {sys.platform}'s calls on {name}", "seccomp")
     return MACHINES[name]
 
 
@@ -57,7 +76,7 @@ def forbid() -> None:
     numbers = machine()
     load(
         [
-            *_only(numbers),
+            *_only(numbers, REFUSE | errno.ENOSYS),
             # The keys of the user's session, which all processes of a user share.
             *(step for call in numbers.keyrings for step in _refuse(call, errno.ENOSYS)),
             # It makes sockets without the call that is looked at below.
@@ -69,6 +88,25 @@ def forbid() -> None:
             *_refuse_argument(numbers.ioctl, 1, TIOCLINUX, errno.EIO),
             _step(RETURN, ALLOW),
         ]
+    )
+
+
+def listen_to_programs() -> int:
+    """Have the kernel ask before this process, or one that it starts, executes a program.
+
+    Returns an open file: whoever has it reads the questions, and must answer each.
+    """
+    numbers = machine()
+    return load(
+        [
+            *_only(numbers, ALLOW),
+            _step(EQUAL, numbers.execve, otherwise=1),
+            _step(RETURN, ASK),
+            _step(EQUAL, numbers.execveat, otherwise=1),
+            _step(RETURN, ASK),
+            _step(RETURN, ALLOW),
+        ],
+        NEW_LISTENER,
     )
 
 
@@ -85,14 +123,14 @@ def load(program: Sequence[bytes], flags: int = 0) -> int:
     return int(result)
 
 
-def _only(numbers: Machine) -> list[bytes]:
-    """Refuse the calls of other interfaces (32-bit, x32), in which numbers mean other calls."""
+def _only(numbers: Machine, others: int) -> list[bytes]:
+    """Return `others` for calls of another interface (32-bit, x32): there, numbers mean others."""
     return [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, numbers.architecture, otherwise=2),
         _step(LOAD, NUMBER),
         _step(AT_LEAST, X32, otherwise=1),
-        _step(RETURN, REFUSE | errno.ENOSYS),
+        _step(RETURN, others),
     ]
 
 

@@ -19,13 +19,21 @@ from features import features
 
 @cache
 def model() -> Any:
-    """Return the fitted model: loaded by the first call, which has no deadline."""
+    """Return what train.py saved: loaded by the first call, which has no deadline."""
     return joblib.load(MODEL / "model.joblib")
 
 
 def predict(row: pl.DataFrame, signal: str) -> float:
-    """Return the probability of a fall. The gateway calls this once for each walk."""
-    return float(model().predict_proba([features(row["age"][0], signal)])[0, 1])
+    """Return the probability of a fall. The gateway calls this once for each walk.
+
+    An exception in one call would end the whole submission: a broken signal gets the prevalence.
+    """
+    try:
+        table = [features(row["age"][0], signal)]
+    except (EOFError, OSError, ValueError) as error:
+        print(f"{row['walk_id'][0]}: {error}")
+        return float(model()["prevalence"])
+    return float(model()["pipeline"].predict_proba(table)[0, 1])
 
 
 def main() -> None:

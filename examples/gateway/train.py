@@ -24,7 +24,8 @@ def main() -> None:
     print(f"AUC {auc:.3f} in cross-validation")
 
     WEIGHTS.mkdir(exist_ok=True)
-    joblib.dump(model.fit(table, train["fall"]), WEIGHTS / "model.joblib")
+    saved = {"pipeline": model.fit(table, train["fall"]), "prevalence": train["fall"].mean()}
+    joblib.dump(saved, WEIGHTS / "model.joblib")
 
 
 if __name__ == "__main__":

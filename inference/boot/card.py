@@ -143,15 +143,31 @@ class OnnxModel(Card):
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenDicom:
-    """A DICOM file, and the fingerprint of the pixels that each model gets from it."""
+    """A DICOM file, and the fingerprint of the pixels that each model gets from it.
+
+    `exercises` names what of a real file it stands for. `size` (height, width) takes the place of
+    each model's own: small files then are reduced as large ones are. `at_once`: decoders that
+    begin on long runs only (compiled, on a GPU) decode it from the first image on.
+    """
 
     file: str
     prepared: Mapping[str, str]
+    exercises: str = ""
+    size: tuple[int, int] | None = None
+    at_once: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRow:
+    """A row of the test table as text, and the numbers that each column of the models became."""
+
+    columns: Mapping[str, str]
+    encoded: Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How far a replayed probability may be off: on the CPU, and on anything else."""
+    """How far a replayed number may be off: on the CPU, and on anything else."""
 
     cpu: float
     other: float
@@ -159,21 +175,31 @@ class Tolerance:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenPrediction:
-    """Prepared images (a .npy file), their metadata, and what the model answered on the laptop."""
+    """Prepared images (a .npy file), their metadata, and what the model answered on the laptop.
+
+    `logits` [images][folds]: a saturated probability hides a difference. Their tolerance is a share
+    of the logit where that is beyond 1.
+    """
 
     model: str
     images: str
     metadata: tuple[tuple[float, ...], ...] | None
     probabilities: tuple[float, ...]
     tolerance: Tolerance
+    logits: tuple[tuple[float, ...], ...] = ()
+    logit_tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """What the notebook replays before the first image of the test set."""
+    """What the notebook replays before the first image of the test set.
+
+    Fields with a default came later: a bundle without them is replayed as far as it goes.
+    """
 
     dicoms: tuple[GoldenDicom, ...]
     predictions: tuple[GoldenPrediction, ...]
+    rows: tuple[GoldenRow, ...] = ()
 
 
 def parse_card(text: str) -> Card:

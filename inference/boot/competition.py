@@ -10,10 +10,10 @@ from inference.errors import InputError, UsageError
 
 DEPTHS = ("*", "competitions/*", ".")  # <slug>/, competitions/<slug>/, or the input itself
 GATEWAY = "kaggle_evaluation"  # the package of competitions that call the notebook's server
-TEST = re.compile(r"test\.(csv|tsv|parquet)")
+TEST = re.compile(r"test\.(csv|tsv|parquet|jsonl)")
 # sample_submission.csv, stage_2_sample_submission.csv, SampleSubmission.csv, submission_sample.csv
 SAMPLE = re.compile(r".*(sample.?sub|sub_?sample|submission.?sample).*", re.IGNORECASE)
-KINDS = (".csv", ".tsv", ".parquet", ".json", ".zip")  # of a submission
+KINDS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".zip")  # of a submission
 ANY = (".csv", ".parquet", ".zip", ".json")  # that Kaggle takes
 MOST_ENTRIES = 10_000  # of a folder: one with more holds files of rows beside no table we know
 

@@ -1,12 +1,14 @@
 """What a failed command most likely lacks, and the line that fixes it."""
 
 import importlib.metadata
+import itertools
 import re
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MISSING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
+NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
 # Distributions whose module has another name; for all others the two are the same, mostly.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -71,6 +73,24 @@ def _listed(name: str) -> str:
         return f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def misplaced_model_file(output: str, model: Path | None) -> str:
+    """Return where a model's file lies that the output says is missing; "" where it is nowhere."""
+    if model is None:
+        return ""
+    for match in NO_FILE.finditer(output):
+        wanted = Path(match[1])
+        if not wanted.is_relative_to(model):
+            continue
+        paths = itertools.islice(model.rglob(wanted.name), 1)
+        if found := [path.relative_to(model) for path in paths]:
+            return (
+                f"\nThe model bundle has {wanted.name} as {found[0]}, not as "
+                f"{wanted.relative_to(model)}: `model --files` keeps the names of the folders that "
+                f"it was given. Read it from $RSNA_BUNDLE_MODEL/{found[0]}."
+            )
+    return ""
 
 
 def written_elsewhere(suffixes: Sequence[str], folders: Sequence[Path]) -> str:

@@ -31,6 +31,9 @@ def install(bundle: Bundle, scratch: Path) -> Path:
     site = folder(bundle, scratch)
     if site.is_dir():
         return site
+    if not target.lock:  # pip would take seconds to install nothing
+        site.mkdir(parents=True)
+        return site
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=scratch) as temporary:
         wheels = Path(temporary) / "wheels"
         requirements = Path(temporary) / "requirements.txt"
@@ -40,7 +43,7 @@ def install(bundle: Bundle, scratch: Path) -> Path:
         # Without --target pip looks at what the image has, so this is the check of the closure.
         _pip(["install", "--dry-run", *options], "do not fit this machine")
         partial = Path(temporary) / "site"
-        partial.mkdir()  # a lock without lines installs nothing, and that is a site, too
+        partial.mkdir()
         _pip(["install", "--no-deps", "--target", str(partial), *options], "do not install")
         partial.replace(site)
     return site

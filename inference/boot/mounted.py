@@ -21,16 +21,28 @@ def input_folder() -> Path:
     return Path(os.environ.get("RSNA_BUNDLE_INPUT") or "/kaggle/input")
 
 
-def scratch_folder() -> Path:
-    """Return (and make) a private folder for what is unpacked; not part of the output."""
-    if given := os.environ.get(SCRATCH):
-        return Path(given)
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"rsna-bundle-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+def scratch_folder(given: Path | None = None) -> Path:
+    """Return (and make) the folder for what is unpacked; not part of the output.
+
+    It is the given one, the launch's, or a private one in the system's temporary folder.
+    """
+    inherited = os.environ.get(SCRATCH)
+    folder = given or (Path(inherited) if inherited else None)
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder.resolve()
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        folder = Path(tempfile.gettempdir()) / f"rsna-bundle-{user}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise BundleError(
+            f"The scratch folder {folder} cannot be made: {error.strerror}. Name another one with "
+            "--scratch."
+        ) from error
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         raise BundleError(f"{folder} belongs to another user; name a folder with --scratch.")
-    return folder
+    return folder.resolve()
 
 
 def find(root: str | Path) -> tuple[list[Bundle], list[BundleError]]:

@@ -9,6 +9,8 @@ import numpy as np
 
 # Sums held at a time, a megabyte of float32: they stay in the processor's cache.
 BAND = 1 << 18
+# Where each cell holds at most so many rows whole, the first of all cells are added, then the next.
+FEW = 3
 
 
 def resize(values: np.ndarray, size: tuple[int, int], peak: int | None = None) -> np.ndarray:
@@ -45,9 +47,14 @@ def _add_rows(
     """Return float32 [cells, w]: the rows of each cell added, those it cuts by their share."""
     first, last = index[:-1], index[1:]
     inner = np.zeros((len(first), values.shape[1]), dtype)
-    for total, begin, end in zip(inner, (first + 1).tolist(), last.tolist(), strict=True):
-        if begin < end:
-            np.add.reduce(values[begin:end], axis=0, dtype=dtype, out=total)
+    if (most := int((last - first).max()) - 1) <= FEW:
+        for row in range(1, most + 1):
+            wide = np.flatnonzero(last - first > row)
+            inner[wide] += values[first[wide] + row]
+    else:
+        for total, begin, end in zip(inner, (first + 1).tolist(), last.tolist(), strict=True):
+            if begin < end:
+                np.add.reduce(values[begin:end], axis=0, dtype=dtype, out=total)
     sums = inner.astype(np.float32, copy=False)
     leading, trailing = _shares(first, last, share)
     sums += values[first] * leading[:, None]

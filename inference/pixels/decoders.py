@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from inference.pixels import gpu, lossless, minimal
-from inference.pixels.errors import ImageError
+from inference.pixels.errors import DeclinedError, ImageError
 from inference.pixels.gpu import count_gpus
 from inference.pixels.proven import Proven
 
@@ -34,7 +34,8 @@ JPEG_EXTENDED = frozenset({"1.2.840.10008.1.2.4.51"})
 JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
 JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", JPEG_LOSSLESS_SV1})
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
-JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+JPEG_2000 = frozenset({JPEG_2000_LOSSLESS, "1.2.840.10008.1.2.4.91"})
 HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
 WAVELET = JPEG_2000 | HTJ2K
 # Of these a stream is lossless: its reduced image is the low-pass band of the very picture.
@@ -116,9 +117,11 @@ def _decode_rle(data: Bytes, layout: Layout) -> np.ndarray:
     import imagecodecs
 
     dtype = f"<u{layout.bits_allocated // 8}"
-    out = np.empty(layout.rows * layout.columns * layout.bits_allocated // 8, np.uint8)
+    count = layout.rows * layout.columns * layout.bits_allocated // 8
+    # GDCM makes an odd number of pixels even first, and encodes the byte that it added.
+    out = np.empty(count + count % 2, np.uint8)
     decoded = imagecodecs.dicomrle_decode(data, dtype, out=out)  # type: ignore[arg-type]
-    return np.asarray(decoded).view(dtype).reshape(layout.rows, layout.columns)
+    return np.asarray(decoded)[:count].view(dtype).reshape(layout.rows, layout.columns)
 
 
 def _decode_jpeg8(data: Bytes, layout: Layout) -> np.ndarray:
@@ -161,6 +164,16 @@ def _decode_dicomsdl(data: Bytes, layout: Layout, syntax: str) -> np.ndarray:
     out = np.empty((layout.rows, layout.columns), layout.dtype)
     dicomsdl.open_memory(file, False).copyFrameData(0, out)
     return out
+
+
+def _decode_wavelet_dicomsdl(data: Bytes, layout: Layout) -> np.ndarray:
+    """Decode unsigned JPEG 2000; DeclinedError for whatever dicomsdl does not take."""
+    if layout.signed or not 8 <= layout.precision <= 16:
+        raise DeclinedError("signed, or of another depth")
+    try:
+        return _decode_dicomsdl(data, layout, JPEG_2000_LOSSLESS)
+    except Exception as error:  # its exceptions have no common base
+        raise DeclinedError(str(error)) from error
 
 
 def _decode_pillow(data: Bytes, layout: Layout) -> np.ndarray:
@@ -231,6 +244,16 @@ DECODERS = (
         codec="JPEG2K",
         declines=True,
         gpu=True,
+    ),
+    Decoder(
+        name="dicomsdl (OpenJPEG)",
+        distribution="dicomsdl",
+        modules=("imagecodecs", "dicomsdl"),
+        syntaxes=JPEG_2000,
+        decode=Proven(_decode_wavelet_dicomsdl, judge=_decode_jpeg2k),
+        why="a twentieth faster, from the 51st image of a process on, once it agrees with jpeg2k",
+        codec="JPEG2K",
+        declines=True,
     ),
     Decoder(
         name="imagecodecs jpeg2k (OpenJPEG)",

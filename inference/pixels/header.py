@@ -208,7 +208,7 @@ def _interpret(
         intercept=(_decimals(elements, "intercept") or [0.0])[0],
         windows=_windows(elements),
         voi_function=cast("VoiFunction", function) if known else "LINEAR",
-        voi_lut=_voi_lut(elements),
+        voi_lut=_voi_lut(elements, order),
         laterality=laterality[:1],
         view=_text(elements, "view"),
         little_endian=little,
@@ -254,7 +254,7 @@ def _windows(elements: Any) -> tuple[Window, ...]:
     return tuple(Window(center=center, width=width) for center, width in pairs if width > 0)
 
 
-def _voi_lut(elements: Any) -> VoiLut | None:
+def _voi_lut(elements: Any, order: str) -> VoiLut | None:
     """Return the first item of the VOI LUT Sequence (PS3.3 C.11.2.1.1), None where unusable."""
     if TAGS["voi_lut"] not in elements:
         return None
@@ -262,7 +262,9 @@ def _voi_lut(elements: Any) -> VoiLut | None:
         item = elements[TAGS["voi_lut"]].value[0]
         count, first, bits = (int(value) for value in item.LUTDescriptor)
         data = item.LUTData
-        values = struct.unpack(f"<{len(data) // 2}H", data) if isinstance(data, bytes) else data
+        values = (
+            struct.unpack(f"{order}{len(data) // 2}H", data) if isinstance(data, bytes) else data
+        )
         values = tuple(int(value) for value in values)[: count or 65536]
     except Exception:  # noqa: BLE001 - a damaged sequence raises almost anything in pydicom
         return None

@@ -60,6 +60,76 @@ def test_out_of_memory(plant: Plant) -> None:
     assert "of 0.70 GB" in messages["notebook ran"]
 
 
+def test_programs_and_libraries_of_this_machine_are_named(plant: Plant) -> None:
+    """However they are started: here by a shell that a program other than Python starts."""
+    body = (
+        "import subprocess\n"
+        "subprocess.run(['env', 'sh', '-c', 'echo; make --version | head -1'], check=True)\n"
+    )
+    rehearsal = plant(own_runner(body)).rehearse()
+    (system,) = [check for check in rehearsal.checks if check.name == "system"]
+    assert system.status == "unproven"
+    assert "/bin/make" in system.message
+    assert "/bin/env" not in system.message  # every image has it
+    assert "python" not in system.message
+
+
+def test_a_deadlock_is_named_by_the_stack_of_each_thread(plant: Plant) -> None:
+    """Two threads that wait for each other's lock; an idle run never ends on its own."""
+    body = """
+import threading
+locks = threading.Lock(), threading.Lock()
+def hold(first, second, together=threading.Barrier(2)):
+    with locks[first]:
+        together.wait()
+        locks[second].acquire()  # the deadlock
+threading.Thread(target=hold, args=(0, 1)).start()
+hold(1, 0)
+"""
+    messages = failed(plant(own_runner(body)).rehearse(stall_seconds=5))
+    message = messages["notebook ran"]
+    assert "Stalled: Nothing used a CPU, read or wrote for 0.1 min: find what it" in message
+    assert message.count("in hold") == 2  # both threads
+
+
+def test_a_thread_that_outlives_the_submission_is_named(plant: Plant) -> None:
+    """It is busy, so neither the CPU nor the clock tells it from work."""
+    body = """
+import atexit, threading
+def refresh_cache():
+    while True:
+        sum(range(1000))
+threading.Thread(target=refresh_cache).start()
+"""
+    messages = failed(plant(own_runner(body)).rehearse(stall_seconds=5))
+    message = messages["notebook ran"]
+    assert "Stalled: submission.csv had been complete for 0.1 min" in message
+    assert "in refresh_cache" in message
+
+
+def test_a_run_that_works_without_a_word_is_no_stall(plant: Plant) -> None:
+    body = "import time; end = time.time() + 12\nwhile time.time() < end: sum(range(1000))"
+    rehearsal = plant(own_runner(body)).rehearse(stall_seconds=5)
+    (ran,) = [check for check in rehearsal.checks if check.name == "notebook ran"]
+    assert ran.status == "passed", ran.message
+
+
+def test_200_mb_of_prints_neither_hang_nor_flood(plant: Plant) -> None:
+    body = (
+        "print('first line')\n"
+        "for number in range(2_000_000): print(f'{number:07d}', 'x' * 92)\n"
+        "print('last line', flush=True)\n"
+    )
+    rehearsal = plant(own_runner(body)).rehearse()
+    (ran,) = [check for check in rehearsal.checks if check.name == "notebook ran"]
+    assert ran.status == "passed", ran.message
+    assert "first line" in rehearsal.log
+    assert "last line" in rehearsal.log
+    assert " MB left out]" in rehearsal.log
+    assert len(rehearsal.log) < 4_000_000
+    assert rehearsal.report.stat().st_size < 6_000_000
+
+
 def test_out_of_disk(plant: Plant) -> None:
     house = plant(own_runner("open('cache.bin', 'wb').write(b'x' * 30_000_000)"))
     messages = failed(house.rehearse(working_bytes=20_000_000))
@@ -255,11 +325,19 @@ def prepare(image, config, *more, **named):
     return _prepare(image, config, *more, **named) // 2
 """
 
+NO_REPLAY = """
+from types import SimpleNamespace
+
+
+def replay(*_):
+    return SimpleNamespace(summary=lambda: "nothing was replayed")
+"""
+
 
 def test_preprocessing_that_differs_where_no_golden_case_looks(plant: Plant) -> None:
     changes = {
         "inference/pixels/preprocess.py": runner()["inference/pixels/preprocess.py"] + DARKER,
-        "inference/golden.py": "def replay(bundle, models):\n    pass\n",
+        "inference/golden.py": NO_REPLAY,
     }
     messages = failed(plant(changes).rehearse())
     assert "has other pixels on the notebook than here" in messages["parity"]

@@ -31,7 +31,7 @@ def test_the_notebook_finds_everything_below_the_root(house: House) -> None:
 
 
 def test_writing_elsewhere_is_noticed_below_a_root_too(plant: Plant, tmp_path: Path) -> None:
-    body = f"def replay(bundle, models):\n    open({str(tmp_path / 'x')!r}, 'w').close()\n"
+    body = f"def replay(*_):\n    open({str(tmp_path / 'x')!r}, 'w').close()\n"
     messages = failed(plant({"inference/golden.py": body}).rehearse())
     assert f"The run tried to write {tmp_path / 'x'} (read-only on Kaggle)" in messages["writes"]
     assert "inference/golden.py:2 in replay" in messages["writes"]

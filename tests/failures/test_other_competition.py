@@ -35,6 +35,7 @@ class LeafTest:
     source: str = "leaves that were drawn"
     planted: tuple[Planted, ...] = (Planted(name="007", case="leading zeros"),)
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    gateway: None = None
 
     @property
     def units(self) -> int:

@@ -120,6 +120,7 @@ class Mounted:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # a group of its own, as a terminal gives it
         )
 
 

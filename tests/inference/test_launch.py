@@ -239,6 +239,19 @@ def test_a_model_of_files_lies_under_its_true_names(make_notebook: MakeNotebook)
     assert set(notebook.record["ids"]) == {"libs", "code", "model"}
 
 
+def test_a_model_file_that_lies_in_its_own_folder_is_named(make_notebook: MakeNotebook) -> None:
+    """`model --files nnunet` keeps the folder's name, which a script on the laptop may not."""
+    name = "fold0_epoch12_auc0.91.pth"
+    code = f"import os\nopen(os.environ['RSNA_BUNDLE_MODEL'] + '/fold_0/{name}')\n"
+    notebook = make_notebook({"go.py": code, "other.py": "open('/nowhere/else.pth')\n"})
+    source = Path(__file__).parent / "boot" / "data" / "format-2" / "model-of-files"
+    shutil.copytree(source, notebook.root / "input" / "datasets" / "me" / "model")
+    result = notebook.run("python", "go.py")
+    assert f"has {name} as nnunet/fold_0/{name}, not as fold_0/{name}" in result.stderr
+    assert f"Read it from $RSNA_BUNDLE_MODEL/nnunet/fold_0/{name}." in result.stderr
+    assert "The model bundle has" not in notebook.run("python", "other.py").stderr
+
+
 def test_output_streams_through_on_both_streams(make_notebook: MakeNotebook) -> None:
     code = "import sys\nprint('one')\nprint('two', file=sys.stderr)\n" + SUBMIT
     result = make_notebook({"go.py": code}).run("python", "go.py")

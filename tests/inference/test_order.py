@@ -46,3 +46,34 @@ def test_without_a_view_the_tables_order_decides() -> None:
 def test_every_image_comes_once() -> None:
     rows = [f"{number % 7} {('CC', 'MLO', 'LM', '')[number % 4]}" for number in range(100)]
     assert sorted(order.by_breast(table(*rows))) == list(range(100))
+
+
+ROWS = ("a MLO", "b MLO", "c MLO", "a CC", "b CC", "c CC", "a AT")
+
+
+def test_without_failures_an_agenda_keeps_the_order() -> None:
+    assert list(order.Agenda(table(*ROWS), range(7))) == list(range(7))
+    assert list(order.Agenda(table(*ROWS), [5, 3])) == [5, 3]
+    assert list(order.Agenda(table(*ROWS), [])) == []
+
+
+def test_a_breast_whose_image_failed_comes_next() -> None:
+    agenda = order.Agenda(table(*ROWS), range(7))
+    taken = []
+    for key in agenda:
+        taken.append(ROWS[key])
+        if key in (0, 3):
+            agenda.note_failed(key)
+        else:
+            agenda.note_loaded(key)
+    assert taken == ["a MLO", "a CC", "a AT", "b MLO", "c MLO", "b CC", "c CC"]
+
+
+def test_a_breast_that_has_an_image_does_not() -> None:
+    agenda = order.Agenda(table(*ROWS), range(3, 7), loaded=[0])
+    drawn = iter(agenda)
+    assert next(drawn) == 3
+    agenda.note_failed(3)  # but its MLO was loaded by an earlier run
+    assert next(drawn) == 4
+    agenda.note_failed(4)  # nothing of it is left
+    assert list(drawn) == [5, 6]

@@ -117,6 +117,20 @@ def test_a_signal_is_one_line_where_there_is_nothing_to_write(
     assert list(mounted.working.iterdir()) == []
 
 
+def test_ctrl_c_reaches_workers_too_and_is_one_line_all_the_same(mounted: Mounted) -> None:
+    mounted.plant(SLOW.format(seconds=20))
+    for pause in (0, 0.1, 0.3, 0.6):  # while the workers start, and import what they need
+        with mounted.start("--workers", "4") as process:
+            wait_for(lambda: mounted.csv.is_file())
+            time.sleep(pause)
+            os.killpg(process.pid, signal.SIGINT)
+            output = process.communicate()[0]
+        assert process.returncode == 130
+        assert output.splitlines()[-1] == "error: Interrupted by SIGINT.", output
+        assert "Traceback" not in output
+        mounted.csv.unlink(missing_ok=True)
+
+
 def test_a_signal_before_the_first_prediction_leaves_no_submission(mounted: Mounted) -> None:
     mounted.plant(SLOW.format(seconds=20))
     with mounted.start() as process:
@@ -144,6 +158,8 @@ def test_on_a_rerun_what_is_enough_ends_normally(mounted: Mounted) -> None:
 
 def test_a_deadline_leaves_every_breast_a_prediction(mounted: Mounted) -> None:
     mounted.plant("def before(path): time.sleep(3 if 'CC' in path.stem else 0)")
+    for name in ("5LMLO", "5RMLO"):  # whose other views are the last of all
+        mounted.image(name).unlink()
     result = mounted.run("--time-limit", "10", **RERUN)
     assert result.returncode == 0, result.stderr
     report = mounted.report

@@ -94,6 +94,28 @@ def test_what_is_written_is_read_back(tmp_path, transfer_syntax, photometric, bi
     np.testing.assert_array_equal(stored, expected)
 
 
+@pytest.mark.parametrize(
+    "transfer_syntax", [JPEG_2000_LOSSLESS, JPEG_LOSSLESS_SV1, EXPLICIT_LITTLE_ENDIAN]
+)
+def test_signed_pixels_lie_around_zero(tmp_path, transfer_syntax):
+    pixels = draw(3, (97, 75))
+    write_dicom(tmp_path / "a.dcm", pixels, transfer_syntax=transfer_syntax, signed=True)
+    image = pydicom.dcmread(tmp_path / "a.dcm")
+    stored = image.pixel_array
+    assert stored.min() < 0 < stored.max()
+    np.testing.assert_array_equal(stored + image.RescaleIntercept, pixels)
+
+
+def test_a_table_takes_the_place_of_the_window(tmp_path):
+    pixels = draw(3, (97, 75), bits=10)
+    write_dicom(tmp_path / "a.dcm", pixels, bits=10, voi="LUT")
+    image = pydicom.dcmread(tmp_path / "a.dcm")
+    assert "WindowCenter" not in image
+    assert image.VOILUTSequence[0].LUTDescriptor == [1024, 0, 12]
+    shown = pydicom.pixels.apply_voi_lut(pixels, image)
+    np.testing.assert_array_equal(shown, np.rint(np.sqrt(pixels / 1023) * 4095))
+
+
 def test_an_unknown_transfer_syntax_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"1\.2\.3"):
         write_dicom(tmp_path / "image.dcm", draw(1, (64, 50)), transfer_syntax="1.2.3")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference.errors import InputError
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PRESETS
 from train import cache
@@ -93,6 +94,53 @@ def test_failures_are_named_and_left_out(competition, tmp_path):
     made = cache.open_cache(tmp_path / "cache")
     assert set(made.failures) == {missing[1], cut[1]}
     assert not set(made.failures) & set(made.rows)
+
+
+def damage(competition, folder: Path) -> tuple[str, str]:
+    """Copy a competition and zero the middle of one file; return the image's patient and id."""
+    shutil.copytree(competition.folder, folder)
+    for patient_id, image_id in ids(competition):
+        path = folder / "train_images" / patient_id / f"{image_id}.dcm"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
+        path.write_bytes(content)
+        try:
+            if load(path, [CONFIG]).suspicious:
+                return patient_id, image_id
+        except InputError:
+            pass
+        shutil.copy(competition.folder / path.relative_to(folder), path)
+    raise AssertionError("No image lets itself be damaged.")
+
+
+def test_suspicious_images_are_listed_kept_and_remembered(competition, tmp_path, train, few):
+    folder, place = tmp_path / "competition", tmp_path / "cache"
+    _, image_id = damage(competition, folder)
+    first = prepare(str(folder), str(place), CONFIG, quiet=True)
+    assert list(first.suspicious) == [image_id]
+    assert not first.failures
+    reason = first.suspicious[image_id]
+    table = (place / "suspicious.csv").read_text()
+    assert table == f"image_id,reason\n{image_id},{reason}\n"
+    again = prepare(str(folder), str(place), CONFIG, quiet=True)  # from the shards' reports
+    assert (again.made, again.suspicious) == (0, first.suspicious)
+    made = cache.open_cache(place)
+    assert made.suspicious == {image_id: reason}
+    assert image_id in made.rows
+    (place / "suspicious.csv").unlink()  # as in a cache of an earlier version
+    assert cache.open_cache(place).suspicious == {}
+
+
+def test_prepare_and_training_say_which_images_are_suspicious(competition, tmp_path, train, small):
+    folder, place = tmp_path / "competition", str(tmp_path / "cache")
+    _, image_id = damage(competition, folder)
+    asked = ["--competition-dir", str(folder), "--out", place, "--workers", "1"]
+    done = train(*asked, module="train.prepare")
+    assert "0 failed (failures.csv), 1 are suspicious (suspicious.csv)" in done.stdout
+    assert f"image {image_id} for one" in done.stderr
+    settings = [one for one in small if not one.startswith("data.dir")]
+    done = train(f"data.dir={folder}", *settings, "trainer.epochs=1", "data.fold=0")
+    assert f"come from files that may be damaged, {image_id} for one" in done.stderr
 
 
 def test_another_folders_images_with_the_same_ids_are_prepared_anew(competition, tmp_path):

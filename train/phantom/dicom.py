@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
@@ -19,6 +23,7 @@ def write_dicom(
     transfer_syntax: str = JPEG_2000_LOSSLESS,
     photometric: str = "MONOCHROME2",
     bits: int = 12,
+    signed: bool = False,
     voi: str | None = "LINEAR",
     laterality: str = "L",
     view: str = "CC",
@@ -29,15 +34,18 @@ def write_dicom(
 ) -> None:
     """Write uint16 [H, W] pixels (bright = dense) as a mammography DICOM file.
 
-    With MONOCHROME1 the stored values are inverted, as a scanner's are. The window, where
-    there is one, spans what the breast's pixels span.
+    With MONOCHROME1 the stored values are inverted, as a scanner's are; `signed` ones lie around
+    0, and the rescale intercept brings them back. `voi` is the window's function, LINEAR or
+    SIGMOID, spanning what the breast's pixels span; LUT for a table in its place; or None.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, generate_uid
     from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation as MAMMOGRAPHY
 
-    stored = pixels if photometric == "MONOCHROME2" else (1 << bits) - 1 - pixels
+    values = pixels if photometric == "MONOCHROME2" else (1 << bits) - 1 - pixels
+    lowest = -(1 << (bits - 1)) if signed else 0
+    stored = (values.astype(np.int32) + lowest).astype(np.int16 if signed else np.uint16)
     instance = generate_uid(entropy_srcs=[patient_id, image_id, str(stored.shape)])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MAMMOGRAPHY
@@ -65,12 +73,14 @@ def write_dicom(
     image.PhotometricInterpretation = photometric
     image.PresentationLUTShape = "IDENTITY" if photometric == "MONOCHROME2" else "INVERSE"
     image.BitsAllocated, image.BitsStored, image.HighBit = 16, bits, bits - 1
-    image.PixelRepresentation = 0
-    image.RescaleIntercept, image.RescaleSlope, image.RescaleType = 0, 1, "US"
+    image.PixelRepresentation = int(signed)
+    image.RescaleIntercept, image.RescaleSlope, image.RescaleType = -lowest, 1, "US"
     image.PixelIntensityRelationship = "LOG"
     image.LossyImageCompression = "00"
-    if voi is not None:
-        image.WindowCenter, image.WindowWidth = _window(stored, pixels > 0)
+    if voi == "LUT":
+        image.VOILUTSequence = [_table(bits)]
+    elif voi is not None:
+        image.WindowCenter, image.WindowWidth = _window(values, pixels > 0)
         image.VOILUTFunction = voi
     frame = _encode(stored, transfer_syntax, bits)
     if transfer_syntax == EXPLICIT_LITTLE_ENDIAN:
@@ -87,8 +97,20 @@ def _window(stored: NDArray[np.uint16], breast: NDArray[np.bool_]) -> tuple[int,
     return round((low + high) / 2), max(2, round(high - low))
 
 
-def _encode(stored: NDArray[np.uint16], transfer_syntax: str, bits: int) -> bytes:
-    """Encode uint16 [H, W] losslessly in one of the competition's transfer syntaxes."""
+def _table(bits: int) -> Dataset:
+    """Return an item of the VOI LUT Sequence: a curve far from any straight line."""
+    from pydicom.dataset import Dataset
+
+    entries = 1 << min(bits, 15)
+    curve = np.sqrt(np.linspace(0, 1, entries)) * ((1 << 12) - 1)
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [entries, 0, 12])
+    item.add_new("LUTData", "OW", np.rint(curve).astype("<u2").tobytes())
+    return item
+
+
+def _encode(stored: NDArray[np.uint16 | np.int16], transfer_syntax: str, bits: int) -> bytes:
+    """Encode [H, W] values losslessly in one of the competition's transfer syntaxes."""
     import imagecodecs
 
     if transfer_syntax == JPEG_2000_LOSSLESS:
@@ -98,9 +120,11 @@ def _encode(stored: NDArray[np.uint16], transfer_syntax: str, bits: int) -> byte
             )
         )
     if transfer_syntax == JPEG_LOSSLESS_SV1:
+        # JPEG knows no sign: it takes the bits as they are.
+        masked = stored.view(np.uint16) & ((1 << bits) - 1)
         return bytes(
-            imagecodecs.jpeg8_encode(stored, lossless=True, predictor=1, bitspersample=bits)
+            imagecodecs.jpeg8_encode(masked, lossless=True, predictor=1, bitspersample=bits)
         )
     if transfer_syntax == EXPLICIT_LITTLE_ENDIAN:
-        return stored.astype("<u2").tobytes()
+        return stored.astype(stored.dtype.newbyteorder("<")).tobytes()
     raise ValueError(f"The phantom does not write the transfer syntax {transfer_syntax}.")

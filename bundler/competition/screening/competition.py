@@ -46,6 +46,11 @@ class ScreeningTest:
     notes: tuple[str, ...] = ()  # all is as on Kaggle
 
     @property
+    def gateway(self) -> None:
+        """Return None: the notebook reads the folder itself."""
+        return None
+
+    @property
     def size(self) -> int:
         """Return how many images it has."""
         return len(self.data.rows)
@@ -65,8 +70,9 @@ class ScreeningTest:
         written = verdict(self.submission, problems, fine)
         if output.report is None:
             return SubmissionResult(checks=(written,))
+        digest = submission_csv.digest(output.working / self.submission)
         return SubmissionResult(
-            checks=(written, *report_checks.check(output.report, self.data)),
+            checks=(written, *report_checks.check(output.report, self.data, digest)),
             distribution=report_checks.distribution(output.report.predictions),
         )
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # on the notebook these are the code bundle's, found when `ma
 
     from inference.deadline import Deadline, Pace
     from inference.outcome import Outcome
-    from inference.pipeline import Replica
+    from inference.predict import Replica
     from inference.submission import TestImage
 
 FEWEST = 48  # images of steady work, unless they take too long

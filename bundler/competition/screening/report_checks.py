@@ -14,13 +14,16 @@ from inference.output import COMPLETE
 GRAVE = ("has a GPU, but", "is the model broken?")
 
 
-def check(report: RunReport, hidden: HiddenSet) -> list[Check]:
-    """Return whether each image was read or named as unreadable, and the run's own warnings."""
+def check(report: RunReport, hidden: HiddenSet, digest: str | None) -> list[Check]:
+    """Return whether each image was read or named as unreadable, and the run's own warnings.
+
+    `digest` is the sha256 of the submission.csv that is there.
+    """
     fine = (
         f"{len(hidden.sample)} from {hidden.source}, {len(hidden.planted)} awkward ones; those "
         "that cannot be read were reported, and their breasts predicted from other images"
     )
-    checks = [verdict("images", list(_images(report, hidden)), fine)]
+    checks = [verdict("images", list(_images(report, hidden, digest)), fine)]
     for warning in report.warnings:
         status: Status = "failed" if any(sign in warning for sign in GRAVE) else "unproven"
         checks.append(Check(name="warning of the run", status=status, message=warning))
@@ -40,9 +43,11 @@ def distribution(predictions: Predictions) -> Distribution:
     )
 
 
-def _images(report: RunReport, hidden: HiddenSet) -> Iterator[str]:
+def _images(report: RunReport, hidden: HiddenSet, digest: str | None) -> Iterator[str]:
     if report.state != COMPLETE:
         yield f"The run ended before every image was tried: its submission is {report.state}."
+    if report.csv_sha256 is not None and report.csv_sha256 != digest:
+        yield "submission.json is about another submission.csv than the one beside it."
     planted = {image.row["image_id"]: image for image in hidden.planted}
     for name, kind in report.failures.items():
         image = planted.get(name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bundler.competition.screening.hidden_test import COLUMNS
+from inference.output import digest_of
 
 NAME = "submission.csv"
 SHOWN = 5  # ids that a message names
@@ -30,6 +31,11 @@ def problems(path: Path, breasts: Sequence[str]) -> Iterator[str]:
     if set(COLUMNS) <= set(columns):
         yield from _ids([row["prediction_id"] or "" for row in rows], breasts)
         yield from _values([(row["prediction_id"], row["cancer"] or "") for row in rows])
+
+
+def digest(path: Path) -> str | None:
+    """Return the sha256 of a submission; None where there is none."""
+    return digest_of(path.read_bytes()) if path.is_file() else None
 
 
 def read(path: Path) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Fetch the files of a lock: in parallel, resumed, verified, kept by their hash."""
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -9,11 +8,9 @@ from pathlib import Path
 
 from bundler import atomic, cache
 from bundler.errors import BundlerError, InputError, NetworkError
-from bundler.libs import wheels
 from bundler.libs.index import simple_api, web
 from bundler.libs.index.sources import Sources
 from bundler.libs.resolve.resolution import Pin
-from bundler.libs.wheels import Wheel
 from bundler.progress import SILENT, Advance, Progress
 
 PARALLEL = 4
@@ -189,12 +186,3 @@ class _Received:
         """Move the bar: backwards, too, where a file has to be received again."""
         self._advance(size - self._shown)
         self._shown = size
-
-
-def metadata(pin: Pin, sources: Sources, progress: Progress = SILENT) -> Wheel:
-    """Return what a wheel says of itself, without fetching all of it where the index can."""
-    if cached(pin) is None and (pin.url or "").startswith(("http://", "https://")):
-        with contextlib.suppress(web.AbsentError), web.opened(f"{pin.url}.metadata") as stream:
-            text = stream.read().decode("utf-8", errors="replace")
-            return wheels.parse(Path(pin.file), pin.name, pin.version, text)
-    return wheels.read(fetch([pin], sources, progress)[pin.file])

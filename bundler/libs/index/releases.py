@@ -1,5 +1,6 @@
 """Which releases of a package there are, and which of them a target can install."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from packaging.requirements import Requirement
@@ -8,14 +9,7 @@ from packaging.version import Version
 
 from bundler.image.target import Target
 from bundler.libs.index import simple_api
-from bundler.libs.index.sources import Sources
 from bundler.libs.resolve.resolution import Pin, best, with_digest
-
-
-def newest(sources: Sources, name: str) -> Version | None:
-    """Return the newest release that is neither yanked nor a pre-release."""
-    version = simple_api.newest(sources, name)
-    return Version(version) if version else None
 
 
 def fitting(target: Target, files: Iterable[simple_api.File]) -> simple_api.File | None:
@@ -25,8 +19,13 @@ def fitting(target: Target, files: Iterable[simple_api.File]) -> simple_api.File
 
 def python_allows(target: Target, file: simple_api.File) -> bool:
     """Say whether a file's Requires-Python allows the target's Python."""
+    return _contains(file.requires_python or "", target.python)
+
+
+@functools.cache  # a package has thousands of files, and a few spellings of this
+def _contains(specifier: str, python: str) -> bool:
     try:
-        return SpecifierSet(file.requires_python or "").contains(target.python, prereleases=True)
+        return SpecifierSet(specifier).contains(python, prereleases=True)
     except InvalidSpecifier:
         return True
 
@@ -49,21 +48,6 @@ def by_version(
     }
     released = {v: group for v, group in allowed.items() if not v.is_prerelease} or allowed
     return dict(sorted(released.items(), reverse=True))
-
-
-def without_wheel(
-    target: Target, sources: Sources, name: str, wanted: Sequence[Requirement]
-) -> simple_api.File | None:
-    """Return the newest allowed release's sdist, where that release has no fitting wheel."""
-    for group in by_version(simple_api.files(sources, name), wanted).values():
-        usable = [file for file in group if python_allows(target, file)]
-        if not usable:
-            continue
-        if fitting(target, usable):
-            return None
-        archives = [file for file in usable if not file.is_wheel]
-        return max(archives, key=lambda file: file.name.endswith(".tar.gz")) if archives else None
-    return None
 
 
 def pin(name: str, version: str, file: simple_api.File) -> Pin:

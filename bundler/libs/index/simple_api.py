@@ -1,11 +1,10 @@
 """What the indexes hold of a package: its files, read from the simple API (PEP 503, 691, 700)."""
 
-import contextlib
 import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +18,7 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from bundler import atomic, cache
 from bundler.libs.index import web
@@ -27,7 +26,7 @@ from bundler.libs.index.sources import Sources
 from inference.boot.fields import parse_as
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, */*;q=0.1"
-PATIENCE = 600  # seconds for which the answer on the newest release will do
+METADATA = ("core-metadata", "data-dist-info-metadata")  # PEP 714: the second is the old name
 MAX_AGE = re.compile(r"max-age=(\d+)")
 
 
@@ -42,6 +41,8 @@ class File:
     bytes: int | None = None
     requires_python: str | None = None
     yanked: str | None = None  # the reason, or "" where none was given
+    has_metadata: bool = False  # beside the file, under its URL and `.metadata` (PEP 658)
+    uploaded: str | None = None  # when, in ISO 8601, where the index says it (PEP 700)
 
     @property
     def is_wheel(self) -> bool:
@@ -54,22 +55,20 @@ class Head:
     """What is kept of an index's page of a package, apart from its long list of files."""
 
     etag: str
-    newest: str | None  # release
-    yanked: Mapping[str, str]  # release → why it was withdrawn
     digest: str  # of the list of files that belongs to it
-    asked: float  # seconds since the epoch
-    until: float  # when it has to be asked for again
+    until: float  # seconds since the epoch, when it has to be asked for again
 
 
-def files(sources: Sources, name: str) -> list[File]:
+def files(sources: Sources, name: str, *, refresh: bool = False) -> list[File]:
     """Return all files of a package in all sources; none where no source has it.
 
+    With `refresh`, an index is asked also within the time for which its last answer holds.
     Raises NetworkError where an index cannot be asked.
     """
     listed: list[File] = []
     for index in sources.indexes:
         try:
-            listed += _listed(f"{index}/{canonicalize_name(name)}/", name)
+            listed += _listed(f"{index}/{canonicalize_name(name)}/", name, refresh)
         except web.AbsentError:
             continue
     for link in sources.links:
@@ -77,49 +76,22 @@ def files(sources: Sources, name: str) -> list[File]:
     return listed
 
 
-def _listed(url: str, name: str) -> list[File]:
+def _listed(url: str, name: str, refresh: bool) -> list[File]:
     """Return the files on an index's page, asked again only when its time is over."""
     if _is_folder(url):
         return _folder_page(url, name)
-    head = _fresh(url, name)
+    head = _fresh(url, name, refresh)
     return [File(**entry) for entry in json.loads(_files_path(head, url).read_bytes())]
-
-
-def newest(sources: Sources, name: str) -> str | None:
-    """Return a package's newest release on the indexes, without yanked ones and pre-releases."""
-    versions = []
-    for url in (f"{index}/{canonicalize_name(name)}/" for index in sources.indexes):
-        if _is_folder(url):
-            versions.append(_newest(_folder_page(url, name)))
-            continue
-        with contextlib.suppress(web.AbsentError):
-            versions.append(_fresh(url, name, patience=PATIENCE).newest)
-    return max((version for version in versions if version), key=Version, default=None)
-
-
-def yanked(sources: Sources, name: str, version: str) -> str | None:
-    """Return why the indexes withdrew a release ("" where no reason is given), or None."""
-    for index in sources.indexes:
-        url = f"{index}/{canonicalize_name(name)}/"
-        if not _is_folder(url):
-            with contextlib.suppress(web.AbsentError):
-                head = _fresh(url, name, patience=PATIENCE)
-                return head.yanked.get(str(Version(version)))
-    return None
 
 
 def _is_folder(url: str) -> bool:
     return "://" not in url or url.startswith("file:")
 
 
-def _fresh(url: str, name: str, patience: float = 0) -> Head:
-    """Return what is kept of an index's page, asked again when the index's time for it is over.
-
-    With `patience`, what was asked in the last so many seconds will do. The head is apart from
-    the list of files, since most questions are about the newest, and a list has thousands.
-    """
+def _fresh(url: str, name: str, refresh: bool) -> Head:
+    """Return what is kept of an index's page, asked again when the index's time for it is over."""
     known = _kept(url)
-    if known and time.time() < max(known.until, known.asked + patience):
+    if known and not refresh and time.time() < known.until:
         return known
     unchanged = {"If-None-Match": known.etag} if known and known.etag else {}
     with web.opened(url, {"Accept": ACCEPT, **unchanged}) as stream:
@@ -129,8 +101,7 @@ def _fresh(url: str, name: str, patience: float = 0) -> Head:
         else:
             head = _keep_files(list(_parse(stream.read(), url, name)), url, headers.get("ETag"))
     age = MAX_AGE.search(headers.get("Cache-Control") or "")
-    now = time.time()
-    head = replace(head, asked=now, until=now + (int(age[1]) if age else 0))
+    head = replace(head, until=time.time() + (int(age[1]) if age else 0))
     atomic.write_text(_head_path(url), json.dumps(asdict(head)))
     return head
 
@@ -138,22 +109,10 @@ def _fresh(url: str, name: str, patience: float = 0) -> Head:
 def _keep_files(files: list[File], url: str, etag: str | None) -> Head:
     """Write the list of files to the cache, and return its head, which is never fresh yet."""
     text = json.dumps([asdict(file) for file in files])
-    head = Head(
-        etag=etag or "",
-        newest=_newest(files),
-        yanked={file.version: file.yanked for file in files if file.yanked is not None},
-        digest=hashlib.sha256(text.encode()).hexdigest(),
-        asked=0,
-        until=0,
-    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    head = Head(etag=etag or "", digest=digest, until=0)
     atomic.write_text(_files_path(head, url), text)
     return head
-
-
-def _newest(files: Iterable[File]) -> str | None:
-    versions = {Version(file.version) for file in files if file.yanked is None}
-    released = [version for version in versions if not version.is_prerelease]
-    return str(max(released or versions)) if versions else None
 
 
 def _head_path(url: str) -> Path:
@@ -221,6 +180,8 @@ class _Link:
     bytes: int | None = None
     requires_python: str | None = None
     yanked: str | None = None
+    has_metadata: bool = False
+    uploaded: str | None = None
 
 
 def _from_json(entry: Any, url: str) -> _Link:
@@ -232,6 +193,8 @@ def _from_json(entry: Any, url: str) -> _Link:
         bytes=entry.get("size"),
         requires_python=entry.get("requires-python"),
         yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
+        has_metadata=any(entry.get(key) for key in METADATA),
+        uploaded=entry.get("upload-time"),
     )
 
 
@@ -256,6 +219,9 @@ class _HtmlReader(HTMLParser):
             sha256=digest,
             requires_python=values.get("data-requires-python"),
             yanked=(values["data-yanked"] or "") if "data-yanked" in values else None,
+            has_metadata=any(
+                values.get(key) for key in ("data-core-metadata", "data-dist-info-metadata")
+            ),
         )
         self.links.append(link)
 
@@ -279,4 +245,6 @@ def _files(links: Iterable[_Link], name: str) -> Iterator[File]:
                 bytes=link.bytes,
                 requires_python=link.requires_python,
                 yanked=link.yanked,
+                has_metadata=link.has_metadata,
+                uploaded=link.uploaded,
             )

@@ -63,7 +63,7 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
                 raise AbsentError(f"{shown(url)} does not exist.") from error
             # A certificate does not become valid by asking again.
             if attempt == TRIES - 1 or "SSL" in type(error.reason).__name__:
-                host = urlsplit(plain).hostname
+                host = urlsplit(plain).netloc
                 raise NetworkError(f"{host} cannot be reached: {error.reason}.") from error
         time.sleep(0.3 * 2**attempt)
     raise AssertionError("the last attempt raises")

@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.errors import InputError, NetworkError
 from bundler.libs import effects
-from bundler.libs.index import downloads, releases, simple_api, suggestions
-from bundler.libs.resolve.resolution import Pin, UnresolvedError
-from bundler.libs.resolve.solution import Problem, solve
+from bundler.libs.index import releases, simple_api, suggestions
+from bundler.libs.resolve.resolution import UnresolvedError
+from bundler.libs.resolve.solution import Problem, choose, offer
 
 SHOWN = 6  # releases that a message lists
 ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and pip_compile's
@@ -26,7 +25,7 @@ def explained(problem: Problem, error: UnresolvedError) -> InputError:
     lines = "".join(f"\n{line}" for line in reasons)
     return InputError(
         f"Cannot resolve {path.name} for {target.name} (Python {target.python}).{lines}\n"
-        f"The output of {problem.resolver}:\n{output}"
+        f"The output of {problem.builder.resolver}:\n{output}"
     )
 
 
@@ -45,7 +44,7 @@ def _absent(problem: Problem) -> list[str]:
         name = canonicalize_name(need.name)
         if name in problem.target.packages:
             continue
-        if not simple_api.files(problem.sources, name):
+        if not simple_api.files(problem.builder.sources, name):
             sentences.append(suggestions.absent(name, problem.target))
     return sentences
 
@@ -57,7 +56,7 @@ def _impossible(problem: Problem) -> list[str]:
         name = canonicalize_name(need.name)
         if name in problem.target.packages:
             continue
-        files = simple_api.files(problem.sources, name)
+        files = simple_api.files(problem.builder.sources, name)
         allowed = releases.by_version(files, [need])
         if not allowed:
             every = list(releases.by_version(files))
@@ -122,18 +121,16 @@ def _conflicts(problem: Problem) -> list[str]:
 
 def _transitive_conflicts(problem: Problem) -> list[str]:
     """Resolve without the image, and return what that answer needs of the image and lacks."""
+    bare = replace(problem, target=problem.target.without(problem.target.packages))
+    candidates = offer(bare)
     try:
-        whole = solve(replace(problem, target=problem.target.without(problem.target.packages)))
+        whole = choose(bare, candidates)
     except (UnresolvedError, NetworkError):
         return []
     return [
         line
-        for pin in whole.pins
-        for line in effects.unmet(problem.target, f"{pin.name} {pin.version}", _needs(problem, pin))
+        for one in whole
+        for line in effects.unmet(
+            problem.target, f"{one.name} {one.version}", candidates.requires(one)
+        )
     ]
-
-
-def _needs(problem: Problem, pin: Pin) -> tuple[Requirement, ...]:
-    if not pin.file.endswith(".whl"):
-        return ()
-    return downloads.metadata(pin, problem.sources, problem.progress).requires

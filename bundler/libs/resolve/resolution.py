@@ -8,7 +8,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from bundler.errors import InputError
 from bundler.image.target import Target
@@ -36,6 +36,20 @@ class Pin:
     def line(self) -> str:
         """Return the requirement that installs exactly this file."""
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A release that a resolver chose."""
+
+    name: str  # normalised
+    version: str
+
+    @classmethod
+    def parse(cls, line: str) -> "Choice":
+        """Return the choice that a line `name==version` of a requirements file says."""
+        name, _, version = line.split("#")[0].split(";")[0].strip().partition("==")
+        return cls(name=canonicalize_name(name), version=version)
 
 
 class UnresolvedError(InputError):

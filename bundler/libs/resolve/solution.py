@@ -1,39 +1,21 @@
-"""Find one wheel for each package: rules, image, resolver, and what only exists as an sdist."""
+"""Find one file for each package: rules, image, resolver, and wheels built from sdists."""
 
 import contextlib
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bundler.errors import NetworkError
 from bundler.image import stub_packages
 from bundler.image.target import Target
-from bundler.libs.index import downloads, releases, simple_api, suggestions
-from bundler.libs.index.sources import Sources
+from bundler.libs.index import downloads, releases, suggestions
 from bundler.libs.requirements import Requirements, applying, write
-from bundler.libs.resolve import image_provides, pip_tools, rules, sdists, uv
+from bundler.libs.resolve import builds, held_back, resolvers, rules, sdists
+from bundler.libs.resolve.builds import Builder, CompiledError
+from bundler.libs.resolve.candidates import Candidate, Candidates
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
-from bundler.libs.resolve.sdists import CompiledError, Sdist
-from bundler.progress import SILENT, Progress
-
-RESOLVERS = {"uv": uv.resolve, "pip-tools": pip_tools.resolve}
-ROUNDS = 4  # of finding, building and resolving again
-_NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
-NO_WHEEL = (  # uv's two sentences, then pip's
-    re.compile(rf"(?:required|found wheels) for `{_NAME}`"),
-    re.compile(rf"(?:versions of |\b){_NAME}(?:[=<>!~]=?\S+)? ha(?:s|ve) no (?:usable )?wheels"),
-    re.compile(rf"No matching distribution found for {_NAME}"),
-)
-NO_NETWORK = ("error sending request", "failed to fetch", "connection error", "timed out", "dns")
+from bundler.libs.resolve.sdists import Sdist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,40 +24,46 @@ class Problem:
 
     requirements: Requirements
     target: Target  # with those of its packages that need not be brought
-    sources: Sources
-    resolver: str
-    allow_sdist: bool = False
+    builder: Builder  # of sdists, with the sources that all is resolved from
     upgrade: bool = False
     keep: tuple[Pin, ...] = ()  # of an earlier lock, preferred while they fit
-    progress: Progress = SILENT
+
+    @property
+    def wanted(self) -> list[str]:
+        """Return the lines that a resolver has to meet."""
+        return [write(need) for need in self.requirements.wanted]
+
+    @property
+    def limits(self) -> list[str]:
+        """Return the constraints of the user, of the rules, of the image, and of the lock."""
+        limits = [write(need) for need in self.requirements.constraints]
+        limits += [*rules.constraints(self.target), *stub_packages.constraints(self.target)]
+        # As constraints, not as requirements: what nobody needs any more drops out.
+        return limits + [f"{pin.name}=={pin.version}" for pin in self.keep]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """Pins to bring, pins the image provides, what sdists need to be built, and remarks."""
+    """Pins to bring, what sdists that travel need to be built, and remarks."""
 
     pins: tuple[Pin, ...]
-    provided: tuple[Pin, ...]
     build: tuple[Pin, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-@dataclass(kw_only=True)
-class _Links:
-    """Wheels beside the index's: built from sdists, or stubs for sdists that travel."""
+@dataclass(frozen=True, kw_only=True)
+class _Brought:
+    """A candidate that the bundle brings, and what became of its sdist."""
 
-    folder: Path
-    built: dict[str, Sdist] = field(default_factory=dict)  # wheel's name → its sdist
-    shipped: dict[str, Sdist] = field(default_factory=dict)
-    tried: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    candidate: Candidate
+    pin: Pin
+    shipped: Sdist | None = None  # travels as it is
 
 
 def solve(problem: Problem) -> Solution:
     """Resolve, leaving an earlier lock's pins where they are if that can be.
 
-    Builds what has no wheel on the way. Raises UnresolvedError, NetworkError, InputError.
+    Builds what has no wheel. Raises UnresolvedError, NetworkError, InputError.
     """
     if problem.keep:  # a new requirement may not fit them: then all may move
         with contextlib.suppress(UnresolvedError):
@@ -83,224 +71,132 @@ def solve(problem: Problem) -> Solution:
     return _solve(replace(problem, keep=()))
 
 
+def offer(problem: Problem) -> Candidates:
+    """Return the candidates of a problem."""
+    return Candidates(
+        problem.target,
+        problem.builder.sources,
+        build_metadata=problem.builder.metadata,
+        refresh=problem.upgrade,
+        progress=problem.builder.progress,
+    )
+
+
 def _solve(problem: Problem) -> Solution:
     notes = list(rules.notes(problem.target, problem.requirements.wanted))
     notes += suggestions.notes(problem.requirements.wanted)
-    with _links(problem) as links:
-        pins, offline = _resolve_and_build(problem, links)
-        brought, provided = image_provides.split(problem.target, pins)
-        final = [_origin(pin, links) for pin in brought]
-        build = _build_pins(problem, links, final)
-    if not offline:
-        notes += _yanked(problem, final)
-    if offline:
-        notes.append(
-            "The network is off: resolved from uv's cache, which may lack the newest releases."
-        )
-    notes += [note for note in links.notes if note not in notes]
+    candidates = offer(problem)
+    chosen, brought = _choose_and_build(problem, candidates)
+    files = {one.pin.file for one in brought}
+    build = _build_pins(problem, [one.shipped for one in brought if one.shipped], files)
+    notes += [_yanked(one) for one in chosen if one.file and one.file.yanked is not None]
+    notes += _of_sdists(problem, candidates, brought)
+    limits = rules.constraints(problem.target)
+    notes += held_back.notes(candidates, chosen, problem.requirements, limits)
+    # What was passed over for want of a package that does not build is told of that package.
+    names = {one.name for one in chosen}
+    notes += [one.reason for one in candidates.refused.values() if one.name not in names]
     return Solution(
-        pins=tuple(sorted(final, key=lambda pin: pin.name)),
-        provided=tuple(provided),
+        pins=tuple(sorted((one.pin for one in brought), key=lambda pin: pin.name)),
         build=tuple(build),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _yanked(problem: Problem, pins: list[Pin]) -> list[str]:
-    """Return a warning for each pin that the index has withdrawn; `==` and a lock keep such."""
-    with ThreadPoolExecutor(8) as pool:
-        reasons = pool.map(
-            lambda pin: simple_api.yanked(problem.sources, pin.name, pin.version), pins
-        )
-    return [
-        f"{pin.name} {pin.version} was yanked from the index ({reason or 'no reason given'}). "
-        f"Require another release, or run `rsna-bundle libs --upgrade {pin.name}`."
-        for pin, reason in zip(pins, reasons, strict=True)
-        if reason is not None
-    ]
+def choose(problem: Problem, candidates: Candidates) -> list[Candidate]:
+    """Return the candidates that the resolver chooses. Raises UnresolvedError, NetworkError."""
+    return resolvers.choose(
+        problem.builder.resolver, problem.target, problem.wanted, problem.limits, candidates
+    )
 
 
-@contextmanager
-def _links(problem: Problem) -> Iterator[_Links]:
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-links-") as folder:
-        yield _Links(folder=Path(folder))
-
-
-def _resolve_and_build(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
-    """Resolve; where a newer release exists only as an sdist, build it and resolve again."""
-    for _ in range(ROUNDS):
+def _choose_and_build(
+    problem: Problem, candidates: Candidates
+) -> tuple[list[Candidate], list[_Brought]]:
+    """Let the resolver choose, and build what it chose; of what cannot be built, choose again."""
+    while True:
         try:
-            with _newest_ahead(problem):
-                pins, offline = _resolve(problem, links)
+            chosen = choose(problem, candidates)
         except UnresolvedError as error:
-            # Resolvers are given wheels only, so a package without one looks as if it were absent.
-            if not _add_sdists(problem, links, _wheelless(error.output, problem)):
-                raise UnresolvedError(error.output, tuple(links.refused)) from error
-            continue
-        brought = image_provides.split(problem.target, pins)[0]
-        if offline or not _add_newer(problem, links, brought):
-            return pins, offline
-    return pins, offline
-
-
-@contextmanager
-def _newest_ahead(problem: Problem) -> Iterator[None]:
-    """Ask for the newest releases while the resolver works: the answers are cached for later."""
-
-    def ask(name: str) -> None:
-        with contextlib.suppress(NetworkError):  # who needs the answer asks again, and reports it
-            releases.newest(problem.sources, name)
-
-    names = {canonicalize_name(need.name) for need in problem.requirements.wanted}
-    with ThreadPoolExecutor(8) as pool:
-        for name in sorted(names - problem.target.packages.keys()):
-            pool.submit(ask, name)
-        yield
-
-
-def _resolve(problem: Problem, links: _Links) -> tuple[list[Pin], bool]:
-    """Ask the resolver once; without a network, ask uv's cache."""
-    target = problem.target
-    wanted = [write(need) for need in problem.requirements.wanted]
-    limits = [write(need) for need in problem.requirements.constraints]
-    limits += rules.constraints(target)
-    # As constraints, not as requirements: what nobody needs any more drops out.
-    limits += [f"{pin.name}=={pin.version}" for pin in problem.keep]
-    folders = [*problem.sources.links]
-    if target.installed:
-        limits += stub_packages.constraints(target)
-        folders.append(str(stub_packages.stub_wheels(target)))
-    if links.built or links.shipped:
-        folders.append(str(links.folder))
-    sources = replace(problem.sources, links=tuple(folders))
-    resolve = RESOLVERS[problem.resolver]
-    try:
-        return resolve(target, wanted, limits, sources, upgrade=problem.upgrade), False
-    except UnresolvedError as error:
-        if not any(sign in error.output.lower() for sign in NO_NETWORK):
-            raise
-        try:
-            return resolve(target, wanted, limits, sources, offline=True), True
-        except (UnresolvedError, NetworkError) as offline_error:
-            lines = "\n".join(f"  {line}" for line in str(offline_error).splitlines())
-            raise NetworkError(
-                f"no index can be reached, and the cache of earlier runs is not enough.\n{lines}"
+            raise UnresolvedError(
+                error.output, tuple(one.reason for one in candidates.refused.values())
             ) from error
+        refused = len(candidates.refused)
+        brought = [_bring(problem, candidates, one) for one in chosen if one.file]
+        if len(candidates.refused) == refused:
+            return chosen, [one for one in brought if one]
 
 
-# --- sdists ---
-
-
-def _wheelless(output: str, problem: Problem) -> list[str]:
-    """Return which packages may have an sdist only: those wanted, those that the resolver names.
-
-    No other word of the resolver's output is looked up: building an unknown sdist runs its code.
-    """
-    wanted: list[str] = [canonicalize_name(need.name) for need in problem.requirements.wanted]
-    text = output.replace("\n", " ")
-    named: list[str] = [
-        canonicalize_name(name) for sentence in NO_WHEEL for name in sentence.findall(text)
-    ]
-    return list(dict.fromkeys([*wanted, *named]))
-
-
-def _add_sdists(problem: Problem, links: _Links, names: list[str]) -> bool:
-    """Add wheels for those packages that have an sdist only; say whether any was new."""
-    added = [_add(problem, links, name, None) for name in names if name not in links.tried]
-    return any(added)
-
-
-def _add_newer(problem: Problem, links: _Links, pins: list[Pin]) -> bool:
-    """Add wheels where the newest release lacks one and an older release was taken instead."""
-    # What a lock holds is not behind: moving it is what --upgrade is for.
-    settled = links.tried | {pin.name for pin in problem.keep}
-    known = {pin.name: pin for pin in pins if pin.name not in settled}
-    with ThreadPoolExecutor(8) as pool:
-        newest = pool.map(lambda pin: releases.newest(problem.sources, pin.name), known.values())
-    behind = [
-        pin.name
-        for pin, version in zip(known.values(), newest, strict=True)
-        if version is not None
-        and version > Version(pin.version)
-        and _allows(problem, pin.name, version)
-    ]
-    added = [_add(problem, links, name, known[name].version) for name in behind]
-    return any(added)
-
-
-def _allows(problem: Problem, name: str, version: Version) -> bool:
-    """Say whether the requirements file and the rules allow a release."""
-    limits = [
-        *problem.requirements.named(name),
-        *map(Requirement, rules.constraints(problem.target)),
-    ]
-    mine = [need for need in limits if canonicalize_name(need.name) == name]
-    return all(need.specifier.contains(version, prereleases=True) for need in mine)
-
-
-def _add(problem: Problem, links: _Links, name: str, chosen: str | None) -> bool:
-    """Build the newest allowed release of a package, where it has an sdist and no fitting wheel."""
-    links.tried.add(name)
-    release = releases.without_wheel(
-        problem.target, problem.sources, name, problem.requirements.named(name)
-    )
-    if release is None or (chosen and Version(release.version) <= Version(chosen)):
-        return False
-    sdist = sdists.fetch(release, name, problem.sources, problem.progress)
-    older = f"; {chosen}, the newest release with a wheel, would be older" if chosen else ""
-    reason = f"{name} {sdist.pin.version} has no wheel that fits{older}"
+def _bring(problem: Problem, candidates: Candidates, candidate: Candidate) -> _Brought | None:
+    """Return a candidate's pin; None, and it is offered no longer, where it cannot be built."""
+    assert candidate.file is not None
+    if not candidate.is_sdist:
+        pin = releases.pin(candidate.name, candidate.version, candidate.file)
+        return _Brought(candidate=candidate, pin=pin)
+    sdist = candidates.sdist(candidate)
     try:
-        wheel = sdists.build(sdist, problem.sources)
+        wheel = problem.builder.wheel(sdist)
     except CompiledError as error:
-        return _refuse(problem, links, sdist, reason, error, chosen)
-    shutil.copyfile(wheel, links.folder / wheel.name)
-    links.built[wheel.name] = sdist
-    links.notes.append(f"{reason}: built from {sdist.pin.file}.")
-    return True
+        if problem.builder.allow_sdist:
+            return _Brought(candidate=candidate, pin=sdist.pin, shipped=sdist)
+        candidates.refuse(candidate, str(error))
+        return None
+    pin = Pin(
+        name=candidate.name,
+        version=candidate.version,
+        file=wheel.name,
+        sha256=downloads.digest(wheel),
+        built_from=sdist.origin,
+    )
+    downloads.keep(wheel, pin.sha256)
+    return _Brought(candidate=candidate, pin=pin)
 
 
-def _refuse(
-    problem: Problem,
-    links: _Links,
-    sdist: Sdist,
-    reason: str,
-    error: CompiledError,
-    chosen: str | None,
-) -> bool:
-    """Ship the sdist itself where that is allowed; else keep the older release, and say so."""
-    if problem.allow_sdist:
-        name = image_provides.write_stub_of_sdist(links.folder, sdist, problem.target)
-        links.shipped[name] = sdist
-        links.notes.append(f"{reason}: {sdist.pin.file} is shipped, to be built on the notebook.")
-        return True
-    links.refused.append(str(error))
-    if chosen:
-        links.notes.append(f"{reason}, but its sdist cannot be used: {chosen} was taken. {error}")
-    return False
-
-
-def _origin(pin: Pin, links: _Links) -> Pin:
-    """Return the pin of what travels: a built wheel names its sdist, a stub becomes it."""
-    if pin.file in links.built:
-        downloads.keep(links.folder / pin.file, pin.sha256)
-        return replace(pin, url=None, built_from=links.built[pin.file].origin)
-    if pin.file in links.shipped:
-        return links.shipped[pin.file].pin
-    return pin
-
-
-def _build_pins(problem: Problem, links: _Links, pins: list[Pin]) -> list[Pin]:
-    """Resolve what the travelling sdists need to be built offline: nothing of the image counts."""
-    files = {pin.file for pin in pins}
-    shipped = [sdist for sdist in links.shipped.values() if sdist.pin.file in files]
+def _build_pins(problem: Problem, shipped: list[Sdist], files: set[str]) -> list[Pin]:
+    """Resolve what travelling sdists need to be built offline: nothing of the image counts."""
     lines = [line for sdist in shipped for line in sdists.build_requirements(sdist.path)]
-    if not lines:
-        return []
     needs = applying(map(Requirement, lines), problem.target.environment)
-    wanted = [write(need) for need in needs]
-    resolve = RESOLVERS[problem.resolver]
-    via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
-    known = {pin.file for pin in pins}
     # The build runs in an environment of its own, in which the image's packages are not seen.
-    pins_of_builds = resolve(problem.target, wanted, [], problem.sources)
-    return [replace(pin, via=via) for pin in pins_of_builds if pin.file not in known]
+    bare = problem.target.without(problem.target.packages)
+    wanted, builder = [*map(write, needs)], problem.builder
+    pins = builds.resolve_wheels(wanted, bare, builder.resolver, builder.sources)
+    via = tuple(sorted(f"build of {sdist.pin.name}" for sdist in shipped))
+    return [replace(pin, via=via) for pin in pins if pin.file not in files]
+
+
+# --- remarks ---
+
+
+def _yanked(candidate: Candidate) -> str:
+    """Return a warning of what the index has withdrawn; `==` and a lock keep such."""
+    assert candidate.file is not None
+    release = f"{candidate.name} {candidate.version}"
+    return (
+        f"{release} was yanked from the index ({candidate.file.yanked or 'no reason given'}). "
+        f"Require another release, or run `rsna-bundle libs --upgrade {candidate.name}`."
+    )
+
+
+def _of_sdists(problem: Problem, candidates: Candidates, brought: Iterable[_Brought]) -> list[str]:
+    """Say what was built, what travels as an sdist, and with which Python."""
+    lines = []
+    for one in brought:
+        if one.candidate.is_sdist and one.candidate.file:
+            file = one.candidate.file.name
+            done = (
+                f"{file} is shipped, to be built on the notebook"
+                if one.shipped
+                else f"built from {file}"
+            )
+            lines.append(f"{_without_wheel(candidates, one.candidate)}: {done}.")
+    if lines and (remark := problem.builder.remark):
+        lines.append(remark)
+    return lines
+
+
+def _without_wheel(candidates: Candidates, candidate: Candidate) -> str:
+    older = next((one for one in candidates.of(candidate.name) if not one.is_sdist), None)
+    text = f"{candidate.name} {candidate.version} has no wheel that fits"
+    if older is None or Version(older.version) > Version(candidate.version):
+        return text
+    return f"{text}; {older.version}, the newest release with a wheel, would be older"

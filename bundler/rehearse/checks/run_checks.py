@@ -10,10 +10,11 @@ from bundler.competition.check import Check, verdict
 from bundler.competition.protocol import Distribution
 from bundler.competition.table import SUFFIXES, open_table
 from bundler.errors import InputError
-from bundler.rehearse.checks import causes, missing, network
+from bundler.rehearse.checks import causes, missing, network, system
 from bundler.rehearse.checks.missing import Surroundings
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.setup import RunSetup
+from bundler.rehearse.run.stalls import Stall
 from inference.boot import bundle as reader
 
 PUBLIC = "public test"
@@ -76,6 +77,7 @@ def _general(run: NotebookRun, setup: RunSetup) -> list[Check]:
         verdict("notebook ran", end, f"finished in {run.seconds:.1f} s"),
         network.check(run),
         verdict("writes", written, "only in /kaggle/working, the temporary folder and HOME"),
+        *([system.check(run)] if end == [] else []),
     ]
 
 
@@ -99,6 +101,9 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
             f"Out of time: it ran for more than {limits.seconds:.0f} s and was ended (Notebook "
             "Timeout on Kaggle). Use a smaller preset or model, or find what it waits for."
         )
+    if usage.stall:
+        yield _stalled(usage.stall, setup.hidden.submission)
+        return
     if usage.killed == "memory":
         yield (
             f"Out of memory: it used {usage.peak_bytes / 1e9:.2f} GB of "
@@ -120,6 +125,27 @@ def _end(run: NotebookRun, setup: RunSetup) -> Iterator[str]:
     last = (run.error or "it printed nothing").strip().splitlines()[-1]
     before = "".join(f"{line}\n" for line in (cause, _planted(setup, output)) if line)
     yield f"{before}A cell failed: {last[:500]}\n{tail}"
+
+
+def _stalled(stall: Stall, submission: str) -> str:
+    """Say what a run waited for that did nothing more."""
+    minutes = f"{stall.seconds / 60:.1f} min"
+    if stall.ending:
+        cause = (
+            f"{submission} had been complete for {minutes}, and the command did not end: Python "
+            "waits for a thread. Make it a daemon, or stop it"
+        )
+    elif stall.submission:
+        cause = (
+            f"Nothing used a CPU, read or wrote for {minutes}, although {submission} had been "
+            "written: end the process or the thread that waits"
+        )
+    else:
+        cause = f"Nothing used a CPU, read or wrote for {minutes}: find what it waits for"
+    return (
+        f"Stalled: {cause} (Notebook Timeout on Kaggle). It was ended. Where each thread stood, "
+        f"the innermost call first:\n{stall.stacks}"
+    )
 
 
 def _planted(setup: RunSetup, output: str) -> str:

@@ -18,6 +18,7 @@ class Limits:
     memory_bytes: int
     working_bytes: int
     seconds: float
+    stall_seconds: float  # without any work, after which a run is ended
     scaled: tuple[str, ...] = ()  # what this machine has less of than the target, for people
 
     @property
@@ -43,6 +44,7 @@ def read(options: RehearseOptions, target: Target) -> Limits:
         cpus=min(cpus, target.cpus or cpus),
         memory_bytes=min(memory, free),
         working_bytes=options.working_bytes,
+        stall_seconds=options.stall_seconds,
         seconds=options.settings.time_limit_hours * 3600,
         scaled=tuple(scaled),
     )

@@ -2,21 +2,27 @@
 
 import datetime
 import json
+import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition import run_report
+from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.protocol import RunOutput
-from bundler.rehearse.run import watchdog
+from bundler.rehearse.run import audit_hook, gateway, watchdog
 from bundler.rehearse.run.audit_hook import Event
+from bundler.rehearse.run.gateway import Beside
+from bundler.rehearse.run.layout import WORKING
 from bundler.rehearse.run.setup import Kind, RunSetup
+from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
 from bundler.sandbox import backends
 from inference.boot import record
 
+HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
 GRACE = 300.0  # seconds that the measuring after the notebook may take
 
 
@@ -34,6 +40,8 @@ class NotebookRun:
     seconds: float
     sizes: Mapping[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
+    programs: tuple[str, ...] | None  # that were executed; None: not known
+    libraries: tuple[str, ...]  # whose code was mapped
     working: str  # how the size of /kaggle/working is kept, for people
     full: bool  # it was ended, since that folder held more than it may
     working_peak: int  # bytes, while the command ran: pip needs room before it, and gives it back
@@ -62,37 +70,62 @@ class NotebookRun:
 def run(setup: RunSetup) -> NotebookRun:
     """Execute the notebook as Kaggle would, and measure afterwards in the same sandbox."""
     began = time.time()
-    usage = _run(setup)
-    return _gather(setup, usage, began)
+    if setup.gateway is None:
+        return _gather(setup, _run(setup), began)
+    with gateway.beside(setup.gateway, setup.sandbox) as both:
+        usage = _run(setup, both)
+    left = both.output(usage, began, setup.limits.memory_bytes)
+    return _gather(setup, usage, began, left)
 
 
-def _run(setup: RunSetup) -> Usage:
+def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
     process = backends.start(
         setup.command,
-        setup.sandbox,
-        backend=setup.backend,
+        both.notebook if both else setup.sandbox,
+        backend=gateway.BACKEND if both else setup.backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
     )
+    ended = setup.out / "notebook.json"
     try:
+        if both:
+            both.start(process, ended)
         return watchdog.watch(
             process,
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
-            until=setup.out / "notebook.json",
+            until=ended,
             grace=GRACE,
             cpus=setup.limits.own_cpus,
+            stalls=_stalls(setup),
         )
     finally:  # an interruption, too, leaves nothing running
         backends.end(process)
 
 
+def _stalls(setup: RunSetup) -> StallWatch | None:
+    """Return what notices a stall; None for a server, which waits for its gateway by design."""
+    if setup.gateway:
+        return None  # its gateway has deadlines
+    return StallWatch(
+        after=setup.limits.stall_seconds,
+        stacks=setup.out / audit_hook.STACKS,
+        submission=f"{WORKING}/{setup.hidden.submission}",
+    )
+
+
 # --- after ---
 
 
-def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
+def _gather(
+    setup: RunSetup, usage: Usage, began: float, left: GatewayOutput | None = None
+) -> NotebookRun:
     out = setup.out
+    events = tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl"))
+    if left is not None:
+        early = tuple(event.what for event in events if event.kind == audit_hook.EARLY)
+        left = replace(left, early_reads=tuple(dict.fromkeys(early)))
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
@@ -109,11 +142,13 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
         seconds=ended.end - ended.start if ended else time.time() - began,
         sizes=ended.sizes if ended else {},
         tmp_bytes=ended.tmp_bytes if ended else 0,
+        programs=tuple(ended.programs) if ended and ended.programs_known else None,
+        libraries=tuple(sorted({*_lines(out / audit_hook.LIBRARIES), *_mapped(ended)})),
         working=setup.working.describe(),
         full=ended.full if ended else False,
         working_peak=max((working for _, working, _ in disk), default=0),
         tmp_peak=max((tmp for _, _, tmp in disk), default=0),
-        events=tuple(Event(**json.loads(line)) for line in _lines(out / "events.jsonl")),
+        events=events,
         names=tuple(dict.fromkeys(_lines(out / "names.txt"))),
         lost_packets=ended.lost_packets if ended else 0,
         usage=usage,
@@ -123,6 +158,7 @@ def _gather(setup: RunSetup, usage: Usage, began: float) -> NotebookRun:
             probe=out,
             report=run_report.read(out / "working" / "submission.json"),
             probe_log=_text(out / "probe.log"),
+            gateway=left,
         ),
     )
 
@@ -156,8 +192,8 @@ def _executed(path: Path, start: float) -> _Executed:
     """Read what the cells printed, the error of one that failed, and when each of them ran."""
     log, error, cells = [], None, []
     try:
-        notebook = json.loads(_text(path))
-    except ValueError:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return _Executed()  # not there, or cut off when the run was ended
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
@@ -178,14 +214,28 @@ def _seconds(stamp: str) -> float:
 
 def _ended(path: Path) -> Ended | None:
     try:
-        return Ended(**json.loads(_text(path)))
-    except (ValueError, TypeError):
+        return Ended(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None  # the sandbox ended before it was written whole
 
 
+def _mapped(ended: Ended | None) -> Sequence[str]:
+    return ended.libraries if ended else ()
+
+
 def _lines(path: Path) -> list[str]:
-    return _text(path).splitlines()
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    """Return a text file; of a large one the beginning and the end, and how much lies between."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        left_out = os.fstat(stream.fileno()).st_size - HEAD - TAIL
+        if left_out <= 0:
+            return stream.read().decode(errors="replace")
+        head = stream.read(HEAD).decode(errors="replace")
+        stream.seek(-TAIL, os.SEEK_END)
+        tail = stream.read().decode(errors="replace")
+    return f"{head}\n[{left_out / 1e6:.1f} MB left out]\n{tail}"

@@ -13,12 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import bundler
 from bundler.competition.protocol import HiddenTest
 from bundler.image.emulation import EmulatedImage
+from bundler.image.target import Target
 from bundler.notebook import execute
 from bundler.notebook.submission import NAME
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.run import audit_hook, supervise, upload
+from bundler.rehearse.run import audit_hook, gateway, upload
+from bundler.rehearse.run.gateway import GatewaySetup
 from bundler.rehearse.run.image import Prepared
 from bundler.rehearse.run.layout import INPUT, LAYOUTS, WORKING, Layout
 from bundler.rehearse.run.limits import Limits
@@ -27,8 +30,17 @@ from bundler.sandbox import disk, seatbelt, system
 from bundler.sandbox.disk import SizedFolder
 from bundler.sandbox.sandbox import Sandbox
 from bundler.settings import Settings
+from inference.boot.competition import has_gateway
 
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
+# What runs inside beside the notebook, and the packages that it is of.
+SUPERVISE = "bundler/rehearse/run/supervise.py"
+FILES = (
+    SUPERVISE,
+    "bundler/rehearse/run/programs.py",
+    "bundler/sandbox/seccomp.py",
+    *(f"bundler/{name}__init__.py" for name in ("", "sandbox/", "rehearse/run/")),
+)
 # Questions for names go to `supervise`, which refuses them at once.
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
@@ -53,6 +65,7 @@ class RunSetup:
     command: Sequence[str]
     sandbox: Sandbox
     environment: Mapping[str, str]
+    gateway: GatewaySetup | None = None  # to be started beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +85,7 @@ class _Parts:
     working: SizedFolder
     measure_seconds: float
     kind: Kind
+    target: Target
 
     @property
     def out(self) -> Path:
@@ -99,15 +113,18 @@ class _Parts:
         mounts = self.mounts
         read_only = {mounts[kind]: folder for kind, folder in self.datasets.items()}
         read_only[mounts["competition"]] = self.hidden.folder
+        if plan := self.hidden.gateway:  # the hidden rows are its alone
+            shown = {f"{mounts['competition']}/{name}": path for name, path in plan.public.items()}
+            read_only |= shown
         read_only[OWN] = self.folder / "own"
         read_only["/etc/resolv.conf"] = self.folder / "own" / "resolv.conf"
+        writable = {TMP: self.folder / "tmp", self.home: self.folder / "home", OUT: self.out}
+        if self.kind == "public" and has_gateway(self.hidden.folder):
+            # There the notebook's own gateway shares files, by links.
+            writable[audit_hook.SHARED] = self.folder / "shared"
         return Sandbox(
             read_only={**self.pythons, **read_only},
-            writable={
-                TMP: self.folder / "tmp",
-                self.home: self.folder / "home",
-                OUT: self.out,
-            },
+            writable=writable,
             limited={WORKING: self.working},
         )
 
@@ -155,6 +172,7 @@ def make(
         working=disk.make(folder / "working", inputs.limits.working_bytes),
         measure_seconds=options.measure_seconds,
         kind=kind,
+        target=inputs.target,
     )
     _write(parts)
     own = parts.at(OWN)
@@ -169,9 +187,26 @@ def make(
         limits=parts.limits,
         backend=parts.backend,
         working=parts.working,
-        command=[sys.executable, "-I", f"{own}/supervise.py", f"{own}/spec.json"],
+        command=[sys.executable, "-I", f"{own}/{SUPERVISE}", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
+        gateway=_gateway(parts),
+    )
+
+
+def _gateway(parts: _Parts) -> GatewaySetup | None:
+    """Prepare the competition's gateway, if it has one for this run."""
+    if parts.hidden.gateway is None:
+        return None
+    return gateway.prepare(
+        parts.hidden.gateway,
+        run=parts.folder,
+        competition=parts.hidden.folder,
+        slug=parts.settings.competition,
+        pythons=parts.pythons,
+        python=parts.image.python,
+        environment=parts.environment(),
+        target=parts.target,
     )
 
 
@@ -185,11 +220,16 @@ def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]
 def _write(parts: _Parts) -> None:
     """Write what the sandbox shows under /rehearsal."""
     own, tmp = parts.folder / "own", parts.folder / "tmp"
-    for folder in (own / "hook", own / "out", parts.out, parts.folder / "home", tmp):
+    writable = [
+        parts.folder / name for name in ("home", *(("shared",) if parts.kind == "public" else ()))
+    ]
+    for folder in (own / "hook", own / "out", parts.out, *writable, tmp):
         folder.mkdir(parents=True)
     tmp.chmod(0o1777)  # as any /tmp: everybody writes, nobody removes what is another's
     shutil.copyfile(str(execute.__file__), own / "execute.py")
-    shutil.copyfile(str(supervise.__file__), own / "supervise.py")
+    for name in FILES:
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(bundler.__file__).parents[1] / name, own / name)
     # Every Python imports a module of this name when it starts, if it is on PYTHONPATH.
     shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
     shutil.copyfile(parts.notebook, own / "notebook.ipynb")
@@ -204,6 +244,7 @@ def _write(parts: _Parts) -> None:
         mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
+        stop=f"{parts.at(OUT)}/{gateway.STOP}" if parts.hidden.gateway else "",
     )
     (own / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
 

@@ -1,13 +1,15 @@
 """Run the commands of a rehearsal inside its sandbox, and save what is to be kept of it.
 
-`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone. The
-sandbox's folders in memory vanish with it, so what is worth keeping is copied to `out` before.
+`python supervise.py SPEC.json`, the standard library only; in the sandbox this file is alone with
+those of `FILES`. The sandbox's own folders vanish with it, so what is worth keeping is copied to
+`out` before.
 """
 
 import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +18,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+if __name__ == "__main__":  # started by its path, it does not know the package it is of
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from bundler.rehearse.run import programs
+
+LOOK = 0.05  # seconds between two looks for the file that ends the notebook
+SAVING = 20.0  # seconds that the notebook's driver has to save what was printed
 KEPT_BYTES = 64 << 20  # a larger file is listed, not copied
 REFUSED = 0x8185  # a DNS answer's flags: response, recursion, refused
 
@@ -41,6 +50,7 @@ class Spec:
     mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
+    stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
 
     @classmethod
     def read(cls, path: str) -> "Spec":
@@ -62,6 +72,9 @@ class Ended:
     sizes: dict[str, int]  # of the files in /kaggle/working, bytes
     tmp_bytes: int
     disk: list[tuple[float, int, int]]  # seconds since 1970, bytes in /kaggle/working and in /tmp
+    programs: list[str]  # that were executed
+    programs_known: bool  # False: the kernel could not be made to tell
+    libraries: list[str]  # whose code was mapped, as far as was looked
     full: bool  # the notebook was ended, since `working` held more than it may
 
 
@@ -74,8 +87,9 @@ def main(arguments: list[str]) -> int:
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
     disk = DiskSeries(spec)
-    code = run(spec.notebook, working, out, disk)
+    code, seen = run_notebook(spec, disk)
     disk.stop()
+    executed, libraries = seen.stop()
     ended = Ended(
         returncode=code,
         start=start,
@@ -84,6 +98,9 @@ def main(arguments: list[str]) -> int:
         sizes=keep(working, out / "working"),
         tmp_bytes=used(spec.tmp, spec.mounted),
         disk=disk.looks,
+        programs=executed,
+        programs_known=seen.known,
+        libraries=libraries,
         full=disk.full,
     )
     # Its appearance tells the watchdog that the notebook's time and memory no longer count.
@@ -93,10 +110,21 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def run(step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None) -> int:
+def run_notebook(spec: Spec, disk: "DiskSeries") -> tuple[int, programs.Programs]:
+    """Run the notebook, and note what it executes and what it writes."""
+    step, out = spec.notebook, Path(spec.out)
+    with (out / f"{step.name}.log").open("wb") as sink:
+        process, seen = programs.start(
+            step.command, cwd=Path(spec.working), env=os.environ | step.env, sink=sink.fileno()
+        )
+        disk.process = process
+        return wait_or_end(process, spec.stop) if spec.stop else process.wait(), seen
+
+
+def run(step: Step, folder: Path, out: Path) -> int:
     """Run one command in `folder` and return its exit code; what it prints goes to a log."""
     with (out / f"{step.name}.log").open("wb") as sink:
-        process = subprocess.Popen(
+        return subprocess.call(
             step.command,
             cwd=folder,
             env=os.environ | step.env,
@@ -104,9 +132,45 @@ def run(step: Step, folder: Path, out: Path, disk: "DiskSeries | None" = None) -
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
-        if disk:
-            disk.process = process
-        return process.wait()
+
+
+def wait_or_end(process: "subprocess.Popen[bytes]", stop: str) -> int:
+    """Wait for a server, and end it when the file `stop` appears: by itself it serves forever."""
+    while process.poll() is None:
+        if os.path.exists(stop):
+            end(process)
+            return 0
+        time.sleep(LOOK)
+    return process.returncode
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End what a command has started, then the command, which first saves what it has."""
+    # Kernel and server first: the notebook's driver writes what was printed when its kernel dies.
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.wait(SAVING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def descendants(root: int) -> list[int]:
+    """Return the ids of a process's children, and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # A program's name, in parentheses, may hold blanks and parentheses itself.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found, added = [], [root]
+    while added:
+        added = [pid for pid, parent in parents.items() if parent in added]
+        found += added
+    return found
 
 
 def keep(folder: Path, target: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Watch a running notebook from outside: its memory and its time, and end what goes beyond."""
+"""Watch a running notebook from outside: memory, time and stalls; end what goes beyond."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bundler.rehearse.run import sampling
 from bundler.rehearse.run.sampling import Process, Recorder, Role, RoleUse, Sample
+from bundler.rehearse.run.stalls import Stall, StallWatch
 
 # Often enough to see a peak before the kernel kills for it, seldom enough to cost nothing.
 EVERY = 0.1  # seconds between two looks
@@ -21,7 +22,8 @@ class Usage:
     """What a rehearsal's processes used until the notebook had ended."""
 
     peak_bytes: int = 0
-    killed: str | None = None  # `memory` or `time`, where something had to be ended
+    killed: str | None = None  # `memory`, `time` or `stall`, where something had to be ended
+    stall: Stall | None = None
     seconds: float = 0.0
     samples: tuple[Sample, ...] = ()
     peaks: Mapping[Role, RoleUse] = field(default_factory=dict)
@@ -37,8 +39,9 @@ def watch(
     until: Path,
     grace: float,
     cpus: Sequence[int] = (),
+    stalls: StallWatch | None = None,
 ) -> Usage:
-    """Wait for a process; end what uses more than `memory` bytes, or takes over `seconds`.
+    """Wait for a process; end what uses more than `memory` bytes, takes over `seconds`, or stalls.
 
     As the notebook's machine would: where memory is over, the largest process dies. Memory
     counts until the file `until` appears; after it the process has `grace` seconds left. `cpus`
@@ -48,6 +51,7 @@ def watch(
     ended: float | None = None  # when the notebook had ended
     killed: str | None = None
     recorder, probed = Recorder(root=process.pid, cpus=cpus), None
+    stall: Stall | None = None
     while process.poll() is None:
         elapsed = time.monotonic() - start
         # By process, not by a cgroup: to make one needs rights that a user seldom has.
@@ -59,6 +63,9 @@ def watch(
                 # The kernel on Kaggle kills one process, too, and the rest may well go on.
                 killed = "memory"
                 _kill(max(_killable(processes), key=lambda one: one.rss_bytes).pid)
+            if stalls and not stall and (stall := stalls.note(processes, elapsed)):
+                killed = "stall"
+                _end(processes)
         else:
             ended = elapsed if ended is None else ended
             probed = probed or Recorder(root=process.pid, cpus=cpus)
@@ -66,13 +73,13 @@ def watch(
         limit = seconds if ended is None else ended + grace
         if elapsed > limit and killed != "time":
             killed = "time"
-            for one in _killable(processes):
-                _kill(one.pid)
+            _end(processes)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(EVERY)
     return Usage(
         peak_bytes=recorder.peak_bytes,
         killed=killed,
+        stall=stall,
         seconds=elapsed,
         samples=recorder.samples,
         peaks=recorder.peaks,
@@ -105,6 +112,11 @@ def _own_share(process: Process) -> int:
 def _killable(processes: Sequence[Process]) -> list[Process]:
     """Return the notebook's processes: the rehearsal's own must live to report the end."""
     return [one for one in processes if one.role != "rehearsal"] or list(processes)
+
+
+def _end(processes: Sequence[Process]) -> None:
+    for one in _killable(processes):
+        _kill(one.pid)
 
 
 def _kill(pid: int) -> None:

@@ -20,10 +20,13 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     about = ["Wheel-Version: 1.0", "Generator: tiny", "Root-Is-Purelib: true", "Tag: " + TAG]
     members = {{NAME.replace("-", "_") + "/__init__.py": BODY, info + "METADATA": META}}
     members[info + "WHEEL"] = "\\n".join(about) + "\\n"
-    members[info + "RECORD"] = "".join(m + ",,\\n" for m in [*members, info + "RECORD"])
+    names = [*members, info + "RECORD", *{member!r}[:1]]
+    members[info + "RECORD"] = "".join(m + ",,\\n" for m in names)
     with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as archive:
         for member, text in members.items():
             archive.writestr(member, text)
+        if {member!r}:
+            archive.writestr({member!r}[0], bytes.fromhex({member!r}[1]))
     return name
 """
 
@@ -86,14 +89,25 @@ def sdist(
     build_requires: Iterable[str] = (),
     needs: str = "pass",
     extra_files: Iterable[str] = (),
+    metadata_version: str = "2.1",
+    member: tuple[str, str] | None = None,
 ) -> tuple[str, bytes]:
     """Return (file name, bytes) of an sdist that builds with a backend of its own.
 
-    `tag` is that of the wheel it becomes; `needs` is a statement that its build runs.
+    `tag` is that of the wheel it becomes; `needs` is a statement that its build runs; `member` is
+    a file that the build adds, its content in hexadecimal.
     """
-    described = metadata(name, version, requires)
+    described = metadata(name, version, requires).replace(
+        "Version: 2.1", f"Version: {metadata_version}", 1
+    )
     backend = BACKEND.format(
-        name=name, version=version, tag=tag, metadata=described, body="built = True\n", needs=needs
+        name=name,
+        version=version,
+        tag=tag,
+        metadata=described,
+        body="built = True\n",
+        needs=needs,
+        member=member or (),
     )
     declared = ", ".join(f'"{line}"' for line in build_requires)
     content = {

@@ -35,12 +35,17 @@ class Registry:
         self.server.server_close()
 
     def add(
-        self, file: tuple[str, bytes], *, yanked: str | None = None, python: str | None = None
+        self,
+        file: tuple[str, bytes],
+        *,
+        yanked: str | None = None,
+        python: str | None = None,
+        uploaded: str | None = None,
     ) -> None:
         """Publish a file."""
         name, content = file
         self.files[name] = content
-        self.about[name] = {"yanked": yanked, "requires-python": python}
+        self.about[name] = {"yanked": yanked, "requires-python": python, "upload-time": uploaded}
 
     def asked(self, part: str) -> list[str]:
         """Return the requests whose path holds `part`."""
@@ -65,8 +70,9 @@ class Registry:
                 "core-metadata": name.endswith(".whl"),
                 "yanked": self.about[name]["yanked"] or False,
             }
-            if self.about[name]["requires-python"]:
-                entry["requires-python"] = self.about[name]["requires-python"]
+            for key in ("requires-python", "upload-time"):
+                if self.about[name][key]:
+                    entry[key] = self.about[name][key]
             entries.append(entry)
         return entries
 
@@ -121,8 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:-1] + b"?"
         start = 0
         if asked := self.headers.get("Range"):
-            start = int(asked.removeprefix("bytes=").split("-")[0])
-            end = asked.removeprefix("bytes=").split("-")[1]
+            first, _, end = asked.removeprefix("bytes=").partition("-")
+            if not first:  # the last so many bytes
+                first, end = str(max(0, len(content) - int(end))), ""
+            start = int(first)
             stop = min(int(end) + 1, len(content)) if end else len(content)
             if start >= len(content):
                 return self._send(416, b"")

@@ -9,15 +9,19 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bundler.image import target as targets
 from bundler.image.target import Target
 from bundler.libs import requirements
 from bundler.libs.index import sources
-from bundler.libs.resolve import uv
+from bundler.libs.resolve import builds
+from bundler.libs.resolve.builds import Builder
+from bundler.libs.resolve.solution import Problem, choose, offer
 from tests.bundler.libs.conftest import make_target
 
 pytestmark = pytest.mark.network
 
 ROOT = Path(__file__).parents[3]
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "pillow", "scikit-learn"}
 Libs = Callable[..., Any]
 MACHINES = {
     f"{system}-{python}": make_target(f"{python}.4", system)
@@ -54,7 +58,7 @@ def test_the_projects_extras_resolve(name: str, extra: str) -> None:
     needs = tuple(Requirement(line) for line in project_requirements(extra))
     wanted = [str(need) for need in requirements.applying(needs, target.environment)]
 
-    pins = uv.resolve(target, wanted, [], sources.Sources())
+    pins = builds.resolve_wheels(wanted, target, "uv", sources.Sources())
 
     assert {canonicalize_name(Requirement(line).name) for line in wanted} <= {p.name for p in pins}
     assert all(pin.file.endswith(".whl") for pin in pins)
@@ -71,3 +75,37 @@ def test_sdists_of_the_field_become_wheels(libs: Libs) -> None:
     assert any("0.7.1" in note and "0.3.0" in note for note in made.lock.notes)
     assert "torch" in {item.name for item in made.lock.provided}
     assert "torch" not in pins
+
+
+# What each brought of a package that is, or needs, an sdist alone; the image counts as empty.
+SDISTS = {
+    "hydra-core": {"hydra-core": "1.3", "antlr4-python3-runtime": "4.9.3"},
+    "omegaconf==2.1.2": {"omegaconf": "2.1.2", "antlr4-python3-runtime": "4.8"},
+    "segmentation-models-pytorch<0.4": {"segmentation-models-pytorch": "0.3.4"},
+    "fvcore": {"fvcore": "0.1.5.post20221221", "iopath": "0.1.10"},
+    "iopath": {"iopath": "0.1.10"},
+    "sentence-transformers": {"sentence-transformers": "5"},
+    "sentence-transformers<2.3": {"sentence-transformers": "2.2.2"},
+}
+
+
+@pytest.mark.parametrize("name", ["kaggle-gpu-2026-06", "kaggle-gpu-2026-10"])
+@pytest.mark.parametrize("line", SDISTS)
+def test_packages_that_need_an_sdist_are_of_this_year(name: str, line: str) -> None:
+    target = targets.load(name)
+    bare = target.without({package.name for package in target.installed} - HEAVY)
+    problem = Problem(
+        requirements=requirements.Requirements(
+            path=Path("wheelhouse.txt"),
+            wanted=(Requirement(line),),
+            constraints=(),
+            sources=sources.Sources(),
+        ),
+        target=bare,
+        builder=Builder(target=bare, sources=sources.Sources()),
+    )
+
+    chosen = {one.name: one.version for one in choose(problem, offer(problem))}
+
+    for package, version in SDISTS[line].items():
+        assert chosen[package].startswith(version)

@@ -1,5 +1,6 @@
 """Architectures that are proven: exported for images that are not square, and verified."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import torch
 from bundler.model import export
 from inference import predict
 from inference.boot import bundle as reader
-from inference.golden import replay
+from inference.boot.bundle import Bundle
+from inference.golden import Replayed
+from inference.predict import Model
 from tests.bundler.model.checkpoints import SIZE, net, options, save
 
+Replay = Callable[[Bundle, Sequence[Model]], Replayed]
 # In one and in three channels by turns; the first of them in both.
 ARCHITECTURES = [
     ("tf_efficientnetv2_s", 1),
@@ -29,7 +33,9 @@ ARCHITECTURES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arch", "channels"), ARCHITECTURES)
-def test_answers_in_onnx_as_in_torch(arch: str, channels: int, tmp_path: Path) -> None:
+def test_answers_in_onnx_as_in_torch(
+    arch: str, channels: int, replay: Replay, tmp_path: Path
+) -> None:
     kwargs = {"num_classes": 1, "in_chans": channels}
     if arch.startswith("vit"):
         kwargs["img_size"] = list(SIZE)
@@ -46,7 +52,7 @@ def test_answers_in_onnx_as_in_torch(arch: str, channels: int, tmp_path: Path) -
     np.testing.assert_allclose(models[0].predict(images), expected, atol=1e-4)
 
 
-def test_a_model_that_is_told_the_table_takes_it(tmp_path: Path) -> None:
+def test_a_model_that_is_told_the_table_takes_it(replay: Replay, tmp_path: Path) -> None:
     columns = ["age", "view"]
     state = net(metadata_columns=columns).state_dict()
     path = save(tmp_path / "a.pt", metadata_columns=columns, model=state)

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from bundler.cli import cli
 from bundler.errors import CheckError, InputError, UsageError
 from bundler.model import card, export, golden, graph, parity
+from bundler.model.golden_dicoms import draw_dicom
 from inference import predict
 from inference.boot import bundle as reader
 from inference.boot.card import OnnxModel, Parity
@@ -164,9 +165,9 @@ def test_folds_that_differ_are_not_merged(
 
 
 def test_half_precision_is_half_the_size(checkpoint: Path, place: Path, tmp_path: Path) -> None:
-    for name, syntax, photometric in golden.DICOMS:
-        (tmp_path / "images").mkdir(exist_ok=True)
-        (tmp_path / "images" / name).write_bytes(golden.draw_dicom(7, syntax, photometric))
+    (tmp_path / "images").mkdir()
+    for drawing in golden.KINDS:
+        (tmp_path / "images" / drawing.file).write_bytes(draw_dicom(7, drawing))
     half = build(checkpoint, out=tmp_path / "bundle", precision="fp16", images=tmp_path / "images")
     assert parity_of(half).real == 2
     sizes = [(folder / "model.onnx").stat().st_size for folder in (half, place)]

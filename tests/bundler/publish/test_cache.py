@@ -35,6 +35,7 @@ def prepared(tmp_path: Path) -> Path:
         lines += [f"{number}{row},shard-{number}.npy,{row}" for row in range(3)]
     (folder / "index.csv").write_text("\n".join(lines) + "\n")
     (folder / "failures.csv").write_text("image_id,kind,message\n99,blank,all black\n")
+    (folder / "suspicious.csv").write_text("image_id,reason\n01,4 bits are left over\n")
     about = {"format": 1, "preprocess": {"version": 1, "size": [16, 8]}, "images": 21}
     (folder / "cache.json").write_text(json.dumps(about))
     return folder
@@ -59,6 +60,7 @@ def test_published_and_read_in_place(
     opened = open_cache(there)
     assert len(opened.rows) == 21
     assert opened.failures == kept.failures
+    assert opened.suspicious == kept.suspicious == {"01": "4 bits are left over"}
     for image in kept.rows:
         assert np.array_equal(opened.read(image), kept.read(image))
 

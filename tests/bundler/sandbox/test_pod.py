@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.sandbox import backends, pod, system
+from bundler.sandbox import backends, disk, pod, system
 from bundler.sandbox.pod import Pod, PodError
 from bundler.sandbox.sandbox import Sandbox
 from tests.bundler.sandbox.conftest import need, processes_with
@@ -115,6 +115,30 @@ def test_what_one_mounts_shows_in_the_other(made: Pod, tmp_path: Path) -> None:
     assert seen["secret"] == "No such file or directory"
     # What was mounted is the pod's alone.
     assert list(made.shared.iterdir()) == []
+
+
+FULL = """
+try:
+    with open("/limited/file", "wb") as stream:
+        stream.write(bytes(2 << 20))
+    print("written")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_folder_of_a_size_keeps_it_in_a_pod(tmp_path: Path) -> None:
+    """The file system is the pod's: a sandbox that joins it has left its own mounts behind."""
+    need("namespaces")
+    if reason := disk.why_watched():
+        pytest.skip(f"no file system can be mounted here: {reason}")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    limited = disk.make(folder / "limited", 1 << 20)
+    with pod.start(folder, sized=[limited]) as made:
+        process = start(made, folder, "writer", FULL, limited={"/limited": limited})
+        assert process.wait(60) == 0, (folder / "writer.log").read_text()
+    assert (folder / "writer.log").read_text() == "No space left on device\n"
 
 
 def test_its_sandboxes_end_with_it(tmp_path: Path) -> None:

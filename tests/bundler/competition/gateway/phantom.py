@@ -15,7 +15,7 @@ def competition(root: Path, *, walks: int = 40) -> Path:
     for part, count in (("train", walks), ("test", 3)):
         first = 0 if part == "train" else 900
         rows = [
-            {"walk_id": f"{first + n:06d}", "age": 60 + n % 30, "fall": n % 2} for n in range(count)
+            {"walk_id": f"{first + n:06d}", "age": 60 + n / 2, "fall": n % 2} for n in range(count)
         ]
         (root / f"{part}_signals").mkdir()
         for row in rows:

@@ -15,8 +15,9 @@ from bundler.errors import InputError
 from bundler.image.target import Target
 from bundler.libs import requirements
 from bundler.libs.index import sources
-from bundler.libs.resolve import pip_tools, uv
+from bundler.libs.resolve import builds, uv
 from bundler.libs.resolve.resolution import Pin, UnresolvedError, best
+from bundler.libs.resolve.resolvers import RESOLVERS
 from tests.bundler.libs.conftest import make_target, platform_wheels
 from tests.bundler.libs.packages import wheel
 from tests.bundler.libs.registry import Registry
@@ -49,7 +50,7 @@ def both(target: Target, lines: list[str]) -> list[list[tuple[str, ...]]]:
     needs = tuple(Requirement(line) for line in lines)
     wanted = [str(need) for need in requirements.applying(needs, target.environment)]
     places = sources.configured(sources.Sources())
-    answers = [resolve(target, wanted, [], places) for resolve in (uv.resolve, pip_tools.resolve)]
+    answers = [builds.resolve_wheels(wanted, target, name, places) for name in RESOLVERS]
     return [sorted((pin.name, pin.version, pin.file, pin.sha256) for pin in a) for a in answers]
 
 
@@ -187,4 +188,4 @@ def test_missing_uv_names_the_other_resolver(monkeypatch: pytest.MonkeyPatch) ->
 def test_pip_tools_says_why_not(registry: Registry) -> None:
     places = sources.configured(sources.Sources())
     with pytest.raises(UnresolvedError, match="absent-package"):
-        pip_tools.resolve(make_target(), ["absent-package"], [], places)
+        builds.resolve_wheels(["absent-package"], make_target(), "pip-tools", places)

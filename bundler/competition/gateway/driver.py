@@ -1,0 +1,175 @@
+"""Run a competition's own gateway, and note each call; the standard library only.
+
+`python driver.py SPEC.json`, in the gateway's sandbox, where this file is alone beside the
+competition's files. What the package does is not changed, with one exception: `shuffled` puts
+the batches into another order, for a second pass.
+"""
+
+import importlib
+import json
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EXACT = 2**24  # below it, float32 holds every whole number
+MOST_IDS = 10_000  # of a batch that are noted
+LOOK = 0.05  # seconds between two tries to reach the server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What to run, and where to note it; paths are the sandbox's."""
+
+    competition: str  # the folder that holds the package
+    module: str
+    name: str  # of the gateway's class
+    log: str  # each event becomes a line of JSON
+    hosts: list[str]  # names of the servers
+    ports: list[int]
+    shuffled: bool
+
+
+def main(arguments: list[str]) -> int:
+    """Run the gateway as Kaggle does: its class, without arguments."""
+    spec = Spec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+    sys.path.insert(0, spec.competition)
+    sys.dont_write_bytecode = True
+    note = _writer(spec.log)
+    _watch_calls(note)
+    _watch_shares(note)
+    gateway = getattr(importlib.import_module(spec.module), spec.name)
+    _watch_batches(gateway, note, spec.shuffled)
+    threading.Thread(target=_wait_for, args=(spec, note), daemon=True).start()
+    note(kind="start")
+    gateway().run()
+    note(kind="end")
+    return 0
+
+
+Note = Callable[..., None]
+
+
+def _writer(path: str) -> Note:
+    """Return what appends an event, at once, so that none is lost however this ends."""
+    stream, lock = open(path, "a", encoding="utf-8"), threading.Lock()  # noqa: SIM115
+
+    def note(**event: Any) -> None:
+        with lock:
+            stream.write(json.dumps({"time": time.time(), **event}) + "\n")
+            stream.flush()
+
+    return note
+
+
+def _wait_for(spec: Spec, note: Note) -> None:
+    """Note when each server begins to listen: the first call alone does not tell it apart."""
+    waiting = list(spec.hosts)
+    while waiting:
+        for host in list(waiting):
+            port = next((port for port in spec.ports if _listens(host, port)), None)
+            if port is not None:
+                note(kind="listening", host=host, port=port)
+                waiting.remove(host)
+        time.sleep(LOOK)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _watch_calls(note: Note) -> None:
+    relay = importlib.import_module("kaggle_evaluation.core.relay")
+    send = relay.Client.send
+
+    def noted(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        began = time.time()
+        about = {
+            "kind": "call",
+            "endpoint": name,
+            "host": self.channel_address,
+            "deadline": getattr(self, "endpoint_deadline_seconds", None),
+            "began": began,
+        }
+        try:
+            answer = send(self, name, *args, **kwargs)
+        except BaseException as error:
+            note(**about, error=type(error).__name__)
+            raise
+        note(**about, **_describe(answer))
+        return answer
+
+    relay.Client.send = noted
+
+
+def _describe(answer: Any) -> dict[str, Any]:
+    """Return the type of an answer, its shape and columns, and whether float32 took digits."""
+    found: dict[str, Any] = {"answer": f"{type(answer).__module__}.{type(answer).__name__}"}
+    shape = getattr(answer, "shape", None)
+    if isinstance(shape, tuple):
+        found["shape"] = list(shape)
+    columns = getattr(answer, "columns", None)
+    if columns is not None:
+        found["columns"] = [str(column) for column in columns]
+    if isinstance(answer, float) and type(answer) is float and abs(answer) >= EXACT:
+        # A Python float travels in four bytes; a whole number of this size came out rounded.
+        found["rounded"] = struct.unpack("<f", struct.pack("<f", answer))[0] == answer
+    return found
+
+
+def _watch_shares(note: Note) -> None:
+    base = importlib.import_module("kaggle_evaluation.core.base_gateway").BaseGateway
+    share = base.share_files
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        paths = share(self, *args, **kwargs)
+        note(kind="share", paths=[str(path) for path in paths])
+        return paths
+
+    base.share_files = noted
+
+
+def _watch_batches(gateway: Any, note: Note, shuffled: bool) -> None:
+    """Note the row ids of each batch; gateways that do not yield batches are left as they are."""
+    generate = getattr(gateway, "generate_data_batches", None)
+    if generate is None:
+        return
+
+    def noted(self: Any) -> Iterator[Any]:
+        batches = generate(self)
+        if shuffled:
+            # All are made first, so that what a gateway shares is shared before the first call.
+            rest = list(batches)
+            random.Random(0).shuffle(rest)
+            batches = iter(rest)
+        for batch in batches:
+            if isinstance(batch, tuple) and len(batch) == 2:
+                note(kind="batch", ids=_ids(batch[1]))
+            yield batch
+
+    gateway.generate_data_batches = noted
+
+
+def _ids(row_ids: Any) -> list[str]:
+    """Return the ids of a batch as text; of several columns, their values joined by commas."""
+    if isinstance(row_ids, str | int):
+        return [str(row_ids)]
+    if hasattr(row_ids, "columns"):
+        names = list(row_ids.columns)
+        columns = [[str(value) for value in row_ids[name]] for name in names]
+        return [",".join(row) for row in list(zip(*columns, strict=True))[:MOST_IDS]]
+    return [str(value) for value in list(row_ids)[:MOST_IDS]]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
