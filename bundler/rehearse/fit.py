@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 Z = 1.645  # of a 90 % interval
 AGREES = 2.706  # χ² of one degree of freedom, 90 %
+OFF = 1.642  # χ² of one degree of freedom, 80 %: nothing is built on a curve further off
 STEEPEST = 3.0
 STEP = 0.02  # between two exponents that are tried
 WORSE = 1.1  # an exponent below it is as good as linear
@@ -93,10 +94,24 @@ class Fit:
         return self.best.at / self.units
 
     @property
+    def sizes(self) -> list[int]:
+        """Return the sizes of the points, each once."""
+        return sorted({point.units for point in self.points})
+
+    @property
     def grows(self) -> bool:
         """Say whether it grows at all, beyond what measuring could feign."""
         # The least that the interval allows, against the most that a fixed quantity would show.
         return self.low > max(one.value + Z * one.error for one in self.points)
+
+    @property
+    def proven(self) -> bool:
+        """Say whether more sizes than it takes to draw the curve lie on it.
+
+        Through two points runs a line, whatever lies between: a library that is loaded at the
+        hundredth image looks like growth, until a third size tells.
+        """
+        return len(self.sizes) > (2 if self.linear else 3) and self.best.misfit <= OFF
 
     def band(self, units: float) -> tuple[float, float]:
         """Return the interval at any size."""
@@ -135,6 +150,18 @@ def fit(points: Sequence[Point], units: int) -> Fit | None:
         exponents=(min(exponents), max(exponents)),
         worst=max(bounded, key=lambda model: model.value(units)),
     )
+
+
+def fit_steps(points: Sequence[Point], units: int) -> Fit | None:
+    """Fit points that may have a step between them, after which growth is slower.
+
+    Where no line goes through all of them and the largest two suggest less, these alone count.
+    """
+    whole = fit(points, units)
+    if whole is None or len(whole.sizes) < 3 or whole.proven:
+        return whole
+    last = fit([point for point in points if point.units in whole.sizes[-2:]], units)
+    return last if last and last.value < whole.value else whole
 
 
 def _models(points: Sequence[Point], units: int, exponent: float) -> list[Model]:

@@ -97,12 +97,14 @@ class Plan:
         worst = fit.worst.value(self.hidden_units) if fit else 0.0
         time_open = worst > BOUND * self.limit_seconds
         measured = quantities.measure(runs, self.hidden_units, self.limits)
-        if not time_open and not any(one.is_open(BOUND) for one in measured):
+        others_open = any(one.is_open(BOUND) for one in measured)
+        if not time_open and not others_open:
             return 0
         *others, largest = sorted(runs, key=lambda run: run.size)
         more = largest.command_seconds - min(run.command_seconds for run in others)
-        times = 1 + max(self._left(runs), LAST_SECONDS) / max(more, 2 * quantities.SECONDS_ERROR)
-        if time_open:
+        seconds = max(self._left(runs), MOST_SECONDS if others_open else LAST_SECONDS)
+        times = 1 + seconds / max(more, 2 * quantities.SECONDS_ERROR)
+        if time_open:  # it may grow with the square
             times = math.sqrt(times)
         if times >= APART:
             return _bounded(int(min(times, MOST_APART) * largest.size), largest.size)

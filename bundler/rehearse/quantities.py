@@ -19,8 +19,10 @@ Name = Literal["time", "memory", "disk", "open files", "threads"]
 SECONDS_ERROR, SECONDS_SHARE = 0.15, 0.03
 BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
 DISK_ERROR, DISK_SHARE = 2e5, 0.01
-FILES_ERROR = 1.5
-THREADS_ERROR = 2.0
+FILES_ERROR = THREADS_ERROR = 2.0
+# What many systems allow a process (getrlimit(2), RLIMIT_NOFILE; proc(5), pid_max). Kaggle's own
+# limits are not known: what does not grow has shown that it runs.
+MOST_FILES, MOST_THREADS = 1024, 32768
 PARTS: dict[Role, str] = {
     "command": "the command's own process",
     "worker": "the command's child processes",
@@ -46,7 +48,7 @@ class Quantity:
     @property
     def grows(self) -> bool:
         """Say whether it grows, beyond what measuring could feign."""
-        return self.fit is not None and self.fit.grows
+        return self.fit is not None and self.fit.grows and self.fit.proven
 
     @property
     def projected(self) -> float:
@@ -57,7 +59,10 @@ class Quantity:
         """Say whether it may be within this share of its limit, and may be beyond."""
         if self.limit is None or self.fit is None:
             return False
-        return self.projected <= share * self.limit < self.fit.high
+        most = self.fit.high
+        if self.name in ("open files", "threads"):  # one more or less is no sign of growth
+            most = self.fit.value if self.fit.grows else self.most
+        return self.projected <= share * self.limit < most
 
 
 def fit_seconds(runs: Sequence[NotebookRun], units: int) -> Fit | None:
@@ -139,10 +144,15 @@ def measure(
             for run in ended
         ]
         return Quantity(
-            name=name, place=place, points=tuple(points), fit=fits.fit(points, units), limit=limit
+            name=name,
+            place=place,
+            points=tuple(points),
+            fit=fits.fit_steps(points, units),
+            limit=limit,
         )
 
     of_bytes, of_disk = (BYTES_ERROR, BYTES_SHARE), (DISK_ERROR, DISK_SHARE)
+    of_files, of_threads = (FILES_ERROR, 0.0), (THREADS_ERROR, 0.0)
     found = [
         quantity("memory", "", lambda run: run.usage.peak_bytes + further, of_bytes, limits.memory),
         quantity("disk", "/kaggle/working", lambda run: run.working_peak, of_disk, limits.working),
@@ -152,9 +162,11 @@ def measure(
         if any(role in run.usage.peaks for run in ended):
             found += [
                 quantity("memory", place, _of(role, lambda use: use.rss_bytes), of_bytes),
-                quantity("open files", place, _of(role, lambda use: use.files), (FILES_ERROR, 0.0)),
                 quantity(
-                    "threads", place, _of(role, lambda use: use.threads), (THREADS_ERROR, 0.0)
+                    "open files", place, _of(role, lambda use: use.files), of_files, MOST_FILES
+                ),
+                quantity(
+                    "threads", place, _of(role, lambda use: use.threads), of_threads, MOST_THREADS
                 ),
             ]
     return found
