@@ -1,8 +1,13 @@
 """The user's cache folder: wheels by their hash, and pages of indexes. Safe to delete."""
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from inference.boot import folders
 
 
 def folder(part: str = "") -> Path:
@@ -28,3 +33,13 @@ def root() -> Path:
 def wheel(sha256: str, name: str) -> Path:
     """Return where a file of this hash is kept."""
     return folder("files") / sha256[:2] / sha256 / name
+
+
+@contextlib.contextmanager
+def scratch(purpose: str) -> Iterator[Path]:
+    """Yield an empty folder among the system's temporary files, and remove it at the end.
+
+    What runs of the same purpose left that were killed is removed first.
+    """
+    with folders.unfinished(Path(tempfile.gettempdir()), f"rsna-bundle-{purpose}-") as folder:
+        yield folder

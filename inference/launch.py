@@ -21,7 +21,7 @@ from inference.boot import (
     competition,
     environment,
     hints,
-    mounted,
+    mount_options,
     prepare,
     processes,
 )
@@ -191,8 +191,6 @@ def check_submission(
     options: Options, around: Surroundings, before: Seen, recorder: Recorder
 ) -> None:
     """Note the submission that the command left; raise where it left none, or an old one only."""
-    if competition.has_gateway(around.competition):
-        return  # the competition's own server writes what counts
     suffixes = competition.submission_suffixes(around.competition)
     after = submissions(options.working)
     written = [path for path, state in after.items() if before.get(path) != state]
@@ -200,6 +198,8 @@ def check_submission(
     if fitting:
         recorder.submitted(fitting[0])
         return
+    if competition.has_gateway(around.competition):
+        return  # on the rerun the competition's own gateway writes what counts
     folders = [around.code / "tree", options.working, options.scratch]
     wanted = " or ".join(f"submission{suffix}" for suffix in suffixes)
     raise RunError(
@@ -214,11 +214,9 @@ def check_submission(
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Raises UsageError."""
-    values = vars(_parser().parse_args(arguments))
+    values = mount_options.parsed(vars(_parser().parse_args(arguments)))
     command = values.pop("command")
     values["command"] = tuple(command[1:] if command[:1] == ["--"] else command) or RUNNER
-    values["scratch"] = mounted.scratch_folder(values["scratch"])
-    values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     limit = values["time_limit"]
     if limit is not None and not 0 < limit < float("inf"):
         raise UsageError(f"--time-limit {limit} is not a number of seconds above 0.")
@@ -226,17 +224,10 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m inference.launch", description=__doc__)
-    add: Any = parser.add_argument
-    add(
-        "--input",
-        type=Path,
-        metavar="DIR",
-        default=mounted.input_folder(),
-        help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.launch", description=__doc__, parents=[mount_options.parser()]
     )
-    add("--competition", metavar="SLUG", help="which competition, where several are mounted")
-    add("--scratch", type=Path, metavar="DIR", help="where files are unpacked and installed")
+    add: Any = parser.add_argument
     add(
         "--working",
         type=Path,
@@ -245,13 +236,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where the command is run (default: {WORKING}, or else the current folder)",
     )
     add("--time-limit", type=float, metavar="SECONDS", help="after which the command is ended")
-    add(
-        "--expect-id",
-        action="append",
-        default=[],
-        metavar="KIND=ID",
-        help="stop unless this bundle is the one that is mounted (repeatable)",
-    )
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND…", help="what is run")
     return parser
 

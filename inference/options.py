@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.boot import mounted, prepare
+from inference.boot import mount_options
 from inference.boot.prepare import Request
 from inference.errors import UsageError
 
@@ -53,11 +53,9 @@ def is_rerun() -> bool:
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Raises UsageError, or ends with exit code 2."""
-    values = vars(_parser().parse_args(arguments))
+    values = mount_options.parsed(vars(_parser().parse_args(arguments)))
     if values["output"].suffix == ".json":
         raise UsageError(f"--output {values['output']}: submission.json goes beside it; use .csv.")
-    values["scratch"] = mounted.scratch_folder(values["scratch"])
-    values["expected_ids"] = dict(prepare.parse_expected(one) for one in values.pop("expect_id"))
     return Options(**values)
 
 
@@ -65,17 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m inference.run",
         description="The mammography submission: find → verify → install → predict → write.",
+        parents=[mount_options.parser()],
     )
     rerun = is_rerun()
     add: Any = parser.add_argument
-    add(
-        "--input",
-        type=Path,
-        metavar="DIR",
-        default=mounted.input_folder(),
-        help="where the datasets are mounted (default: $RSNA_BUNDLE_INPUT, then /kaggle/input)",
-    )
-    add("--competition", metavar="SLUG", help="which folder with a test.csv, where there are more")
     add(
         "--output",
         type=Path,
@@ -90,7 +81,6 @@ def _parser() -> argparse.ArgumentParser:
         help="write the submission at the end only, and only where the run succeeds; otherwise "
         "there is one from the start, with the fallback for every row",
     )
-    add("--scratch", type=Path, metavar="DIR", help="where wheels are unpacked and installed")
     add("--workers", type=_positive, metavar="N", help="decoding workers (default: the CPUs)")
     add(
         "--device",
@@ -121,13 +111,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FRACTION",
         help="share of the images that may fail, be left out or be suspicious, whatever "
         "--on-failures says",
-    )
-    add(
-        "--expect-id",
-        action="append",
-        default=[],
-        metavar="KIND=ID",
-        help="stop unless this bundle is the one that is mounted (repeatable)",
     )
     return parser
 

@@ -35,6 +35,7 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path, self.report = path, path.with_suffix(".json")
+        self.images = path.with_suffix(".images.csv")
 
     def __enter__(self) -> "Output":
         with _explained(self.path):
@@ -84,6 +85,15 @@ class Output:
             self._csv.replace(csv)
         self._write_report(report)
 
+    def write_images(self, csv: bytes) -> None:
+        """Write what was predicted of each image; the submission counts without it, too."""
+        try:
+            _write(self.images, csv)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.images.unlink(missing_ok=True)
+            say(f"warning: {self.images} cannot be written: {error.strerror}.", error=True)
+
     def discard(self, report: bytes) -> None:
         """Remove submission.csv, which holds nothing but fallbacks; submission.json says why."""
         with _explained(self.path):
@@ -101,6 +111,7 @@ class Output:
         """Move an earlier submission out of the way; fallbacks alone are not worth keeping."""
         for path in (self.path, self.report):
             path.with_name(path.name + NEW).unlink(missing_ok=True)
+        self.images.unlink(missing_ok=True)  # it would speak of another submission.csv
         if self._is_seed():
             self.path.unlink()
             self.report.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from inference.outcome import Outcome
 from inference.output import COMPLETE
 from inference.pixels.gpu import count_gpus
 from inference.predict import CUDA, Model
+from inference.rehearsal import Rehearsal
 from inference.submission import TestImage
 from inference.verdict import Verdict
 from inference.workers import peak_rss
@@ -81,6 +82,7 @@ class Report:
     warnings: tuple[str, ...]
     providers: Mapping[str, tuple[str, ...]]  # by model
     deadline: DeadlineReport | None
+    rehearsal: Rehearsal | None = None  # of a run that is not to be scored
 
 
 def device_warnings(models: Sequence[Model]) -> list[str]:
@@ -98,6 +100,7 @@ class Run:
     prepared: Prepared
     images: Sequence[TestImage]
     deadline: Deadline
+    rehearsal: Rehearsal | None = None
 
 
 def build(
@@ -146,6 +149,7 @@ def build(
         ),
         providers={model.name: tuple(model.providers) for model in models},
         deadline=describe_deadline(run.deadline, outcome),
+        rehearsal=run.rehearsal,
     )
 
 
@@ -213,6 +217,7 @@ def closing(report: Report, output: Path) -> str:
     """Return the last lines of the log: warnings, and what was written how fast."""
     failed = sum(len(names) for names in report.failures.values())
     lines = [f"warning: {warning}" for warning in report.warnings]
+    lines += [report.rehearsal.announcement()] if report.rehearsal else []
     partial = "" if report.state == COMPLETE else f" ({report.state})"
     resumed = f", {report.resumed_images} by an earlier run" if report.resumed_images else ""
     lines.append(

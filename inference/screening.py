@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inference import console, golden, order, pipeline, report, submission, workers
+from inference import console, golden, order, pipeline, rehearsal, report, submission, workers
 from inference import predict as sessions
 from inference.boot import competition
 from inference.boot.card import Card
@@ -18,6 +18,7 @@ from inference.options import FINISH_ANYWAY, STRICT, Options, is_rerun
 from inference.outcome import Outcome
 from inference.output import FALLBACKS, PARTIAL, Output, digest_of
 from inference.predict import Replica
+from inference.rehearsal import Rehearsal
 from inference.report import Report
 from inference.submission import Table
 from inference.verdict import Rule, Verdict, judge
@@ -37,6 +38,7 @@ class Setup:
     card: Card
     deadline: Deadline
     start: float
+    rehearsal: Rehearsal | None  # what its rehearsal asks of this run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +61,18 @@ class Composed:
 
 def set_up(options: Options, prepared: Prepared, start: float) -> Setup:
     """Read the table, and how the models want to be used. Raises RunError."""
+    card = sessions.agreed(prepared.require_model().model.models)
+    if asked := rehearsal.read():
+        say(asked.announcement())
+        card = replace(card, threshold=asked.threshold)
     return Setup(
         options=options,
         prepared=prepared,
         table=submission.read_table(competition.find(options.input, options.competition)),
-        card=sessions.agreed(prepared.require_model().model.models),
+        card=card,
         deadline=Deadline(limit=options.time_limit, at=options.at_deadline, start=start),
         start=start,
+        rehearsal=asked,
     )
 
 
@@ -125,6 +132,8 @@ def conclude(setup: Setup, files: Output, predicted: Predicted) -> None:
         files.discard(text)
     elif setup.options.seed or not reason:
         files.write(composed.csv, text)
+        probabilities = predicted.outcome.probabilities
+        files.write_images(submission.images_text(setup.table.images, probabilities))
         say(report.closing(composed.report, setup.options.output))
     if predicted.journal:
         predicted.journal.close(remove=not reason)
@@ -153,7 +162,12 @@ def _compose(setup: Setup, predicted: Predicted, unfinished: RunError | None = N
     csv = submission.csv_text(predictions)
     is_written = unfinished or verdict.state != FALLBACKS
     built = report.build(
-        report.Run(prepared=setup.prepared, images=images, deadline=setup.deadline),
+        report.Run(
+            prepared=setup.prepared,
+            images=images,
+            deadline=setup.deadline,
+            rehearsal=setup.rehearsal,
+        ),
         predicted.models,
         outcome,
         verdict,

@@ -161,6 +161,19 @@ def _number(value: float) -> str:
     return str(int(value)) if value in (0.0, 1.0) else repr(float(value))
 
 
+def images_text(images: Sequence[TestImage], probabilities: Mapping[int, float]) -> bytes:
+    """Return submission.images.csv: each predicted image's probability, before any decision."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image_id", "prediction_id", "probability"])
+    writer.writerows(
+        [image.image_id, image.prediction_id, repr(float(probabilities[index]))]
+        for index, image in enumerate(images)
+        if index in probabilities
+    )
+    return text.getvalue().encode()
+
+
 def json_text(report: object) -> bytes:
     """Return submission.json from its dataclass; NaN is refused."""
     return (json.dumps(plain(report), indent=2, allow_nan=False) + "\n").encode()

@@ -30,6 +30,12 @@ from bundler.settings import Settings
 @click.option("--allow-sdist", is_flag=True, help="Ship an sdist where a wheel cannot be built.")
 @click.option("--audit", type=ANY_PATH, help="Report known vulnerabilities (a file of OSV data).")
 @click.option("--no-install-test", is_flag=True, help="Do not install and import the result here.")
+@click.option(
+    "--allow-import-failure",
+    multiple=True,
+    metavar="NAME",
+    help="Accept that this package cannot be imported here (a GPU library); repeatable.",
+)
 @click.option("--no-proof", "no_install_test", is_flag=True, hidden=True)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the lock is stale.")
 @click.option(
@@ -54,6 +60,7 @@ def libs(
     allow_sdist: bool,
     audit: Path | None,
     no_install_test: bool,
+    allow_import_failure: tuple[str, ...],
     check: bool,
     upgrade: tuple[str, ...],
     out: Path | None,
@@ -78,6 +85,7 @@ def libs(
         delta=not no_delta,
         allow_sdist=allow_sdist,
         install_test=not no_install_test,
+        allow_import_failure=allow_import_failure,
         audit=audit,
         check=check,
         upgrade=_packages(upgrade),

@@ -145,6 +145,10 @@ class TableTest:
         )
         return self.competition.deal(folder, plan)
 
+    def variables(self, model: Bundle | None) -> Mapping[str, str]:
+        """Return nothing: a command of the user's own knows Kaggle's variables alone."""
+        return {}
+
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return None: what the command does is measured as a whole."""
         return None
@@ -166,7 +170,9 @@ class TableTest:
         """Return nothing: only the user's command knows how it predicts."""
         return ComparisonResult(checks=())
 
-    def compare_runs(self, output: RunOutput, others: Sequence[OtherRun]) -> list[Check]:
+    def compare_runs(
+        self, output: RunOutput, others: Sequence[OtherRun], model: Bundle | None = None
+    ) -> list[Check]:
         """Compare this run with a second one on the same rows among others, in another order."""
         first, tolerance = self._answers(output), self.data.profile.hidden.tolerance
         if first is None:

@@ -173,6 +173,12 @@ class HiddenTest(Protocol):
         run on it shows growth, order and neighbours. Equal sizes give equal tests.
         """
 
+    def variables(self, model: Bundle | None) -> Mapping[str, str]:
+        """Return what the notebook's environment has in this run alone, beside Kaggle's own.
+
+        A hidden test of another size may so ask for what makes its answers tell more.
+        """
+
     @property
     def notes(self) -> Sequence[str]:
         """Return what is not as on Kaggle, for people."""
@@ -190,7 +196,9 @@ class HiddenTest(Protocol):
     def compare(self, output: RunOutput, model: Bundle | None) -> ComparisonResult:
         """Compare a run's predictions with those that the laptop makes with the same model."""
 
-    def compare_runs(self, output: RunOutput, others: "Sequence[OtherRun]") -> Sequence[Check]:
+    def compare_runs(
+        self, output: RunOutput, others: "Sequence[OtherRun]", model: Bundle | None = None
+    ) -> Sequence[Check]:
         """Compare a run with others of the same notebook: on more rows, in another order."""
 
 

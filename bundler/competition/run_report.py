@@ -33,6 +33,7 @@ class RunReport:
     warnings: tuple[str, ...]
     install_seconds: float
     predictions: Predictions
+    threshold: float | None = None  # that the rehearsal gave it, in place of the model's
 
 
 def read(path: Path) -> RunReport | None:
@@ -47,7 +48,7 @@ def read(path: Path) -> RunReport | None:
 def _parse(text: str) -> RunReport:
     content = json.loads(text)
     spread = content["predictions"]
-    digest = content.get("csv_sha256")
+    digest, asked = content.get("csv_sha256"), content.get("rehearsal")
     return RunReport(
         # A runner before this one wrote its report at the end alone.
         state=str(content.get("state", COMPLETE)),
@@ -72,4 +73,5 @@ def _parse(text: str) -> RunReport:
             positive_share=float(spread["positive_share"]),
             histogram=tuple(map(int, spread["histogram"])),
         ),
+        threshold=None if asked is None else float(asked["threshold"]),
     )

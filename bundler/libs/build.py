@@ -38,7 +38,7 @@ def _build(options: LibsOptions) -> LibsResult:
         advisories.audit(lock, options.audit)
     if options.check:
         finished = Finished(lock=lock, install_test=InstallTest(skipped="--check"))
-    elif unchanged := stamps.unchanged(options.out, lock, tested=options.install_test):
+    elif unchanged := stamps.unchanged(lock, options):
         finished = unchanged
     else:
         finished = _make(lock, given)
@@ -59,7 +59,7 @@ def _make(lock: Lock, given: Inputs) -> Finished:
     files = fetch(lock, given)
     checked = checks.check(lock, files, given)
     with packing.pack(checked, given) as candidate:
-        tested = install_test.run(candidate.bundle.folder, checked.wheels, given)
+        tested = install_test.run(candidate.bundle.folder, checked, given)
         built = packing.place(candidate, given.options.out)
     finished = Finished(built=built, lock=checked.lock, install_test=tested)
     stamps.record(finished, lock)

@@ -17,9 +17,33 @@ from inference.boot import bundle as reader
 from inference.boot import install as installer
 from inference.errors import RunError
 
-IMPORT = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+# Writes what went wrong (null if nothing did), and which modules were missing on the way: a library
+# may turn a missing module into an error of its own.
+IMPORT = """
+import importlib, json, sys
+reason, missing = None, []
+try:
+    for name in sys.argv[2:]:
+        importlib.import_module(name)
+except BaseException as error:
+    reason = (f"{type(error).__name__}: {error}".splitlines() or [""])[0]
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            missing.append(error.name)
+        error = error.__cause__ or error.__context__
+with open(sys.argv[1], "w") as stream:
+    json.dump({"reason": reason, "missing": missing}, stream)
+"""
 OUTCOME = "outcome.json"
 IMPORT_TIMEOUT = 300  # seconds for one package's import
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """What came of one package's import: no reason where it worked."""
+
+    reason: str | None = None
+    missing: tuple[str, ...] = ()  # modules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +51,7 @@ class Outcome:
     """What the script leaves behind: why nothing installed, or each package's import."""
 
     error: str | None = None
-    imports: Mapping[str, str | None] = field(default_factory=dict)  # package → reason, or None
+    imports: Mapping[str, Import] = field(default_factory=dict)
 
 
 def main(arguments: list[str]) -> None:
@@ -46,25 +70,34 @@ def install(folder: Path, scratch: Path, modules: Path) -> Outcome:
         installer.activate(installer.install(bundle, scratch))
     except RunError as error:
         return Outcome(error=str(error))
+    empty = scratch / "empty"  # Python looks for modules in the working folder, too
+    empty.mkdir()
     wanted = json.loads(modules.read_text(encoding="utf-8"))
-    return Outcome(imports={name: failure(wanted[name]) for name in sorted(wanted)})
+    return Outcome(imports={name: imported(wanted[name], empty) for name in sorted(wanted)})
 
 
-def failure(modules: list[str]) -> str | None:
-    """Return why modules cannot be imported, in a process of their own, or None if they can.
+def imported(modules: list[str], folder: Path) -> Import:
+    """Import modules in a process of their own, and return why they cannot be, if they cannot.
 
     Of their own: a crash of one package's native code must not hide the others' results.
     """
-    if not modules:
-        return "it has no module"
-    command = [sys.executable, "-W", "ignore", "-c", IMPORT, *modules]
+    answer = folder.with_name("import.json")
+    answer.unlink(missing_ok=True)
+    command = [sys.executable, "-W", "ignore", "-c", IMPORT, str(answer), *modules]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_TIMEOUT)
+        result = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=IMPORT_TIMEOUT
+        )
     except subprocess.TimeoutExpired:
-        return f"importing it took longer than {IMPORT_TIMEOUT} s"
+        return Import(reason=f"importing it took longer than {IMPORT_TIMEOUT} s")
     if result.returncode < 0:
-        return f"importing it crashed (signal {-result.returncode})"
-    return (result.stderr.strip().splitlines() or ["it failed"])[-1] if result.returncode else None
+        return Import(reason=f"importing it crashed (signal {-result.returncode})")
+    try:
+        failed = json.loads(answer.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        lines = result.stderr.strip().splitlines() or ["it ended Python"]
+        return Import(reason=lines[-1])
+    return Import(reason=failed["reason"], missing=tuple(failed["missing"]))
 
 
 if __name__ == "__main__":

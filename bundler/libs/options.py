@@ -17,6 +17,7 @@ class LibsOptions:
     delta: bool = True
     allow_sdist: bool = False
     install_test: bool = True
+    allow_import_failure: tuple[str, ...] = ()  # packages that only the notebook can import
     audit: Path | None = None  # advisories in the OSV format
     check: bool = False
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages

@@ -1,7 +1,6 @@
 """The fifth and the last step, pack and place: how wheels travel, and how a bundle is replaced."""
 
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -72,13 +71,13 @@ def part(lock: Lock, target: Target) -> Libs:
 @contextmanager
 def packing(files: Mapping[str, Path], bill: str, known: dict[str, Content]) -> Iterator[Packing]:
     """Yield the files as they travel: many wheels in one archive, of equal bytes each time."""
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-") as folder:
-        bill_path = Path(folder) / sbom.NAME
+    with cache.scratch("packing") as folder:
+        bill_path = folder / sbom.NAME
         bill_path.write_text(bill, encoding="utf-8")
         if len(files) <= MOST_WHEELS:
             yield Packing(files={**files, sbom.NAME: bill_path}, known=known)
             return
-        archive = Path(folder) / WHEELS_ARCHIVE
+        archive = folder / WHEELS_ARCHIVE
         with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as tar:
             for name, path in sorted(files.items()):
                 entry = tarfile.TarInfo(name)

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from bundler import atomic, cache
 from bundler.bundle import Built
 from bundler.errors import InputError
 from bundler.libs import locks
 from bundler.libs.install_test import NOT_TESTED, InstallTest
 from bundler.libs.locks import Lock
+from bundler.libs.options import LibsOptions
 from inference.boot import bundle as reader
 from inference.boot.fields import parse_as
 from inference.boot.manifest import MANIFEST
@@ -55,18 +58,21 @@ def record(finished: Finished, resolved: Lock) -> None:
     atomic.write_text(_path(folder), json.dumps(asdict(stamp)))
 
 
-def unchanged(folder: Path, lock: Lock, *, tested: bool) -> Finished | None:
-    """Return the bundle in `folder` where neither it nor its lock has changed since.
+def unchanged(lock: Lock, options: LibsOptions) -> Finished | None:
+    """Return the bundle that is there where neither it nor its lock has changed since.
 
-    `lock` may be the finished one, read again, or the same resolution once more. With `tested`,
-    a bundle that was built with `--no-install-test` does not count.
+    `lock` may be the finished one, read again, or the same resolution once more. Where a test is
+    wanted, a bundle does not count that was built without one, or allowed to fail it.
     """
+    folder = options.out
+    allowed = {canonicalize_name(name) for name in options.allow_import_failure}
     try:
         stamp = parse_as(Stamp, json.loads(_path(folder).read_bytes()))
         digests = (stamp.resolved, _digest(stamp.lock))
         if _digest(lock.text()) not in digests or stamp.files != _seen(folder):
             return None
-        if tested and stamp.install_test.skipped == NOT_TESTED:
+        test = stamp.install_test
+        if options.install_test and (test.skipped == NOT_TESTED or test.allowed.keys() - allowed):
             return None
         bundle = reader.read(folder)
         finished = locks.parse(stamp.lock, _path(folder))

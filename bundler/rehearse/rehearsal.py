@@ -88,13 +88,14 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
     compared: Sequence[Check] = ()
     if small.returncode == 0:
         progress.step("Comparing predictions, projecting time, memory and disk")
-        comparison = hidden.compare(small.output, inputs.bundles.get("model"))
+        model = inputs.bundles.get("model")
+        comparison = hidden.compare(small.output, model)
         others = [
             (setup.hidden, other.output)
             for setup, other in zip(setups, runs, strict=True)
             if other.returncode == 0 and other.kind == "grown"
         ]
-        compared = hidden.compare_runs(small.output, others)
+        compared = hidden.compare_runs(small.output, others, model)
     outlook = outlooks.look(runs, comparison.measurement, competition.rows, inputs)
     return Findings(
         checks=(*prepared.checks, *checked.checks, *comparison.checks, *compared, *outlook.checks),
@@ -134,7 +135,12 @@ def run_all(
         elif wanted.kind == "grown":
             hidden["grown"] = hidden["small"].second(own / "hidden", wanted.size)
         test, kind, layout = hidden[wanted.kind], wanted.kind, wanted.layout
-        setup = run_setup.make(inputs, prepared, test, own, kind=kind, layout=layout)
+        # Only the runner in the box knows them: it is told by its report.
+        boxed = bool(runs) and runs[-1].output.report is not None
+        variables = test.variables(inputs.bundles.get("model") if boxed else None)
+        setup = run_setup.make(
+            inputs, prepared, test, own, kind=kind, layout=layout, variables=variables
+        )
         options.progress.step(f"Running the notebook, network cut, {setup.title}")
         setups.append(setup)
         runs.append(notebook_run.run(setup))

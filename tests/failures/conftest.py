@@ -154,12 +154,12 @@ def card(*checkpoints: Checkpoint) -> Card:
     return parts.card(CONFIG, checkpoints=checkpoints)
 
 
-def write_model_bundle(place: Path, scratch: Path, checkpoint: str) -> None:
+def write_model_bundle(place: Path, scratch: Path, checkpoint: str, **changes: Any) -> None:
     """Bundle the model as that of a checkpoint, with a golden image."""
     golden = scratch / "golden.dcm"
     phantom.write_dicom(golden, phantom.draw(7, (320, 256)))
     prepared = fingerprint(load(golden, [CONFIG]).inputs[0])
-    about = card(parts.checkpoint(checkpoint))
+    about = replace(card(parts.checkpoint(checkpoint)), **changes)
     dicom = GoldenDicom(file="golden.dcm", prepared={"model.onnx": prepared})
     bundle.write(
         place,

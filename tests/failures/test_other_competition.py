@@ -56,7 +56,11 @@ class LeafTest:
         """Return nothing."""
         return ()
 
-    def compare_runs(self, output: RunOutput, others: object) -> tuple[()]:
+    def variables(self, model: object) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+    def compare_runs(self, output: RunOutput, others: object, model: object = None) -> tuple[()]:
         """Return nothing."""
         return ()
 

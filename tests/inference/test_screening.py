@@ -1,5 +1,6 @@
 """The runner as a process, on real bundles: what it leaves, whatever happens to it."""
 
+import csv
 import hashlib
 import os
 import resource
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -30,7 +32,7 @@ def check_files(mounted: Mounted, state: str) -> None:
     rows = dict.fromkeys(row["prediction_id"] for row in rows_of(mounted))
     assert list(mounted.values()) == list(rows)
     left = {path.name.removesuffix(".old") for path in mounted.working.iterdir()}
-    assert left == {"submission.csv", "submission.json"}
+    assert left - {"submission.images.csv"} == {"submission.csv", "submission.json"}
 
 
 def test_a_sound_run_is_complete(mounted: Mounted) -> None:
@@ -40,7 +42,35 @@ def test_a_sound_run_is_complete(mounted: Mounted) -> None:
     assert mounted.report["fallbacks"] == []
     assert "error" not in mounted.report or mounted.report["error"] is None
     assert mounted.journals == []  # nothing is resumed from a run that is at its end
+    assert "rehearsal" not in mounted.report
     assert len(set(mounted.values().values())) > 6
+
+
+def test_each_image_is_written_with_its_probability(mounted: Mounted) -> None:
+    """As it was before any decision: the mean of a breast's images is what is submitted."""
+    assert mounted.run().returncode == 0
+    with (mounted.working / "submission.images.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["image_id"] for row in rows] == [row["image_id"] for row in rows_of(mounted)]
+    by_breast: dict[str, list[float]] = {}
+    for row in rows:
+        by_breast.setdefault(row["prediction_id"], []).append(float(row["probability"]))
+    assert {name: fmean(values) for name, values in by_breast.items()} == mounted.values()
+
+
+def test_a_rehearsal_says_loudly_that_the_threshold_is_its_own(mounted: Mounted) -> None:
+    result = mounted.run(RSNA_BUNDLE_REHEARSAL='{"threshold": 0.25}')
+    assert result.returncode == 0, result.stderr
+    line = "REHEARSAL: RSNA_BUNDLE_REHEARSAL is set. The threshold is 0.25, not the model's"
+    assert result.stdout.count(line) == 2  # at the start, and beside what was written
+    assert mounted.report["rehearsal"] == {"threshold": 0.25}
+
+
+@pytest.mark.parametrize("text", ["", "1", '{"threshold": "half"}', '{"threshhold": 0.5}'])
+def test_what_no_rehearsal_asks_for_is_refused(mounted: Mounted, text: str) -> None:
+    result = mounted.run(RSNA_BUNDLE_REHEARSAL=text)
+    assert result.returncode == 2, result.stdout
+    assert "is nothing that `rsna-bundle rehearse` sets" in result.stderr
 
 
 # --- from the first moment on there is a submission ---

@@ -35,7 +35,7 @@ class Rerun:
     def first_seconds(self) -> float:
         """Return what the first call took, without waiting for the server to listen."""
         first = self.events.calls[0]
-        return first.ended - max(first.began, *self.events.listening.values(), first.began)
+        return first.ended - max(first.began, *self.events.serving.values(), first.began)
 
     @property
     def calls(self) -> int:
@@ -61,19 +61,18 @@ def check(rerun: Rerun) -> list[Check]:
 
 
 def _starts(rerun: Rerun) -> Check:
-    """Say whether the server listens in time, here and on the target."""
+    """Say whether the server serves in time, here and on the target."""
     events, limit = rerun.events, rerun.package.startup_seconds
-    if not events.listening:
+    if not events.serving:
         ended = rerun.output.notebook_ended is not None
         message = (
-            "No server listened: the notebook ended without one. Call serve() on the rerun."
+            "The notebook ended without serving. Call serve() on the rerun."
             if ended
-            else f"No server listened on the ports {list(rerun.package.ports)[:2]} … within "
-            f"{_time(limit)}. Start it before anything slow; models can be loaded in the first "
-            "call, which has no deadline."
+            else f"No server answered within {_time(limit)}. Start it before anything slow; models "
+            "can be loaded in the first call, which has no deadline."
         )
         return Check(name="server starts", status="failed", message=message)
-    seconds = max(events.listening.values()) - rerun.output.notebook_began
+    seconds = max(events.serving.values()) - rerun.output.notebook_began
     there = seconds * rerun.pace
     message = f"after {_time(seconds)} here, about {_time(there)} on the target, of {_time(limit)}"
     if there > RED * limit:

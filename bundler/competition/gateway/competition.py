@@ -119,6 +119,10 @@ class GatewayTest:
         public = _public(self.package.folder, folder, inner)
         return replace(self, inner=inner, public_names=public, shuffled=True)
 
+    def variables(self, model: Bundle | None) -> Mapping[str, str]:
+        """Return nothing: a command of the user's own knows Kaggle's variables alone."""
+        return {}
+
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe | None:
         """Return None: the calls themselves are measured."""
         return None
@@ -139,7 +143,9 @@ class GatewayTest:
         """Return nothing: only the user's server knows how it predicts."""
         return ComparisonResult(checks=())
 
-    def compare_runs(self, output: RunOutput, others: Sequence[OtherRun]) -> list[Check]:
+    def compare_runs(
+        self, output: RunOutput, others: Sequence[OtherRun], model: Bundle | None = None
+    ) -> list[Check]:
         """Compare the answers with those of a second pass, in another order of the calls."""
         if not self.inner.data.dealt or output.gateway is None:
             return []

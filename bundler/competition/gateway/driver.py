@@ -1,8 +1,9 @@
-"""Run a competition's own gateway, and note each call; the standard library only.
+"""Run a competition's own gateway, and note each call.
 
 `python driver.py SPEC.json`, in the gateway's sandbox, where this file is alone beside the
-competition's files. What the package does is not changed, with one exception: `shuffled` puts
-the batches into another order, for a second pass.
+competition's files: it imports the standard library, and what the gateway itself does. What the
+package does is not changed, with one exception: `shuffled` puts the batches into another order, for
+a second pass.
 """
 
 import importlib
@@ -20,7 +21,7 @@ from typing import Any
 
 EXACT = 2**24  # below it, float32 holds every whole number
 MOST_IDS = 10_000  # of a batch that are noted
-LOOK = 0.05  # seconds between two tries to reach the server
+LOOK = 0.1  # seconds between two tries to reach the server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,23 +70,32 @@ def _writer(path: str) -> Note:
 
 
 def _wait_for(spec: Spec, note: Note) -> None:
-    """Note when each server begins to listen: the first call alone does not tell it apart."""
+    """Note when each server begins to serve: the first call alone does not tell it apart."""
     waiting = list(spec.hosts)
     while waiting:
         for host in list(waiting):
-            port = next((port for port in spec.ports if _listens(host, port)), None)
+            port = next((port for port in spec.ports if _serves(host, port)), None)
             if port is not None:
-                note(kind="listening", host=host, port=port)
+                note(kind="serving", host=host, port=port)
                 waiting.remove(host)
         time.sleep(LOOK)
 
 
-def _listens(host: str, port: int) -> bool:
+def _serves(host: str, port: int) -> bool:
+    """Say whether a server answers: a port is open as soon as a server is made, not started."""
     try:
-        with socket.create_connection((host, port), timeout=1):
-            return True
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
+    grpc = importlib.import_module("grpc")
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        try:
+            # A method that nobody has: the library answers it, not the user's functions.
+            channel.unary_unary("/rsna_bundle.Rehearsal/Ping")(b"", timeout=1)
+        except grpc.RpcError as error:
+            silent = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            return error.code() not in silent
+    return True
 
 
 def _watch_calls(note: Note) -> None:

@@ -1,4 +1,4 @@
-"""What the driver noted of a gateway: its calls, what it shared, and when the server listened."""
+"""What the driver noted of a gateway: its calls, what it shared, when a server began to serve."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Events:
     """All that was noted of one run of the gateway."""
 
     calls: tuple[Call, ...] = ()
-    listening: Mapping[str, float]  # host → when it began to listen
+    serving: Mapping[str, float]  # host → when it began to serve
     shared: Mapping[str, float]  # path below /kaggle/shared → when it was shared
     started: float | None = None
     ended: float | None = None  # None: it did not come to its end
@@ -57,7 +57,7 @@ class Events:
 def read(path: Path) -> Events:
     """Read the driver's log; a line that was cut off when the gateway was ended is left out."""
     calls: list[Call] = []
-    listening: dict[str, float] = {}
+    serving: dict[str, float] = {}
     shared: dict[str, float] = {}
     times: dict[str, float] = {}
     ids: tuple[str, ...] = ()
@@ -68,15 +68,15 @@ def read(path: Path) -> Events:
         elif kind == "call":
             calls.append(_call(event, len(calls) + 1, time, ids))
             ids = ()  # of several calls for one batch, the first one is told the ids
-        elif kind == "listening":
-            listening.setdefault(_text(event, "host"), time)
+        elif kind == "serving":
+            serving.setdefault(_text(event, "host"), time)
         elif kind == "share":
             shared |= {name: time for name in _texts(event, "paths") if name not in shared}
         else:
             times[kind] = time
     return Events(
         calls=tuple(calls),
-        listening=listening,
+        serving=serving,
         shared=shared,
         started=times.get("start"),
         ended=times.get("end"),

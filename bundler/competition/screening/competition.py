@@ -1,7 +1,8 @@
 """RSNA screening mammography, as a rehearsal sees it: the Protocol, implemented."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bundler.competition.check import Check, verdict
@@ -16,15 +17,19 @@ from bundler.competition.protocol import (
 from bundler.competition.screening import (
     growth,
     hidden_test,
+    image_csv,
     measurement,
     parity,
     pictures,
     report_checks,
+    runs,
     submission_csv,
 )
 from bundler.competition.screening.hidden_test import COLUMNS, HiddenSet
+from bundler.competition.screening.laptop import Laptop
 from bundler.errors import UsageError
 from inference.boot.bundle import Bundle
+from inference.rehearsal import VARIABLE, Rehearsal
 
 PHANTOM_SIZE = (2048, 1664)
 MOST_PATIENTS = 10_000
@@ -35,6 +40,7 @@ class ScreeningTest:
     """A hidden test of mammograms, and how its predictions are judged."""
 
     data: HiddenSet
+    laptop: Laptop  # its predictions, shared with the larger tests that are made from this one
     folder: Path
     ids: Sequence[str]  # breasts
     source: str
@@ -57,7 +63,22 @@ class ScreeningTest:
 
     def second(self, folder: Path, size: int) -> "ScreeningTest":
         """Write these images and small phantoms, `size` in all, turned round."""
-        return _judged(growth.write(self.data, folder, size))
+        return _judged(growth.write(self.data, folder, size), self.laptop)
+
+    def variables(self, model: Bundle | None) -> Mapping[str, str]:
+        """Return a threshold in the middle of the laptop's probabilities, for a larger test.
+
+        The first test has none: its run is as on Kaggle.
+        """
+        if not self.data.turned or model is None:
+            return {}
+        probabilities = self._probabilities(model)
+        aggregation = model.model.models[0].aggregation
+        breasts = runs.by_breast(self.data, probabilities, aggregation)
+        middle = runs.threshold(list(breasts.values()))
+        if middle is None:
+            return {}
+        return {VARIABLE: json.dumps(asdict(Rehearsal(threshold=middle)))}
 
     def probe(self, places: Mapping[str, str], out: str, seconds: float) -> Probe:
         """Return the script that predicts some images one by one, and all at the runner's pace."""
@@ -93,16 +114,44 @@ class ScreeningTest:
             probed=probed,
             inputs=measurement.read_inputs(output.probe),
             submission=submission_csv.read(output.working / self.submission),
+            images=image_csv.read(output.working / image_csv.NAME),
         )
+        card, laptop = model.model.models[0], self.laptop.predict(model)
         return ComparisonResult(
-            checks=tuple(parity.compare(notebook, self.data, model)),
+            checks=tuple(parity.compare(notebook, self.data, card, laptop)),
             pictures=pictures.draw(notebook.inputs, probed, self.data),
             measurement=measurement.summarize(probed, self.data),
         )
 
-    def compare_runs(self, output: RunOutput, others: Sequence[OtherRun]) -> tuple[Check, ...]:
-        """Return nothing: `compare` holds every image against the laptop's prediction."""
-        return ()
+    def compare_runs(
+        self, output: RunOutput, others: Sequence[OtherRun], model: Bundle | None = None
+    ) -> tuple[Check, ...]:
+        """Compare each image's probability in all runs, and what became of it in submission.csv."""
+        first = _run(self.data, output)
+        if first is None or model is None:
+            return ()
+        larger = [
+            run
+            for test, left in others
+            if isinstance(test, ScreeningTest) and (run := _run(test.data, left))
+        ]
+        return runs.check(first, larger, model.model.models[0], self._probabilities(model))
+
+    def _probabilities(self, model: Bundle) -> dict[str, float]:
+        made = self.laptop.predict(model)
+        return {image: prediction.probability for image, prediction in made.items()}
+
+
+def _run(data: HiddenSet, output: RunOutput) -> runs.Run | None:
+    """Return a run as it is compared; None where another runner than that in the box made it."""
+    if output.report is None:
+        return None
+    return runs.Run(
+        hidden=data,
+        report=output.report,
+        images=image_csv.read(output.working / image_csv.NAME),
+        submission=submission_csv.read(output.working / submission_csv.NAME),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +183,14 @@ class Screening:
         data = hidden_test.write(
             folder, patients=units, competition=self.folder, phantom_size=self.phantom_size
         )
-        return _judged(data)
+        return _judged(data, Laptop(data))
 
 
-def _judged(data: HiddenSet) -> ScreeningTest:
+def _judged(data: HiddenSet, laptop: Laptop) -> ScreeningTest:
     """Return a hidden test by what was written of it."""
     return ScreeningTest(
         data=data,
+        laptop=laptop,
         folder=data.folder,
         ids=data.breasts,
         source=data.source,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from bundler.competition.check import Check, verdict
 from bundler.competition.screening.hidden_test import HiddenSet
+from bundler.competition.screening.image_csv import Images
+from bundler.competition.screening.laptop import Prediction
 from bundler.competition.screening.measurement import Pixels
 from bundler.competition.screening.probe import Probed
-from inference.boot.bundle import Bundle
+from bundler.competition.screening.submission_csv import some
 from inference.boot.card import Card
 from inference.errors import RunError
 
@@ -17,30 +19,24 @@ RESAMPLES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What the laptop shows the first model of an image, uint8 [H, W], and the probability."""
-
-    pixels: Pixels
-    probability: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Notebook:
     """What the notebook's side of the comparison is."""
 
     probed: Probed
     inputs: Sequence[Pixels]  # what the first model was shown of each compared image
     submission: Mapping[str, float]  # prediction_id → what submission.csv says
+    images: Images | None  # what the run says of each image; None where it does not
 
 
-def compare(notebook: Notebook, hidden: HiddenSet, model: Bundle) -> list[Check]:
+def compare(
+    notebook: Notebook, hidden: HiddenSet, card: Card, laptop: Mapping[str, Prediction]
+) -> list[Check]:
     """Return whether pixels, probabilities and submission agree with those of the laptop."""
-    laptop = predict(model, hidden)
     probabilities = {name: prediction.probability for name, prediction in laptop.items()}
-    card = model.model.models[0]
     problems = [
         *_pixels(notebook.inputs, laptop),
-        *_probabilities(notebook.probed.predictions, probabilities),
+        *compare_images(notebook.probed.predictions, probabilities),
+        *_run_images(notebook.images, hidden, probabilities),
         *_breasts(notebook.submission, hidden, probabilities, card),
     ]
     fine = f"{len(laptop)} images are predicted as on the laptop"
@@ -55,27 +51,6 @@ def compare(notebook: Notebook, hidden: HiddenSet, model: Bundle) -> list[Check]
         message = f"All {len(laptop)} images get {values.pop():.4f}: the model sees nothing."
         checks.append(Check(name="constant", status="failed", message=message))
     return checks
-
-
-def predict(model: Bundle, hidden: HiddenSet) -> dict[str, Prediction]:
-    """Return the laptop's own prediction of each compared image, by its id."""
-    from inference import metadata
-    from inference import predict as runner
-    from inference.pixels.loading import load
-
-    # On the CPU, whatever there is: two runs must not differ by the laptop's devices.
-    models = runner.load(model, "cpu")[0]
-    predictions = {}
-    for row in hidden.compared:
-        loaded = load(hidden.path(row), [model.preprocess for model in models])
-        by_model = []
-        for one, pixels in zip(models, loaded.inputs, strict=True):
-            columns = metadata.encode(row, one.metadata_columns)
-            by_model.append(float(one.predict(pixels[None], columns[None])[0]))
-        predictions[row["image_id"]] = Prediction(
-            pixels=loaded.inputs[0], probability=sum(by_model) / len(by_model)
-        )
-    return predictions
 
 
 def _pixels(inputs: Sequence[Pixels], laptop: Mapping[str, Prediction]) -> Iterator[str]:
@@ -99,15 +74,30 @@ def _pixels(inputs: Sequence[Pixels], laptop: Mapping[str, Prediction]) -> Itera
             return
 
 
-def _probabilities(notebook: Mapping[str, float], laptop: Mapping[str, float]) -> Iterator[str]:
+def _run_images(
+    images: Images | None, hidden: HiddenSet, laptop: Mapping[str, float]
+) -> Iterator[str]:
+    """Compare what the very run predicted, and not only what is predicted after it."""
+    if images is None:
+        return  # of a runner from before it said so
+    expected = {row["image_id"] for row in hidden.rows if row["image_id"] in laptop}
+    if missing := sorted(expected - images.keys()):
+        yield f"{len(missing)} images have no prediction in the run: {some(missing)}."
+    yield from compare_images(images, laptop, "in the run, among all images")
+
+
+def compare_images(
+    notebook: Mapping[str, float], laptop: Mapping[str, float], where: str = "on the notebook"
+) -> Iterator[str]:
+    """Yield the image whose probability on the notebook is furthest from the laptop's."""
     off = {name: abs(notebook[name] - value) for name, value in laptop.items() if name in notebook}
     worst = max(off, key=off.__getitem__, default=None)
     # Written with `not`, so that a NaN does not pass.
     if worst is not None and not off[worst] <= TOLERANCE:
         yield (
-            f"Image {worst} has the probability {notebook[worst]:.4f} on the notebook, "
+            f"Image {worst} has the probability {notebook[worst]:.4f} {where}, "
             f"{laptop[worst]:.4f} here ({TOLERANCE:g} is allowed): the runtime or the "
-            "preprocessing differs."
+            "preprocessing differs, or another image was predicted in its place."
         )
 
 

@@ -1,7 +1,7 @@
 """Fetch the files of a lock: in parallel, resumed, verified, kept by their hash."""
 
 import hashlib
-import os
+import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,9 +80,11 @@ def keep(source: Path, sha256: str) -> Path:
     """Copy a file that was made here into the cache."""
     path = cache.wheel(sha256, source.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(source.read_bytes())
-    partial.replace(path)
+    partial = path.with_name(path.name + ".part")
+    with atomic.locked(partial):  # two runs at once may keep the same
+        if not path.is_file():
+            shutil.copyfile(source, partial)
+            partial.replace(path)
     return path
 
 

@@ -1,6 +1,6 @@
 """Ask a project's build backend (PEP 517): `python -I build_script.py REQUEST.json ANSWER.json`.
 
-Run in the sandbox, in the project's folder, by the target's Python in an environment that holds
+Run in the sandbox by the target's Python in an environment that holds
 what the build needs; so it uses the standard library alone, of Python 3.9 and later.
 """
 
@@ -15,6 +15,7 @@ def main(arguments: list[str]) -> None:
     request_path, answer_path = arguments
     with open(request_path, encoding="utf-8") as stream:
         request = json.load(stream)
+    os.chdir(request["project"])
     sys.path[:0] = [os.path.abspath(part) for part in request["path"]]
     module, _, attributes = request["backend"].partition(":")
     backend = importlib.import_module(module)

@@ -7,7 +7,7 @@ compiled may only need what the target's image surely has.
 import functools
 import json
 import os
-import tempfile
+import textwrap
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from bundler import atomic, cache, process
-from bundler.errors import InputError
+from bundler.errors import CommandError, InputError
 from bundler.image import emulation, interpreters
 from bundler.image import target as targets
 from bundler.image.interpreters import Interpreter
@@ -29,7 +29,8 @@ from bundler.libs.resolve.candidates import Candidates
 from bundler.libs.resolve.resolution import Pin, UnresolvedError, best
 from bundler.libs.resolve.sdists import BuildSystem, Sdist
 from bundler.progress import SILENT, Progress
-from bundler.sandbox import offline
+from bundler.sandbox import backends, offline, system
+from bundler.sandbox.sandbox import Sandbox
 
 FORMAT = 1  # of what is kept; another number builds anew
 EPOCH = 315532800  # 1980-01-01, the first time that a zip can hold
@@ -115,16 +116,16 @@ class Builder:
         """Ask the backend for the metadata alone; where it cannot say, build the wheel."""
         if built := self._kept(folder):
             return wheels.metadata(built)
-        with tempfile.TemporaryDirectory(prefix="rsna-bundle-build-") as name:
-            build = _Build(builder=self, sdist=sdist, folder=Path(name))
+        with cache.scratch("build") as scratch:
+            build = _Build(builder=self, sdist=sdist, folder=scratch)
             if (text := build.metadata()) is not None:
                 return text
         return wheels.metadata(self._build(sdist, folder))
 
     def _build(self, sdist: Sdist, folder: Path) -> Path:
         self.progress.step(f"Building {sdist.release} from its sdist")
-        with tempfile.TemporaryDirectory(prefix="rsna-bundle-build-") as name:
-            built = _Build(builder=self, sdist=sdist, folder=Path(name)).wheel()
+        with cache.scratch("build") as scratch:
+            built = _Build(builder=self, sdist=sdist, folder=scratch).wheel()
             return _canonical(built, folder / built.name)
 
     def _check(self, sdist: Sdist, wheel: Path) -> None:
@@ -208,26 +209,37 @@ class _Build:
 
     def _ask(self, python: Path, hook: str, *arguments: str) -> object:
         """Call a hook of the backend in the sandbox, and return what it answers."""
-        system = self._system
-        request = {"backend": system.backend, "path": list(system.path), "hook": hook}
+        project = self._system
+        request: dict[str, str | list[str]] = {"hook": hook, "backend": project.backend}
         asked, answer = self.folder / "request.json", self.folder / "answer.json"
-        asked.write_text(json.dumps({**request, "arguments": arguments}), encoding="utf-8")
-        command: list[str | Path] = [python, "-I", SCRIPT, asked, answer]
+        request |= {"path": list(project.path), "arguments": list(arguments)}
+        request |= {"project": str(self._project)}
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        self._run([python, "-I", SCRIPT, asked, answer])
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+    def _run(self, command: list[str | Path]) -> None:
+        """Run a command that can write in this build's folder alone. Raises CompiledError."""
         scratch = self.folder / "tmp"
         scratch.mkdir(exist_ok=True)
         environment = {
-            "PATH": os.environ.get("PATH", os.defpath),  # where the compilers are
+            "PATH": os.defpath,  # where the system's compilers are
             "HOME": str(scratch),
             "TMPDIR": str(scratch),
             "SOURCE_DATE_EPOCH": str(EPOCH),  # equal sources are to give equal bytes
             "PIP_CONFIG_FILE": os.devnull,
         }
-        run = process.run if offline.why_not() else offline.run
-        result = run(command, cwd=self._project, env=environment, check=False)
-        if result.returncode:
-            lines = f"{result.stdout}\n{result.stderr}".strip().splitlines()[-TAIL:]
-            raise self._failed("\n".join(lines))
-        return json.loads(answer.read_text(encoding="utf-8"))
+        try:
+            if offline.why_not():
+                process.run(command, env=environment)
+                return
+            # At the paths where they lie: an environment's scripts name theirs.
+            shown = system.python_folders([Path(command[0])]) | {str(SCRIPT): SCRIPT}
+            sandbox = Sandbox(read_only=shown, writable={str(self.folder): self.folder})
+            backends.run(command, sandbox, env=environment)
+        except CommandError as error:
+            lines = str(error).splitlines()[1:]  # the first names our own script
+            raise self._failed(textwrap.dedent("\n".join(lines[-TAIL:]))) from error
 
     def _failed(self, reason: str) -> CompiledError:
         what = "its sdist (of compiled code)" if sdists.compiles(self.sdist.path) else "its sdist"

@@ -1,11 +1,10 @@
 """The resolver pip-tools: pip-compile, in a process that sees the target."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundler import process
+from bundler import cache, process
 from bundler.image.target import Target
 from bundler.libs.resolve.resolution import Choice, UnresolvedError
 
@@ -14,8 +13,7 @@ def resolve(
     target: Target, wanted: Sequence[str], constraints: Sequence[str], index: str
 ) -> list[Choice]:
     """Return what meets `wanted` on the target, of an index. Raises UnresolvedError."""
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-pip-tools-") as name:
-        folder = Path(name)
+    with cache.scratch("pip-tools") as folder:
         (folder / "target.json").write_text(target.text(), encoding="utf-8")
         (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")

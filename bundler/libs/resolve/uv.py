@@ -2,11 +2,10 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundler import process
+from bundler import cache, process
 from bundler.errors import UsageError
 from bundler.image.target import Target
 from bundler.libs.resolve.resolution import Choice, UnresolvedError
@@ -44,8 +43,7 @@ def resolve(
     target: Target, wanted: Sequence[str], constraints: Sequence[str], index: str
 ) -> list[Choice]:
     """Return what meets `wanted` on the target, of an index. Raises UnresolvedError."""
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-uv-") as name:
-        folder = Path(name)
+    with cache.scratch("uv") as folder:
         (folder / "requirements.in").write_text("\n".join(wanted) + "\n", encoding="utf-8")
         (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
         command = ["pip", "compile", "requirements.in", "--constraints", "constraints.txt"]

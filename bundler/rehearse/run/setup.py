@@ -85,6 +85,7 @@ class _Parts:
     working: SizedFolder
     measure_seconds: float
     kind: Kind
+    variables: Mapping[str, str]  # of the environment, beside Kaggle's
     target: Target
 
     @property
@@ -144,6 +145,7 @@ class _Parts:
             "KAGGLE_KERNEL_RUN_TYPE": "Batch",
             "KAGGLE_CONTAINER_NAME": "rehearsal",
             **({"KAGGLE_IS_COMPETITION_RERUN": "1"} if self.kind != "public" else {}),
+            **self.variables,
         }
 
 
@@ -155,6 +157,7 @@ def make(
     *,
     kind: Kind,
     layout: str,
+    variables: Mapping[str, str],
 ) -> RunSetup:
     """Prepare a run on a hidden test in the new folder `folder`."""
     options, form = inputs.options, LAYOUTS[layout]
@@ -172,6 +175,7 @@ def make(
         working=disk.make(folder / "working", inputs.limits.working_bytes),
         measure_seconds=options.measure_seconds,
         kind=kind,
+        variables=variables,
         target=inputs.target,
     )
     _write(parts)

@@ -52,11 +52,14 @@ def wheel(
     record_lacks: str | None = None,
     without_digest: str | None = None,
     metadata_name: str | None = None,
+    without_module: bool = False,
 ) -> tuple[str, bytes]:
     """Return (file name, bytes) of a wheel that installs and imports."""
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
     content = {f"{module}/__init__.py": body or f"__version__ = {version!r}\n", **(files or {})}
+    if without_module:
+        content = {f"{stem}.data/data/share/{module}.txt": "data\n"}
     content[f"{stem}.dist-info/METADATA"] = metadata(
         metadata_name or name, version, requires, extras
     )

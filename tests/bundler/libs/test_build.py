@@ -387,18 +387,15 @@ def test_conda_name_is_called_one(libs: Libs, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)
-def test_no_word_of_a_complaint_is_looked_up(
-    libs: Libs, registry: Registry, folder: Path, resolver: str
-) -> None:
-    trap = folder / "trap"
+def test_no_word_of_a_complaint_is_looked_up(libs: Libs, registry: Registry, resolver: str) -> None:
     for word in ("and", "package", "because", "you", "no", "error", "matching", "distribution"):
-        registry.add(sdist(word, "1.0", needs=f"pathlib.Path({str(trap)!r}).touch()"))
+        registry.add(sdist(word, "1.0"))
 
     with pytest.raises(InputError):
         libs("pydicm", "numpy>=2", "albumentations==1.3.0", resolver=resolver)
 
-    assert not trap.exists()
-    assert not [path for path in registry.asked("/simple/") if path.strip("/") in ("simple/and",)]
+    names = {path.strip("/").removeprefix("simple/") for path in registry.asked("/simple/")}
+    assert names <= {"pydicm", "numpy", "albumentations", "tqdm"}
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)

@@ -1,5 +1,6 @@
 """The install test: the bundle is installed as the notebook does, and its packages imported."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import inference
 from bundler.errors import CheckError
 from bundler.image import interpreters
 from bundler.image import target as targets
@@ -18,7 +20,6 @@ from tests.bundler.libs.packages import sdist, wheel
 from tests.bundler.libs.registry import Registry
 
 Libs = Callable[..., Any]
-OFFLINE = "import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)\n"
 
 
 def like_host(installed: dict[str, Any]) -> Target:
@@ -29,32 +30,107 @@ def like_host(installed: dict[str, Any]) -> Target:
 
 
 def test_wheels_are_installed_and_imported(libs: Libs, registry: Registry, folder: Path) -> None:
-    port = registry.url.rpartition(":")[2]
-    registry.add(wheel("nosy", "1.0", body=OFFLINE.format(port=port)))
     registry.add(
         wheel("fine", "1.0", ["helper", "present"], body="import helper\nimport present\n")
     )
-    registry.add(wheel("helper", "1.0"))
+    registry.add(wheel("helper", "1.0", body="print('not JSON {')\n"))
     registry.add(wheel("present", "1.0"))
-    registry.add(wheel("eager", "1.0", ["bigone"], body="import bigone\n"))
-    registry.add(wheel("broken", "1.0", body="raise RuntimeError('no')\n"))
-    registry.add(wheel("rude", "1.0", body="import os\nos.abort()\n"))
+    registry.add(wheel("eager", "1.0", ["bigone"], body="import bigone.part\n"))
+    hidden = "try:\n    import bigone\nexcept ImportError:\n    raise RuntimeError('get bigone')\n"
+    registry.add(wheel("wrapper", "1.0", ["bigone"], body=hidden))
     image = like_host({"present": "1.0", "bigone": "2.0"})
-    names = ("nosy", "fine", "eager", "broken", "rude", "present")
 
-    made = libs(*names, target=image, install_test=True)
+    made = libs("fine", "eager", "wrapper", "present", target=image, install_test=True)
 
-    assert {"fine", "helper"} <= set(made.install_test.imported)
-    failed = made.install_test.failed
-    assert "RuntimeError: no" in failed["broken"]
-    assert "signal 6" in failed["rude"]
-    assert "needs bigone, which the image has" in failed["eager"]
-    if offline.why_not() is None:
-        assert "nosy" in failed  # the index was there, the network was not
-        assert made.install_test.network is None
+    assert made.install_test.imported == ("fine", "helper")
+    reason = "needs bigone of the image, which is not on this machine"
+    assert made.install_test.not_tried == {"eager": reason, "wrapper": reason}
+    assert f"not tried: eager {reason}" in made.summary()
     assert "installed on Python" in made.summary()
     again = libs(target=image, install_test=True)
     assert again.install_test == made.install_test
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise RuntimeError('no')\n", "odd: RuntimeError: no"),
+        ("import os\nos.abort()\n", "odd: importing it crashed (signal 6)"),
+        ("import sys\nsys.exit(0)\n", "odd: SystemExit: 0"),
+        ("import os\nos._exit(0)\n", "odd: it ended Python"),
+        (
+            "import undeclared\n",
+            "odd: ModuleNotFoundError: No module named 'undeclared'. Neither the image nor the "
+            "bundle has undeclared: require the package that holds it.",
+        ),
+        ("import helper.part\n", "The bundle's helper 1.0 should have it."),
+        ("import present.part\n", "The image's present 1.0 should have it."),
+        ("import socket\nsocket.create_connection(('127.0.0.1', PORT), 2)\n", "odd: "),
+    ],
+)
+def test_import_that_fails_is_an_error(
+    libs: Libs, registry: Registry, folder: Path, body: str, message: str
+) -> None:
+    if "PORT" in body and offline.why_not() is not None:
+        pytest.skip("the network cannot be cut off here")
+    registry.add(wheel("helper", "1.0"))
+    registry.add(wheel("present", "1.0"))
+    body = body.replace("PORT", registry.url.rpartition(":")[2])
+    registry.add(wheel("odd", "1.0", ["helper", "present"], body=body))
+    image = like_host({"present": "1.0"})
+
+    with pytest.raises(CheckError) as caught:
+        libs("odd", target=image, install_test=True)
+
+    assert CheckError.exit_code == 1
+    assert message in str(caught.value)
+    assert "1 of 2 packages cannot be imported" in str(caught.value)
+    assert "--allow-import-failure odd" in str(caught.value)
+    assert not (folder / "dist" / "libs").exists()
+
+
+def test_failure_that_is_allowed_is_reported_and_no_other(libs: Libs, registry: Registry) -> None:
+    registry.add(wheel("needs-gpu", "1.0", body="raise OSError('libcuda.so.1')\n"))
+    registry.add(wheel("broken", "1.0", body="import nothing_of_the_kind\n"))
+
+    made = libs("needs-gpu", target="host", install_test=True, allow_import_failure=("Needs_GPU",))
+
+    assert "not imported, as allowed: needs-gpu: OSError: libcuda.so.1" in made.summary()
+    # What was allowed once is not allowed for good, and not for others.
+    with pytest.raises(CheckError, match="needs-gpu: OSError"):
+        libs(target="host", install_test=True)
+    with pytest.raises(CheckError, match="broken: ModuleNotFoundError"):
+        libs("broken", target="host", install_test=True, allow_import_failure=("needs-gpu",))
+
+
+def test_installed_tool_shows_the_test_nothing_but_inference(
+    libs: Libs, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the tool in a site-packages lie other packages, and another helper."""
+    site = tmp_path / "site-packages"
+    shutil.copytree(Path(inference.__file__).parent, site / "inference")
+    (site / "undeclared.py").write_text("")
+    (site / "helper").mkdir()
+    (site / "helper" / "__init__.py").write_text("raise ImportError('of the laptop')\n")
+    monkeypatch.setattr(inference, "__file__", str(site / "inference" / "__init__.py"))
+    registry.add(wheel("helper", "1.0"))
+    registry.add(wheel("fine", "1.0", ["helper"], body="import helper\n"))
+    registry.add(wheel("careless", "1.0", body="import undeclared\n"))
+
+    assert libs("fine", target="host", install_test=True).install_test.imported == (
+        "fine",
+        "helper",
+    )
+    with pytest.raises(CheckError, match="Neither the image nor the bundle has undeclared"):
+        libs("careless", target="host", install_test=True)
+
+
+def test_wheel_without_a_module_is_no_failure(libs: Libs, registry: Registry) -> None:
+    registry.add(wheel("data-only", "1.0", without_module=True))
+
+    made = libs("data-only", target="host", install_test=True)
+
+    assert made.install_test.not_tried == {"data-only": "has no module"}
 
 
 PLANTED = """

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from bundler.errors import BundlerError
 from inference.boot import bundle as reader
-from tests.bundler.libs.packages import wheel
+from tests.bundler.libs.packages import sdist, wheel
 from tests.bundler.libs.registry import Registry
 
 Libs = Callable[..., Any]
@@ -138,3 +139,45 @@ def test_command_prints_json_and_exit_codes(libs: Libs, registry: Registry, fold
     wrong = run()
     assert wrong.returncode == 3
     assert "Traceback" not in wrong.stderr
+
+
+def test_two_tested_builds_at_once_both_end_well(
+    libs: Libs, registry: Registry, folder: Path
+) -> None:
+    registry.add(sdist("inner", "1.0"))
+    (folder / "wheelhouse.txt").write_text("inner\npydicom\n")
+    line = [part for part in command(folder) if part != "--no-install-test"]
+    line[line.index("image.json")] = "host"
+    runs = [
+        subprocess.Popen(line, env=environment(), cwd=folder, stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+
+    assert [run.wait(200) for run in runs] == [0, 0]
+    reader.verify(folder / "dist" / "libs")
+
+
+def test_what_a_kill_left_in_the_temporary_folder_is_freed_by_the_next_run(
+    libs: Libs, registry: Registry, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (folder / "wheelhouse.txt").write_text("pydicom\n")
+    registry.add(wheel("pydicom", "9.0", body="import time\ntime.sleep(600)\n"))
+    line = [part for part in command(folder) if part != "--no-install-test"]
+    line[line.index("image.json")] = "host"
+
+    with subprocess.Popen(line, env=environment(TMPDIR=str(temporary)), cwd=folder) as run:
+        deadline = time.monotonic() + 120
+        while run.poll() is None and not [*temporary.glob("rsna-bundle-install-test-*/empty")]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        run.send_signal(signal.SIGKILL)
+    assert [*temporary.glob("rsna-bundle-install-test-*")]
+    assert [*(folder / "dist").glob(".libs-candidate-*")]
+
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    libs("pydicom<9", target="host", install_test=True)
+
+    assert not [*temporary.glob("rsna-bundle-install-test-*")]
+    assert not [*(folder / "dist").glob(".libs-candidate-*")]

@@ -84,7 +84,7 @@ SDISTS = {
     "segmentation-models-pytorch<0.4": {"segmentation-models-pytorch": "0.3.4"},
     "fvcore": {"fvcore": "0.1.5.post20221221", "iopath": "0.1.10"},
     "iopath": {"iopath": "0.1.10"},
-    "sentence-transformers": {"sentence-transformers": "5"},
+    "sentence-transformers": {"sentence-transformers": "6"},
     "sentence-transformers<2.3": {"sentence-transformers": "2.2.2"},
 }
 

@@ -16,7 +16,8 @@ SLOW = (
     "            row = test",
     "            import time\n            time.sleep(0.6)\n            row = test",
 )
-KNOWN = "float(risk(row)) if int(row['walk_id'][0]) >= 900 else"  # a public row's risk, else …
+# What a public row's risk is answered with, and other rows are not.
+KNOWN = "float(risk(row)) if row['walk_id'][0] in {'000900', '000901', '000902'} else"
 RELAY = "kaggle_evaluation/core/relay.py"
 FIGURES = Path(__file__).parents[3] / "docs" / "figures.md"
 
@@ -44,7 +45,7 @@ PLANTS = [
         name="never serves on the rerun",
         script=server(serve="server = gait.GaitInferenceServer(predict)\nRERUN or local(server)"),
         check="server starts",
-        message="notebook ended without one. Call serve",
+        message="ended without serving. Call serve",
     ),
     Plant(
         name="takes the rerun for a local run",
@@ -187,7 +188,7 @@ PLANTS = [
             "    return float(risk(row)) if path.exists() else 0.5"
         ),
         check="constant",
-        message="All 9 rows are 0.5|All 10 rows are 0.5|All 8 rows are 0.5",
+        message=r"All \d+ rows are 0.5",
     ),
     Plant(
         name="answers by the number of the call",

@@ -35,7 +35,7 @@ class GaitGateway(kaggle_evaluation.core.templates.Gateway):
         """Yield a walk at a time, its signal shared just before."""
         test = pl.read_csv(self.test_path, schema_overrides={"walk_id": pl.String})
         for walk_id in test["walk_id"]:
-            (signal,) = self.share_files([self.signals / f"{walk_id}.npy"])
+            (signal,) = self.share_files([str(self.signals / f"{walk_id}.npy")])
             row = test.filter(pl.col("walk_id") == walk_id)
             yield (row, signal), pl.DataFrame({"walk_id": [walk_id]})
 

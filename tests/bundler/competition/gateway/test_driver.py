@@ -74,7 +74,7 @@ def test_notes_calls_ids_shares_and_the_server(root: Path, tmp_path: Path) -> No
     assert {call.answer for call in found.calls} == {"builtins.float"}
     assert [call.deadline for call in found.calls] == [None, 300.0, 300.0]
     assert all(0 < call.seconds < 60 for call in found.calls)
-    assert list(found.listening) == ["localhost"]
+    assert list(found.serving) == ["localhost"]
     assert found.started is not None
     assert found.ended is not None
     assert len(found.shared) == 3
@@ -104,8 +104,8 @@ def test_notes_shape_columns_and_lost_digits(root: Path, tmp_path: Path) -> None
 def test_a_log_that_was_cut_off(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     log.write_text('{"time": 1.0, "kind": "start"}\n[1]\n{"time": 2.0, "kind": "ca')
-    assert events.read(log) == Events(listening={}, shared={}, started=1.0)
-    assert events.read(tmp_path / "none") == Events(listening={}, shared={})
+    assert events.read(log) == Events(serving={}, shared={}, started=1.0)
+    assert events.read(tmp_path / "none") == Events(serving={}, shared={})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])

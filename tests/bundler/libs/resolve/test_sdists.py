@@ -17,6 +17,7 @@ from bundler.image import interpreters
 from bundler.image import target as targets
 from bundler.image.target import Target
 from bundler.libs.resolve import compiled
+from bundler.progress import Progress
 from bundler.sandbox import offline
 from tests.bundler.libs.conftest import make_target
 from tests.bundler.libs.packages import sdist, wheel
@@ -97,31 +98,50 @@ def test_build_has_no_network_and_its_requirements_are_there(
     assert "OSError" in str(caught.value) or "refused" in str(caught.value)
 
 
-def test_sdist_is_built_once(libs: Libs, registry: Registry, folder: Path) -> None:
-    count = folder / "count"
-    touch = f"pathlib.Path({str(count)!r}).open('a').write('x')"
-    registry.add(sdist("slow", "1.0", needs=touch))
+class Steps(Progress):
+    """Remembers the steps."""
 
-    libs("slow")
-    libs("slow", "pydicom")
-    libs("slow", upgrade=())
+    def __init__(self) -> None:
+        self.texts: list[str] = []
 
-    assert count.read_text() == "x"
+    def step(self, text: str) -> None:
+        """Remember a step."""
+        self.texts.append(text)
 
 
-def test_what_no_build_can_change_is_read_without_one(
-    libs: Libs, registry: Registry, folder: Path
-) -> None:
+def test_sdist_is_built_once(libs: Libs, registry: Registry) -> None:
+    registry.add(sdist("slow", "1.0"))
+    steps = Steps()
+
+    libs("slow", progress=steps)
+    libs("slow", "pydicom", progress=steps)
+    libs("slow", upgrade=(), progress=steps)
+
+    assert steps.texts.count("Building slow 1.0 from its sdist") == 1
+
+
+def test_build_can_write_nowhere_else(libs: Libs, registry: Registry, folder: Path) -> None:
+    registry.add(sdist("rude", "1.0", needs=f"pathlib.Path({str(folder)!r}, 'trap').touch()"))
+    if offline.why_not() is not None:
+        pytest.skip("there is no sandbox on this machine")
+
+    with pytest.raises(InputError, match="does not build here"):
+        libs("rude")
+
+    assert not (folder / "trap").exists()
+
+
+def test_what_no_build_can_change_is_read_without_one(libs: Libs, registry: Registry) -> None:
     # The newest release contradicts the image, and its own file says so: nothing is built for it.
-    built = folder / "built"
-    touch = f"pathlib.Path({str(built)!r}).touch()"
     registry.add(wheel("model", "1.0"))
-    registry.add(sdist("model", "9.0", ["numpy>=2.3"], needs=touch, metadata_version="2.2"))
+    fails = "raise SystemExit('it was built')"
+    registry.add(sdist("model", "9.0", ["numpy>=2.3"], needs=fails, metadata_version="2.2"))
+    steps = Steps()
 
-    made = libs("model", target=make_target(installed={"numpy": "2.1.3"}))
+    made = libs("model", target=make_target(installed={"numpy": "2.1.3"}), progress=steps)
 
     assert versions(made) == {"model": "1.0"}
-    assert not built.exists()
+    assert not [text for text in steps.texts if text.startswith("Building")]
     assert "model 1.0 was taken, not 9.0: 9.0 needs numpy>=2.3; the image has numpy 2.1.3." in (
         made.lock.notes
     )

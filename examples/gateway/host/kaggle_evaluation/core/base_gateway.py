@@ -79,7 +79,7 @@ class BaseGateway:
         except Exception as error:  # noqa: BLE001 - sorted below
             self.handle_server_error(error, "predict")
 
-    def share_files(self, input_paths: list[str | Path]) -> list[str]:
+    def share_files(self, input_paths: list[str]) -> list[str]:
         """Show files to the server below /kaggle/shared, and return their paths there."""
         shared = Path(self.file_share_dir)
         if not self._shared_a_file and shared.exists() and any(shared.iterdir()):

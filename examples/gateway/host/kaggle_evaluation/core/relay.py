@@ -95,6 +95,8 @@ class _Handler(grpc.GenericRpcHandler):
         self.functions = functions
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        if handler_call_details.method != METHOD:
+            return None
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
     def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
