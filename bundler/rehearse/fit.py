@@ -16,6 +16,7 @@ from dataclasses import dataclass
 Z = 1.645  # of a 90 % interval
 AGREES = 2.706  # χ² of one degree of freedom, 90 %
 OFF = 1.642  # χ² of one degree of freedom, 80 %: nothing is built on a curve further off
+FAR = 3.0  # times as large as the next is a size that tells growth from steps
 STEEPEST = 3.0
 STEP = 0.02  # between two exponents that are tried
 WORSE = 1.1  # an exponent below it is as good as linear
@@ -108,10 +109,12 @@ class Fit:
     def proven(self) -> bool:
         """Say whether more sizes than it takes to draw the curve lie on it.
 
-        Through two points runs a line, whatever lies between: a library that is loaded at the
-        hundredth image looks like growth, until a third size tells.
+        Through two points runs a line, whatever lies between: a library that each worker loads at
+        its fiftieth image looks like growth, until a size that is far from the others tells.
         """
-        return len(self.sizes) > (2 if self.linear else 3) and self.best.misfit <= OFF
+        *_, before, last = (1, 1, *self.sizes)
+        enough = len(self.sizes) > (2 if self.linear else 3) and last >= FAR * before
+        return enough and self.best.misfit <= OFF
 
     def band(self, units: float) -> tuple[float, float]:
         """Return the interval at any size."""

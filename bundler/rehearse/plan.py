@@ -27,6 +27,7 @@ GROWN_RUNS = 2
 LEAST_SECONDS = 4.0  # for growth, where the other runs have used the budget up
 LAST_SECONDS = 10.0  # for the size that decides
 MOST_SECONDS = 30.0  # for sizes that are usually apart, whatever the budget
+PATIENCE = 120.0  # seconds for it, if it were to grow with the square
 BOUND = 0.8  # of a limit
 
 
@@ -106,6 +107,8 @@ class Plan:
         times = 1 + seconds / max(more, 2 * quantities.SECONDS_ERROR)
         if time_open:  # it may grow with the square
             times = math.sqrt(times)
+        if others_open and (1 + USUALLY_APART**2) * more <= PATIENCE:
+            times = max(times, USUALLY_APART)  # a size near to the others tells nothing of steps
         if times >= APART:
             return _bounded(int(min(times, MOST_APART) * largest.size), largest.size)
         between = largest.size // 2

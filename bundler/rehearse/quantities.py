@@ -161,7 +161,9 @@ def measure(
     for role, place in PARTS.items():
         if any(role in run.usage.peaks for run in ended):
             found += [
-                quantity("memory", place, _of(role, lambda use: use.rss_bytes), of_bytes),
+                quantity(
+                    "memory", place, _of(role, lambda use: use.rss_bytes), of_bytes, limits.memory
+                ),
                 quantity(
                     "open files", place, _of(role, lambda use: use.files), of_files, MOST_FILES
                 ),

@@ -32,15 +32,25 @@ def check(quantities: Sequence[Quantity], rows: str, units: int) -> list[Check]:
 
 
 def _memory(whole: Quantity, parts: Sequence[Quantity], rows: str, units: int) -> Check:
-    status = _status(whole)
-    message = _of_limit(whole, rows, units)
-    growing = [part for part in parts if part.grows]
-    if whole.grows and growing:
-        part = max(growing, key=lambda place: place.projected)
-        message += f" {_growth(part, rows)}"
+    """Return whether memory suffices, of all processes together and of each kind alone.
+
+    One kind may grow plainly while the sum does so in steps, as other processes load libraries.
+    """
+    worst = max([whole, *parts], key=lambda one: (ORDER.index(_status(one)), one.projected))
+    status = _status(worst)
+    message = _of_limit(worst if status == "failed" else whole, rows, units)
+    growing = [part for part in parts if part.fit and part.fit.grows]
+    if growing and status != "passed":
+        message += f" {_growth(max(growing, key=_reading), rows)}"
     if status == "failed":
         message += f" That is beyond 80 %. {MEMORY_ADVICE}"
+    elif status == "unproven" and whole.fit:
+        message += " Whether it goes on is not known: raise --budget."
     return Check(name="memory", status=status, message=f"{message}{_unknown(whole)}")
+
+
+def _reading(quantity: Quantity) -> float:
+    return quantity.fit.value if quantity.fit else quantity.most
 
 
 def _disk(folders: Sequence[Quantity], rows: str, units: int) -> Check:

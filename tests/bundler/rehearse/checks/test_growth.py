@@ -50,7 +50,7 @@ def leak(role: str, **each: float) -> tuple[NotebookRun, ...]:
             **{name: int(getattr(start, name) + more * size) for name, more in each.items()},
         )
 
-    return tuple(run(size, **{role: use(size)}) for size in (50, 500, 800))
+    return tuple(run(size, **{role: use(size)}) for size in (50, 500, 2000))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def leak(role: str, **each: float) -> tuple[NotebookRun, ...]:
 def test_a_leak_is_named_with_its_process(role: str, place: str) -> None:
     memory = check(*leak(role, rss_bytes=1.2 * MB))["memory"]
     assert memory.status == "failed"
-    assert f"{place} grew by 1.20 MB for each image, by runs on 50, 500 and 800." in memory.message
+    assert f"{place} grew by 1.20 MB for each image, by runs on 50, 500 and 2000." in memory.message
     assert re.match(r"3[89]\.\d\d of 29\.0 GB at 32000 images", memory.message)
 
 
@@ -87,7 +87,7 @@ def test_a_library_that_is_loaded_late_is_no_leak() -> None:
 
 def test_memory_that_grows_with_the_square_is_named_with_its_power() -> None:
     runs = [
-        run(n, command=RoleUse(rss_bytes=int(300 * MB + 2000 * n * n))) for n in (50, 300, 550, 800)
+        run(n, command=RoleUse(rss_bytes=int(300 * MB + 2000 * n * n))) for n in (20, 80, 300, 1000)
     ]
     memory = check(*runs)["memory"]
     assert memory.status == "failed"
@@ -99,7 +99,7 @@ def test_memory_that_grows_with_the_square_is_named_with_its_power() -> None:
     [("working", "/kaggle/working"), ("tmp", "The temporary folder")],
 )
 def test_disk_that_grows_is_named_with_its_folder(folder: str, place: str) -> None:
-    disk = check(*(run(n, **{folder: 2 * MB * n}) for n in (50, 500, 800)))["disk"]  # type: ignore[arg-type]
+    disk = check(*(run(n, **{folder: 2 * MB * n}) for n in (50, 500, 2000)))["disk"]  # type: ignore[arg-type]
     assert disk.status == "failed"
     assert f"{place} grew by 2.00 MB for each image" in disk.message
 
