@@ -72,11 +72,14 @@ def _lock(inputs: Inputs, solved: Solution) -> Lock:
 
 def _solve(problem: Problem) -> Solution:
     """Return the solution of a problem, or explain why there is none. Raises InputError."""
+    from bundler.libs.resolve import explanations
+
+    # What the image decides against needs no resolver to be known, nor a build.
+    if explanations.direct_conflicts(problem):
+        raise explanations.explained(problem, UnresolvedError(""))
     try:
         return solution.solve(problem)
     except UnresolvedError as error:
-        from bundler.libs.resolve import explanations
-
         raise explanations.explained(problem, error) from error
 
 

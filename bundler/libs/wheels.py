@@ -117,9 +117,10 @@ def headers(metadata: str) -> dict[str, list[str]]:
     """Return the fields of METADATA, by lower-case name; each may occur several times."""
     fields: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in metadata.splitlines():
-        if not line.strip():
-            break  # the description follows
+    for line in metadata.split("\n"):  # splitlines would break lines at a licence's form feeds
+        line = line.removesuffix("\r")
+        if not line:
+            break  # the description follows; a line of blanks continues a folded field
         key, colon, value = line.partition(":")
         if line[0] in " \t":
             lines[-1:] = [f"{lines[-1]}\n{line.strip()}"] if lines else []

@@ -103,6 +103,7 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
         hidden=hidden,
         runs=runs,
         distribution=checked.distribution,
+        curves=checked.curves,
         pictures=comparison.pictures,
         outlook=outlook,
     )

@@ -16,14 +16,13 @@ from functools import cached_property
 import numpy as np
 
 from inference.pixels import (
+    claims,
     codestream,
     decoders,
     integrity,
-    jpeg,
-    jpeg2000,
     lifting,
-    limits,
     resolution_view,
+    samples,
 )
 from inference.pixels.decoders import Bytes, Decoder, Layout
 from inference.pixels.errors import DeclinedError, ImageError
@@ -32,12 +31,6 @@ from inference.pixels.header import Header
 from inference.pixels.jpeg2000 import Codestream, ceil_shift
 
 BY_FILE, BY_WAVELET = 1, 2  # the definitions of a reduced image
-JPEG_PROCESSES = {
-    **dict.fromkeys(decoders.JPEG_BASELINE, (jpeg.BASELINE,)),
-    **dict.fromkeys(decoders.JPEG_EXTENDED, (jpeg.BASELINE, jpeg.EXTENDED)),
-    **dict.fromkeys(decoders.JPEG_LOSSLESS, (jpeg.LOSSLESS,)),
-    **dict.fromkeys(decoders.JPEG_LS, (jpeg.JPEG_LS,)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +125,7 @@ class PixelData:
             raise decoders.explain_missing(syntax)
         if syntax in decoders.WAVELET:
             return self._decode_whole(self._wavelet_layout(0))
-        return self._decode_whole(self._checked_layout())
+        return self._decode_whole(claims.read_layout(self.frame, self.header))
 
     @cached_property
     def _pyramid(self) -> lifting.Pyramid:
@@ -146,7 +139,7 @@ class PixelData:
         """Drop what a JPEG stream has above Bits Stored, as pydicom does."""
         if self.header.transfer_syntax in decoders.WAVELET:
             return values
-        return replace(values, pixels=_drop_unused_bits(values.pixels, self.header))
+        return replace(values, pixels=samples.drop_unused_bits(values.pixels, self.header))
 
     def _clipped(self, band: np.ndarray, values: StoredValues) -> StoredValues:
         """Clip to what Bits Stored can hold: what a wavelet's means overshoot, and stray values."""
@@ -171,81 +164,14 @@ class PixelData:
         order, kind = "<" if header.little_endian else ">", "i" if header.signed else "u"
         values = np.frombuffer(data, f"{order}{kind}{width}", count)
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
-        return _drop_unused_bits(native.reshape(header.rows, header.columns), header)
-
-    # What the streams say of themselves, checked before a decoder believes it.
-
-    def _checked_layout(self) -> Layout:
-        header = self.header
-        if header.transfer_syntax not in JPEG_PROCESSES:  # RLE has no header of its own
-            return self._layout((header.rows, header.columns), header.bits_allocated, header.signed)
-        data = self.frame.whole()
-        stream = jpeg.read_frame_header(data)
-        if stream is None:
-            raise self._contradiction("has no JPEG frame header")
-        if stream.process not in JPEG_PROCESSES[header.transfer_syntax] or stream.components != 1:
-            raise self._contradiction(f"is JPEG process {stream.process:#x}, not the declared one")
-        self._check_shape((stream.rows, stream.columns), stream.precision)
-        if not jpeg.is_complete(data):
-            raise ImageError(
-                "truncated",
-                f"{self.frame.source.name}: the JPEG stream has no end; copy the file again.",
-            )
-        if stream.process == jpeg.JPEG_LS and not jpeg.is_plausible_scan(data):
-            raise self._contradiction("holds zeros that no JPEG-LS code allows")
-        return self._layout((stream.rows, stream.columns), stream.precision, False)
+        return samples.drop_unused_bits(native.reshape(header.rows, header.columns), header)
 
     @cached_property
     def _codestream(self) -> Codestream:
-        """Parse the main header; refuse what would cost a decoder more than its pixels do."""
-        for length in (4096, limits.MAX_STREAM_HEADER_BYTES):
-            stream = jpeg2000.read_main_header(self.frame.head(length))
-            if stream is not None:
-                break
-        else:
-            raise self._contradiction("has no JPEG 2000 main header")
-        if stream.components != 1:
-            raise self._contradiction(f"has {stream.components} components")
-        self._check_shape(stream.shape, stream.precision)
-        self._check_cost(stream)
-        return stream
-
-    def _check_cost(self, stream: Codestream) -> None:
-        """Refuse a stream that would have a decoder keep far more records than its image needs."""
-        precincts = sum(stream.precinct_counts())
-        # Each packet takes a byte at least (B.9), so that more packets than bytes is a lie.
-        if precincts * stream.layers > self.frame.size:
-            raise self._contradiction("claims more packets than it has bytes")
-        for what, count, most in (
-            ("tiles", stream.tiles, limits.MAX_TILES),
-            ("precincts", precincts, limits.MAX_PRECINCTS),
-            ("code-blocks", stream.code_blocks(), limits.MAX_CODE_BLOCKS),
-        ):
-            if count > most:
-                raise ImageError(
-                    "too-large", f"{self.frame.source.name}: {count} {what}; {most} are read."
-                )
-
-    def _check_shape(self, shape: tuple[int, int], precision: int) -> None:
-        declared = (self.header.rows, self.header.columns)
-        if shape != declared:
-            raise self._contradiction(f"is {shape} where Rows and Columns are {declared}")
-        if precision > self.header.bits_allocated:
-            allocated = self.header.bits_allocated
-            raise self._contradiction(f"has {precision} bits where {allocated} are allocated")
+        return claims.read_codestream(self.frame, self.header)
 
     def _wavelet_layout(self, reduction: int) -> Layout:
-        stream = self._codestream
-        return self._layout(stream.reduced_shape(reduction), stream.precision, stream.signed)
-
-    def _layout(self, shape: tuple[int, int], precision: int, signed: bool) -> Layout:
-        return Layout(
-            rows=shape[0],
-            columns=shape[1],
-            bits_allocated=self.header.bits_allocated,
-            precision=precision,
-            signed=signed,
-        )
+        return claims.describe_wavelet(self._codestream, self.header, reduction)
 
     # The ways to decode a stream.
 
@@ -255,7 +181,7 @@ class PixelData:
         if isinstance(pixels, np.ndarray):
             signs = self._judge(data, pixels, decoder)
             return replace(self._values(pixels, layout, 0, decoder), suspicious=signs)
-        raise self._contradiction(f"cannot be decoded ({decoder.name}: {pixels})")
+        raise claims.contradiction(self.frame, f"cannot be decoded ({decoder.name}: {pixels})")
 
     def _judge(self, data: Bytes, pixels: np.ndarray, decoder: Decoder) -> tuple[str, ...]:
         """Return what makes a stream suspicious that was decoded in full."""
@@ -304,15 +230,8 @@ class PixelData:
     def _values(
         self, pixels: np.ndarray, layout: Layout, reduction: int, decoder: Decoder
     ) -> StoredValues:
-        values = _as_declared(pixels, self.header, layout)
+        values = samples.as_declared(pixels, self.header, layout)
         return StoredValues(pixels=values, reduction=reduction, decoder=decoder.name)
-
-    def _contradiction(self, what: str) -> ImageError:
-        return ImageError(
-            "corrupt",
-            f"{self.frame.source.name}: the pixel data's stream {what}. Copy or download the "
-            "file again; if that does not help, leave the image out.",
-        )
 
 
 def _attempt(
@@ -328,39 +247,3 @@ def _attempt(
     if pixels.shape != (layout.rows, layout.columns) or pixels.dtype.kind not in "iu":
         return f"gave {pixels.dtype} {pixels.shape}"
     return pixels
-
-
-def _as_declared(pixels: np.ndarray, header: Header, layout: Layout) -> np.ndarray:
-    """Bring a stream's samples to the data set's type.
-
-    Where stream and data set differ in sign, the sample's bits are read anew in the data set's
-    sign, as pydicom does; JPEG and JPEG-LS know no sign.
-    """
-    dtype = np.dtype(f"{'i' if header.signed else 'u'}{header.bits_allocated // 8}")
-    same = pixels.dtype.itemsize == dtype.itemsize
-    values = pixels.view(dtype) if same else pixels.astype(dtype)
-    unused = 8 * dtype.itemsize - layout.precision
-    if header.transfer_syntax in decoders.WAVELET:
-        return values if layout.signed == header.signed else _extend(values, unused)
-    if header.transfer_syntax in decoders.JPEG_LS and header.signed:
-        return _extend(values, unused)
-    if not header.signed and header.transfer_syntax in JPEG_PROCESSES:
-        return values
-    return _drop_unused_bits(values, header)
-
-
-def _drop_unused_bits(values: np.ndarray, header: Header) -> np.ndarray:
-    """Drop what stands above Bits Stored: overlays, or noise (PS3.5 8.1.1)."""
-    unused = header.bits_allocated - header.bits_stored
-    if not unused or (not header.signed and int(values.max()) >> header.bits_stored == 0):
-        return values
-    return _extend(values, unused)
-
-
-def _extend(values: np.ndarray, unused: int) -> np.ndarray:
-    """Return the values with the upper `unused` bits made zero, or the sign."""
-    if not unused:
-        return values
-    shifted: np.ndarray = np.left_shift(values, unused)
-    np.right_shift(shifted, unused, out=shifted)
-    return shifted

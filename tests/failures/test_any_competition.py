@@ -169,6 +169,10 @@ def test_a_command_that_fails_on_a_planted_row_is_told_which_it_was(
     problems = failed(rehearse(house, competition, tmp_path, {"submit.py": script + SUBMIT}))
     assert "was planted: unseen category." in problems["notebook ran"]
     assert "leave the case out of `awkward`" in problems["notebook ran"]
+    # An error that names no row: what was planted is said all the same.
+    nameless = script.replace(" + row['id']", "")
+    problems = failed(rehearse(house, competition, tmp_path, {"submit.py": nameless + SUBMIT}))
+    assert "may be one that was planted: unseen category (" in problems["notebook ran"]
     # As the message says: this competition has no other colours.
     hidden = Hidden(awkward=("missing values",))
     result = rehearse(

@@ -144,6 +144,7 @@ def test_runs_a_module_of_the_tree_and_records_it(make_notebook: MakeNotebook) -
     assert variables["RSNA_BUNDLE_CODE"] == str(code / "tree")
     assert variables["RSNA_BUNDLE_COMPETITION"].endswith(f"competitions/{SLUG}")
     assert variables["RSNA_BUNDLE_INPUT"] == str(notebook.root / "input")
+    assert variables["RSNA_BUNDLE_SCRATCH"] == str(notebook.root / "scratch")
     assert "RSNA_BUNDLE_MODEL" not in variables  # there is none, and none is needed
     record = notebook.record
     assert record["ids"] == notebook.ids
@@ -400,6 +401,22 @@ def test_a_command_that_hangs_is_ended_at_the_time_limit(
     assert "started" in result.stderr  # its last line
     assert running(mark) == []
     assert notebook.record["exit_code"] == 7
+
+
+def test_a_second_launch_has_what_the_first_one_left_of_the_time(
+    make_notebook: MakeNotebook,
+) -> None:
+    slow = "import time\ntime.sleep(30)\n" + SUBMIT
+    notebook = make_notebook({"go.py": slow, "fast.py": SUBMIT})
+    options = ("--time-limit", "1000")
+    started = repr(time.monotonic() - 996)  # as the notebook's cell notes it
+    result = notebook.run("python", "go.py", options=options, RSNA_BUNDLE_STARTED=started)
+    assert result.returncode == 7
+    assert "ended after the time limit of 1000 s" in result.stderr
+    # What another boot of the machine left, or no number, is no start.
+    for text in (repr(time.monotonic() + 1e6), "-5", "nan", "yesterday"):
+        result = notebook.run("python", "fast.py", options=options, RSNA_BUNDLE_STARTED=text)
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])

@@ -8,6 +8,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from bundler.competition.check import Check
+from bundler.competition.gateway import package
 from bundler.image import emulation, imports, interpreters
 from bundler.image import target as targets
 from bundler.image.emulation import EmulatedImage
@@ -71,6 +72,7 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         return replace(image, differences=(str(error),))
     made = inputs.bundles["libs"].libs.fitting(target.python)
     own = packages_of_command(inputs.bundles, inputs.options.settings, target)
+    own += _packages_of_gateway(inputs.options.competition_dir, target)
     return emulation.emulate(
         target,
         interpreter,
@@ -78,6 +80,12 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         optional=(*OPTIONAL, *(name for name in own if name not in OPTIONAL)),
         kernel=True,
     )
+
+
+def _packages_of_gateway(folder: Path | None, target: Target) -> tuple[str, ...]:
+    """Return the image's packages that a competition's gateway and its server import."""
+    served = package.read(folder) if folder else None
+    return imports.packages(served.modules, target.packages) if served else ()
 
 
 def packages_of_command(

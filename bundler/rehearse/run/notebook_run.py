@@ -19,7 +19,7 @@ from bundler.rehearse.run.setup import Kind, RunSetup
 from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
-from bundler.sandbox import backends
+from bundler.sandbox import backends, pod
 from inference.boot import record
 
 HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
@@ -82,7 +82,7 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
     process = backends.start(
         setup.command,
         both.notebook if both else setup.sandbox,
-        backend=gateway.BACKEND if both else setup.backend,
+        backend=pod.BACKEND if both else setup.backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,

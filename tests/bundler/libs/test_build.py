@@ -109,7 +109,7 @@ def test_conflict_names_both_sides_and_ways_out(
 
 
 def test_conflict_of_the_file_itself_is_named(libs: Libs, registry: Registry) -> None:
-    with pytest.raises(InputError, match=r"wheelhouse.txt needs numpy<2; the image has numpy 2.1"):
+    with pytest.raises(InputError, match=r"asks for `numpy<2`; the image has numpy 2.1"):
         libs("numpy<2", target=make_target(installed=IMAGE))
 
 

@@ -33,11 +33,17 @@ def test_metadata_are_read(tmp_path: Path) -> None:
 
 
 def test_folded_fields_and_descriptions_are_told_apart() -> None:
-    text = "Name: x\nLicense: one\n        two\nRequires-Dist: a\nRequires-Dist: b\n\nName: y\n"
+    # A whole licence in a field has lines of blanks and form feeds: neither ends the fields.
+    folded = "License: one\n        two\n        \n        \x0cthree\r\n"
+    text = f"Name: x\n{folded}Requires-Dist: a\nRequires-Dist: b\n\nName: y\n"
 
     found = wheels.parse(Path("x.whl"), "x", "1", text)
 
-    assert found.headers == {"name": ["x"], "license": ["one\ntwo"], "requires-dist": ["a", "b"]}
+    assert found.headers == {
+        "name": ["x"],
+        "license": ["one\ntwo\n\nthree"],
+        "requires-dist": ["a", "b"],
+    }
 
 
 @pytest.mark.parametrize(

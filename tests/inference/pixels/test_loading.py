@@ -4,12 +4,14 @@ import dataclasses
 import os
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import data_store
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 
 from inference.pixels import decoders, dicom
 from inference.pixels.errors import ImageError
@@ -111,6 +113,35 @@ def test_a_stream_of_fewer_bits_than_stored_is_the_same_picture(tmp_path: Path) 
     one = dicoms.write(tmp_path / "one.dcm", pixels, dicoms.JPEG_2000_LOSSLESS, 12, narrow)
     other = dicoms.write(tmp_path / "other.dcm", pixels, dicoms.JPEG_LOSSLESS_SV1, 12)
     assert "in full: it has 10 bits" in dicom.read(one, (300, 200)).decoder
+    for first, second in zip(load(one, CONFIGS).inputs, load(other, CONFIGS).inputs, strict=True):
+        assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"tile_size": (512, 512)}, "it has 15 tiles"),
+        ({"tile_size": (1403, 2048)}, "it has 2 tiles"),
+        ({"offset": (3, 5), "tile_size": (4096, 4096)}, "its image is off the grid's origin"),
+        ({"num_resolutions": 1}, "it has 0 levels"),
+        ({"quality_layers": [40, 0], "progression": "LRCP"}, "its packets are in another order"),
+    ],
+)
+def test_a_stream_whose_reduced_image_is_another_one_is_decoded_in_full(
+    options: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    """And it says why: its own reduction would be cheaper, but another picture."""
+    pixels = dicoms.draw(2101, 1403, 8).astype(np.uint8)
+    pixels[300:420, 400:600] = 255
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG2000", no_jp2=True, **options)
+    stream = buffer.getvalue() + b"\0" * (len(buffer.getvalue()) % 2)
+    one = dicoms.write(tmp_path / "one.dcm", pixels, dicoms.JPEG_2000_LOSSLESS, 8, stream)
+    other = dicoms.write(tmp_path / "other.dcm", pixels, bits=8)
+    image = dicom.read(one, (300, 200))
+    assert image.reduction == 2
+    assert f"in full: {reason}" in image.decoder
+    assert image.suspicious == ()
     for first, second in zip(load(one, CONFIGS).inputs, load(other, CONFIGS).inputs, strict=True):
         assert np.array_equal(first, second)
 
