@@ -27,7 +27,7 @@ GROWN_RUNS = 2
 LEAST_SECONDS = 4.0  # for growth, where the other runs have used the budget up
 LAST_SECONDS = 10.0  # for the size that decides
 MOST_SECONDS = 30.0  # for sizes that are usually apart, whatever the budget
-PATIENCE = 120.0  # seconds for it, if it were to grow with the square
+PATIENCE = 400.0  # seconds for it, if it were to grow with the square
 BOUND = 0.8  # of a limit
 
 

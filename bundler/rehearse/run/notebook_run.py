@@ -79,10 +79,11 @@ def run(setup: RunSetup) -> NotebookRun:
 
 
 def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
+    backend = pod.BACKEND if both else setup.backend
     process = backends.start(
         setup.command,
         both.notebook if both else setup.sandbox,
-        backend=pod.BACKEND if both else setup.backend,
+        backend=backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
@@ -93,6 +94,7 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
             both.start(process, ended)
         return watchdog.watch(
             process,
+            root=backends.root(process, backend),
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
             until=ended,

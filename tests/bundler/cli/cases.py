@@ -281,6 +281,9 @@ REHEARSE = Command(
         "--python": case("--python pyproject.toml", option("python"), Path("pyproject.toml")),
         "--dist": case("--dist other", option("dist"), Path("other"), ROOT / "dist"),
         "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "rehearsal"),
+        "--backend": case("--backend podman", option("backend"), "podman"),
+        "--image": case("--image name@sha256:0", option("image"), "name@sha256:0"),
+        "--stall-minutes": case("--stall-minutes 2", option("stall_seconds"), 120.0, 300.0),
         **reporting(),
     },
 )
