@@ -1,7 +1,6 @@
 """Find one file for each package: rules, image, resolver, and wheels built from sdists."""
 
-import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
@@ -14,6 +13,7 @@ from bundler.libs.requirements import Requirements, applying, write
 from bundler.libs.resolve import builds, held_back, resolvers, rules, sdists
 from bundler.libs.resolve.builds import Builder, CompiledError
 from bundler.libs.resolve.candidates import Candidate, Candidates
+from bundler.libs.resolve.minimal import minimal
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.sdists import Sdist
 
@@ -65,10 +65,33 @@ def solve(problem: Problem) -> Solution:
 
     Builds what has no wheel. Raises UnresolvedError, NetworkError, InputError.
     """
-    if problem.keep:  # a new requirement may not fit them: then all may move
-        with contextlib.suppress(UnresolvedError):
-            return _solve(problem)
-    return _solve(replace(problem, keep=()))
+    return _solve(replace(problem, keep=_kept(problem)))
+
+
+def _kept(problem: Problem) -> tuple[Pin, ...]:
+    """Return which of the earlier pins can stay where they are: as many as can."""
+    if not problem.keep:
+        return ()
+    candidates = offer(problem)
+
+    def fails(pins: Sequence[Pin]) -> bool:
+        try:
+            choose(replace(problem, keep=tuple(pins)), candidates)
+        except UnresolvedError:
+            return True
+        return False
+
+    kept, dropped = list(problem.keep), list[Pin]()
+    while kept and fails(kept):  # a new requirement may not fit some of them
+        moved = minimal(kept, fails)
+        if not moved:  # nothing fits even without them: the explanation is of the whole
+            return ()
+        kept = [pin for pin in kept if pin not in moved]
+        dropped += moved
+    for pin in dropped:  # one of several may have to move alone
+        if not fails([*kept, pin]):
+            kept.append(pin)
+    return tuple(kept)
 
 
 def offer(problem: Problem) -> Candidates:
