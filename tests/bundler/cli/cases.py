@@ -110,6 +110,12 @@ LIBS = Command(
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
         "--audit": case("--audit osv.json", option("audit"), Path("osv.json")),
         "--no-install-test": case("--no-install-test", option("install_test"), False, True),
+        "--allow-import-failure": case(
+            "--allow-import-failure a --allow-import-failure b",
+            option("allow_import_failure"),
+            ("a", "b"),
+            (),
+        ),
         "--no-proof": case("--no-proof", option("install_test"), False, True),
         "--check": case("--check", option("check"), True, False),
         "--upgrade": case("--upgrade a --upgrade b,c", option("upgrade"), ("a", "b", "c"), None),
