@@ -16,6 +16,7 @@ from bundler.cli.options import (
     time_limit_option,
 )
 from bundler.cli.reports import Output
+from bundler.sandbox import backends
 from bundler.settings import Settings
 
 
@@ -59,6 +60,18 @@ from bundler.settings import Settings
 @click.option("--hidden-images", "hidden_units", type=click.IntRange(min=1), hidden=True)
 @time_limit_option
 @click.option(
+    "--backend",
+    type=click.Choice(backends.NAMES),
+    help="How the sandbox is made (default: the first of the last three that works). With docker "
+    "or podman the notebook runs in its very image.",
+)
+@click.option(
+    "--image",
+    metavar="REFERENCE",
+    help="With --backend docker or podman: the notebook's image, such as NAME@sha256:…, or the "
+    "folder of a root file system (default: the target's).",
+)
+@click.option(
     "--stall-minutes",
     type=click.FloatRange(min=0.1),
     default=5,
@@ -94,6 +107,8 @@ def rehearse(
     run: str | None,
     hidden_units: int | None,
     time_limit_hours: float | None,
+    backend: str | None,
+    image: str | None,
     stall_minutes: float,
     layouts: tuple[str, ...],
     python: Path | None,
@@ -127,6 +142,8 @@ def rehearse(
         quick=quick,
         competition_dir=competition_dir or settings.competition_folder,
         python=python,
+        backend=backend,
+        image=image,
         stall_seconds=60 * stall_minutes,
         layouts=layouts or RehearseOptions.layouts,
         progress=output.progress,

@@ -13,7 +13,7 @@ Nothing here knows of sandboxes or notebooks: arrows point from `rehearse` to `c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bundler.competition.check import Check
 from bundler.competition.gateway.process import GatewayOutput, GatewayPlan
@@ -69,6 +69,16 @@ class Distribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What each step of a run took, one after the other, for the report."""
+
+    name: str  # "Seconds of each call"
+    unit: Literal["s", "B"]
+    values: tuple[float, ...]
+    limit: float | None = None  # None: there is none, or it is far away
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A small picture for the report: what the model was shown, and what it predicted."""
 
@@ -109,6 +119,7 @@ class SubmissionResult:
 
     checks: tuple[Check, ...]
     distribution: Distribution | None = None  # None: there is nothing to draw
+    curves: tuple[Curve, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ SHIPPED = Path(__file__).parent / "targets"
 SYSTEMS = ("linux", "darwin", "win32")
 # What says how large or fast a machine is, or of what it is a description, decides no wheel.
 NOT_DIGESTED = (
+    "image",
     "format",
     "name",
     "cpus",
@@ -79,6 +80,7 @@ class Target:
     memory_bytes: int | None = None
     core_seconds: float | None = None  # a fixed piece of work on one core (capture.core_seconds)
     gpus: tuple[str, ...] = ()
+    image: str | None = None  # the container image's reference, with its digest
     estimate: bool = False
     source: str = ""
     installed: tuple[Distribution, ...] = ()
@@ -160,6 +162,7 @@ class Target:
             "memory_bytes": self.memory_bytes,
             "core_seconds": self.core_seconds,
             "gpus": list(self.gpus),
+            **({"image": self.image} if self.image else {}),
             "estimate": self.estimate,
             "source": self.source,
             "installed": [package.as_dict() for package in self.installed],

@@ -27,6 +27,8 @@ def _current(inputs: Inputs) -> Lock:
         state = "does not exist"
     elif inputs.lock.target_digest != inputs.target.digest:
         state = f"is stale: the target {inputs.target.name} has changed since it was written"
+    elif inputs.lock.inputs == inputs.digest:
+        state = "was edited since it was written"
     else:
         state = "is stale: the requirements or the options have changed since it was written"
     raise CheckError(f"{inputs.options.lock} {state}. Run `rsna-bundle libs` and commit the lock.")
@@ -72,11 +74,14 @@ def _lock(inputs: Inputs, solved: Solution) -> Lock:
 
 def _solve(problem: Problem) -> Solution:
     """Return the solution of a problem, or explain why there is none. Raises InputError."""
+    from bundler.libs.resolve import explanations
+
+    # What the image decides against needs no resolver to be known, nor a build.
+    if explanations.direct_conflicts(problem):
+        raise explanations.explained(problem, UnresolvedError(""))
     try:
         return solution.solve(problem)
     except UnresolvedError as error:
-        from bundler.libs.resolve import explanations
-
         raise explanations.explained(problem, error) from error
 
 

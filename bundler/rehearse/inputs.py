@@ -38,7 +38,7 @@ def read(options: RehearseOptions) -> Inputs:
         target=target,
         bundles=bundles,
         notebook=notebook,
-        backend=backends.require(),
+        backend=backends.require(options.backend),
         limits=limits.read(options, target),
     )
 

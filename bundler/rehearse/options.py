@@ -25,6 +25,8 @@ class RehearseOptions:
     competition_dir: Path | None = None  # the user's own data; None: made up
     layouts: tuple[str, ...] = LAYOUTS
     python: Path | None = None  # of the notebook: pip and ipykernel; None: made for the target
+    backend: str | None = None  # of the sandbox; None: the best that works here
+    image: str | None = None  # for docker and podman: reference or folder; None: the target's
     memory_bytes: int | None = None  # None: the target's
     working_bytes: int = WORKING_BYTES
     stall_seconds: float = STALL  # without any work, after which a run is ended

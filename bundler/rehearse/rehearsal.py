@@ -103,6 +103,7 @@ def run_notebook(inputs: Inputs, competition: Competition, folder: Path) -> Find
         hidden=hidden,
         runs=runs,
         distribution=checked.distribution,
+        curves=checked.curves,
         pictures=comparison.pictures,
         outlook=outlook,
     )
@@ -120,6 +121,7 @@ def run_all(
         units=options.units,
         hidden_units=options.settings.hidden_units,
         limit_seconds=inputs.limits.seconds,
+        limits=outlooks.limits_of(inputs),
         public=public is not None,
     )
     hidden: dict[str, HiddenTest] = {"public": public} if public else {}

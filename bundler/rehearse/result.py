@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bundler.competition.check import Check, Status
-from bundler.competition.protocol import Distribution, HiddenTest, Picture
+from bundler.competition.protocol import Curve, Distribution, HiddenTest, Picture
 from bundler.image.emulation import EmulatedImage
 from bundler.rehearse.checks import first_day
 from bundler.rehearse.checks.outlook import Outlook
@@ -32,6 +32,7 @@ class Findings:
     hidden: HiddenTest | None = None
     runs: tuple[NotebookRun, ...] = ()
     distribution: Distribution | None = None
+    curves: tuple[Curve, ...] = ()
     pictures: tuple[Picture, ...] = ()
     outlook: Outlook | None = None
 
@@ -46,6 +47,7 @@ class Rehearsal:
     timeline: tuple[Step, ...]
     seconds: float
     report: Path
+    curves: tuple[Curve, ...] = ()
     log: str = ""
 
     @property
@@ -73,6 +75,7 @@ class Rehearsal:
             "quantities": self.outlook.as_dict() if self.outlook else [],
             "provenance": asdict(self.provenance),
             "timeline": [asdict(step) for step in self.timeline],
+            "curves": [asdict(curve) for curve in self.curves],
             "seconds": round(self.seconds, 2),
             "report": str(self.report),
         }
@@ -115,5 +118,6 @@ def conclude(
         timeline=tuple(timeline.draw(small)) if small else (),
         seconds=seconds,
         report=inputs.options.out / REPORT,
+        curves=findings.curves,
         log="\n".join(f"{run.log}\n{run.error or ''}" for run in runs),
     )

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from bundler.errors import BundlerError, CommandError
 from bundler.process import explain
-from bundler.sandbox import bubblewrap, disk, kernel, namespaces, seatbelt
+from bundler.sandbox import bubblewrap, container, disk, kernel, namespaces, seatbelt
+from bundler.sandbox.container import Engine
 from bundler.sandbox.sandbox import Sandbox
 
 
@@ -40,6 +41,11 @@ BACKENDS: Mapping[str, Backend] = {
 }
 
 
+# These are asked for: only the user knows which image is the notebook's.
+ENGINES: Mapping[str, Engine] = container.ENGINES
+NAMES = (*ENGINES, *BACKENDS)
+
+
 def reasons() -> dict[str, str | None]:
     """Return for each way to make a sandbox why it does not work here, or None."""
     return {name: _why_not(name) for name in BACKENDS}
@@ -50,8 +56,16 @@ def choose() -> str | None:
     return next((name for name in BACKENDS if _why_not(name) is None), None)
 
 
-def require() -> str:
-    """Return the way to make a sandbox that works here. Raises SandboxError where none does."""
+def require(name: str | None = None) -> str:
+    """Return the way to make a sandbox that works here, or `name`, if that does.
+
+    Raises SandboxError where none does.
+    """
+    if name:
+        reason = ENGINES[name].why_not() if name in ENGINES else _why_not(name)
+        if reason:
+            raise SandboxError(f"The sandbox {name} cannot be made on this machine: {reason}.")
+        return name
     if name := choose():
         return name
     why = "; ".join(f"{name}: {reason}" for name, reason in reasons().items())
@@ -71,9 +85,13 @@ def start(
 
     `backend` is one of `BACKENDS`, `scratch` a folder for what it needs to build. The sandbox ends
     with the command, and both end with this process, however it ends; with `sandbox-exec` they
-    end when `end` is called.
+    end when `end` is called. A container's command must end when its standard input does.
     """
-    before = BACKENDS[backend].command(sandbox, scratch)
+    engine = ENGINES.get(backend)
+    maker: Backend = engine or BACKENDS[backend]
+    before = maker.command(sandbox, scratch)
+    if engine:
+        engine.write_environment(env, scratch)
     parent = os.getpid()
 
     def prepare() -> None:
@@ -84,8 +102,8 @@ def start(
     with log.open("ab") as sink:
         return subprocess.Popen(
             [*before, *map(str, command)],
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
+            env=None if engine else dict(env),
+            stdin=subprocess.PIPE if engine else subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
@@ -113,8 +131,18 @@ def run(command: Sequence[str | Path], sandbox: Sandbox, *, env: Mapping[str, st
     return output
 
 
+def root(process: "subprocess.Popen[bytes]", backend: str) -> int:
+    """Return the process below which all of a sandbox are, by its id on this machine."""
+    return ENGINES[backend].root(process) if backend in ENGINES else process.pid
+
+
 def end(process: "subprocess.Popen[bytes]") -> None:
     """End a command that was started in a sandbox, and all that it started."""
+    engine = ENGINES.get(str(process.args[0])) if isinstance(process.args, list) else None
+    if engine:
+        engine.remove(process)
+    if process.stdin:
+        process.stdin.close()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

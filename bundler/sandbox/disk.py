@@ -37,17 +37,18 @@ class SizedFolder:
         return f"a folder on disk that is watched, at most {size} ({self.why_watched})"
 
 
-def make(folder: Path, size: int) -> SizedFolder:
+def make(folder: Path, size: int, *, mounted: bool = True) -> SizedFolder:
     """Make an empty folder of `size` bytes: a file system where this machine can mount one.
 
-    Elsewhere a plain folder, whose size is the caller's to watch.
+    Elsewhere, and without `mounted`, a plain folder, whose size is the caller's to watch.
     """
     folder.mkdir(parents=True)
     free = shutil.disk_usage(folder).free
     # A file with holes would promise what the disk does not have, and fail with a broken disk's
     # errors; a plain folder says "No space left on device".
     short = f"only {free / 1e9:.1f} GB are free on this machine" if free < size else None
-    if reason := why_watched() or short:
+    engine = None if mounted else "a container engine sets no limit"
+    if reason := engine or why_watched() or short:
         return SizedFolder(folder=folder, bytes=size, why_watched=reason)
     return SizedFolder(folder=folder, bytes=size, image=_write_image(folder, size))
 
@@ -68,7 +69,7 @@ def why_watched() -> str | None:
         return "this is not Linux"
     if os.geteuid() != 0:
         return "only root may mount one"
-    for program in (MAKE[0], "mount"):
+    for program in (MAKE[0], "mount", "unshare"):
         if not shutil.which(program):
             return f"the program {program} is missing"
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-mount-") as name:

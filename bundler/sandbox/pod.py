@@ -20,6 +20,7 @@ from bundler.sandbox.pod_init import PodSpec
 
 INIT = Path(__file__).with_name("pod_init.py")
 SHARED = "/kaggle/shared"
+BACKEND = "namespaces"  # the only one whose sandboxes can share what one of them mounts
 
 
 class PodError(BundlerError):

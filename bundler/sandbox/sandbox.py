@@ -11,6 +11,16 @@ from bundler.sandbox.pod import Pod
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """What a container is made of, and what it may use."""
+
+    image: str  # a reference, best with its digest, or the folder of a root file system
+    memory_bytes: int
+    cpus: int
+    python: str = "python3"  # the image's, by its PATH
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sandbox:
     """Folders and files by the path at which the command finds them; all else is absent.
 
@@ -22,6 +32,7 @@ class Sandbox:
     limited: Mapping[str, SizedFolder] = field(default_factory=dict)  # writable, of some size
     hosts: tuple[str, ...] = ()  # names that lead to this very network, beside localhost
     pod: Pod | None = None  # shares its network and a folder with the pod's other sandboxes
+    container: Container | None = None  # docker and podman alone: its image in place of /usr
     may_mount: bool = False  # in its pod's shared folder, say; needs a pod
 
     def mounts(self, etc: Path) -> list[Mount]:

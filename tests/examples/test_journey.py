@@ -177,7 +177,7 @@ def test_mammography_by_the_runner_in_the_box(tmp_path: Path) -> None:
 
 def test_what_is_rehearsed_is_what_the_readme_says() -> None:
     """Every README's last block is the whole way, in order."""
-    for name in ("tabular", "images", "dicom-series", "mammography"):
+    for name in ("tabular", "images", "dicom-series", "gateway", "mammography"):
         verbs = [line.split()[1] for line in commands(name, 1) if line.startswith("rsna-bundle")]
         assert verbs == ["libs", "model", "code", "notebook", "rehearse"]
         shipped = tomllib.loads((EXAMPLES / name / "pyproject.toml").read_text())

@@ -130,6 +130,20 @@ def test_one_run_of_binary_decisions_proves_little(plant: Plant, tmp_path: Any) 
     assert "answers of other breasts would pass, too, by a chance of 100%" in check.message
 
 
+def test_images_that_depend_on_those_in_their_batch(plant: Plant, tmp_path: Any) -> None:
+    """As in training mode: on the laptop's CPU a batch is one image, on a GPU sixteen."""
+    addition = """
+_right = Predictor._average
+def _average(self, *args):
+    values = _right(self, *args)
+    return values - values.mean() + values[:1]
+Predictor._average = _average
+"""
+    changes = {"inference/predictor.py": f"{runner()['inference/predictor.py']}\n{addition}"}
+    messages = failed(plant(changes).rehearse())
+    assert "in a batch of a GPU's size" in messages["parity"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["probability", "binary"])
 @pytest.mark.parametrize("astray", ASTRAY)

@@ -1,7 +1,9 @@
 """What a rehearsal does with bad input, with a second one beside it, and when it is interrupted."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -115,6 +117,42 @@ def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Si
             replace(house, settings=replace(house.settings, target="moon")).rehearse()
         assert not left.exists()
     assert not list(house.dist.glob(".rehearsal*"))
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_leave_nothing(plant: Plant) -> None:
+    """Each run finds what a killed one left, and frees it."""
+    body = "open('big', 'wb').write(bytes(50_000_000)); import time; time.sleep(2)"
+    house = plant(own_runner(body))
+    mounts, loops = _mounts(), _loops(house.dist)
+    for seed in range(10):
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(house.dist)])
+        delay = random.Random(seed).uniform(0.1, 12.0)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(delay)
+        process.kill()
+        process.wait()
+        end = time.monotonic() + 30
+        while processes_of(house.dist) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert processes_of(house.dist) == [], f"after {delay:.1f} s"
+        assert _mounts() == mounts
+        assert _loops(house.dist) == loops
+        # What the runs before this one left is gone; its own is freed by the next.
+        assert len(list(house.dist.glob(".rehearsal-work-*"))) <= 1
+    with pytest.raises(InputError):
+        replace(house, settings=replace(house.settings, target="moon")).rehearse()
+    assert not list(house.dist.glob(".rehearsal*"))
+
+
+def _mounts() -> int:
+    return Path("/proc/self/mountinfo").read_text().count("\n")
+
+
+def _loops(dist: Path) -> list[str]:
+    """Return the loop devices whose file lies in a folder, gone or not."""
+    files = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [text for file in files if str(dist) in (text := file.read_text())]
 
 
 def _running(dist: Path) -> bool:

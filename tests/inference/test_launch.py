@@ -144,6 +144,7 @@ def test_runs_a_module_of_the_tree_and_records_it(make_notebook: MakeNotebook) -
     assert variables["RSNA_BUNDLE_CODE"] == str(code / "tree")
     assert variables["RSNA_BUNDLE_COMPETITION"].endswith(f"competitions/{SLUG}")
     assert variables["RSNA_BUNDLE_INPUT"] == str(notebook.root / "input")
+    assert variables["RSNA_BUNDLE_SCRATCH"] == str(notebook.root / "scratch")
     assert "RSNA_BUNDLE_MODEL" not in variables  # there is none, and none is needed
     record = notebook.record
     assert record["ids"] == notebook.ids
@@ -330,6 +331,16 @@ def test_the_sample_says_which_file_counts(make_notebook: MakeNotebook) -> None:
     assert notebook.record["submission"]["name"] == "submission.parquet"
 
 
+def test_another_table_of_nearly_this_name_is_no_submission(make_notebook: MakeNotebook) -> None:
+    other = "open('submission.a.csv', 'w').write('x\\n')\n"
+    notebook = make_notebook({"go.py": other, "both.py": other + SUBMIT})
+    result = notebook.run("python", "go.py")
+    assert result.returncode == 1
+    assert "wrote no submission.csv" in result.stderr
+    assert notebook.run("python", "both.py").returncode == 0
+    assert notebook.record["submission"]["name"] == "submission.csv"
+
+
 def test_a_gateway_needs_no_submission(make_notebook: MakeNotebook) -> None:
     notebook = make_notebook({"go.py": "pass\n"})
     (notebook.root / "input" / "competitions" / SLUG / "kaggle_evaluation").mkdir()
@@ -400,6 +411,22 @@ def test_a_command_that_hangs_is_ended_at_the_time_limit(
     assert "started" in result.stderr  # its last line
     assert running(mark) == []
     assert notebook.record["exit_code"] == 7
+
+
+def test_a_second_launch_has_what_the_first_one_left_of_the_time(
+    make_notebook: MakeNotebook,
+) -> None:
+    slow = "import time\ntime.sleep(30)\n" + SUBMIT
+    notebook = make_notebook({"go.py": slow, "fast.py": SUBMIT})
+    options = ("--time-limit", "1000")
+    started = repr(time.monotonic() - 996)  # as the notebook's cell notes it
+    result = notebook.run("python", "go.py", options=options, RSNA_BUNDLE_STARTED=started)
+    assert result.returncode == 7
+    assert "ended after the time limit of 1000 s" in result.stderr
+    # What another boot of the machine left, or no number, is no start.
+    for text in (repr(time.monotonic() + 1e6), "-5", "nan", "yesterday"):
+        result = notebook.run("python", "fast.py", options=options, RSNA_BUNDLE_STARTED=text)
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])

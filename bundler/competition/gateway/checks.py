@@ -11,7 +11,7 @@ from bundler.competition.gateway.events import Call, Events
 from bundler.competition.gateway.package import Package
 from bundler.competition.gateway.process import GatewayOutput
 from bundler.competition.gateway.result import Result
-from bundler.competition.protocol import Planted
+from bundler.competition.protocol import Curve, Planted
 
 RED = 0.8  # of a limit, as in the projection of time and memory
 UNCALIBRATED = 1.35  # how far another machine's core may be from this one's
@@ -58,6 +58,21 @@ def check(rerun: Rerun) -> list[Check]:
     if rerun.events.shared or rerun.output.early_reads:
         checks.append(_shared(rerun))
     return checks
+
+
+def curves(rerun: Rerun) -> tuple[Curve, ...]:
+    """Return the time of each call, and the memory of the server after it."""
+    calls = rerun.events.calls
+    if len(calls) < 2:
+        return ()
+    seconds = (rerun.first_seconds, *(call.seconds for call in calls[1:]))
+    deadline = next((call.deadline for call in calls if call.deadline), None)
+    memory = timing.after(rerun.output.memory, [call.ended for call in calls])
+    drawn = Curve(name="Seconds of each call", unit="s", values=seconds, limit=deadline)
+    if not memory:
+        return (drawn,)
+    limit = float(rerun.output.memory_limit)
+    return drawn, Curve(name="Memory after each call", unit="B", values=memory, limit=limit)
 
 
 def _starts(rerun: Rerun) -> Check:

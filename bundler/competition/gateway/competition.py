@@ -26,6 +26,8 @@ from bundler.competition.protocol import (
 from bundler.competition.table import text
 from bundler.competition.tables import Plan, TableSet
 from bundler.errors import InputError
+from bundler.sandbox import backends, namespaces, pod
+from bundler.sandbox.backends import SandboxError
 from inference.boot.bundle import Bundle
 
 # The gateway itself reads the rows' files, so that the host's data have them all.
@@ -132,12 +134,13 @@ class GatewayTest:
         left = output.gateway
         if left is None:
             return self._submitted(output)
-        own = checks.check(self._rerun(left))
+        rerun = self._rerun(left)
+        own, curves = checks.check(rerun), checks.curves(rerun)
         failed = any(check.name == "gateway" and check.status == "failed" for check in own)
         if failed:  # it has written none, and said why
-            return SubmissionResult(checks=tuple(own))
+            return SubmissionResult(checks=tuple(own), curves=curves)
         submitted = self._submitted(_of_gateway(output))
-        return replace(submitted, checks=(*own, *submitted.checks))
+        return replace(submitted, checks=(*own, *submitted.checks), curves=curves)
 
     def compare(self, output: RunOutput, model: Bundle | None) -> ComparisonResult:
         """Return nothing: only the user's server knows how it predicts."""
@@ -218,8 +221,17 @@ class GatewayCompetition:
         )
 
     def validate(self, units: int) -> None:
-        """Raise UsageError for a number that cannot be; InputError where the gateway lacks data."""
+        """Raise UsageError for a number that cannot be; InputError where the gateway lacks data.
+
+        Raises SandboxError where this machine cannot make the gateway's sandbox.
+        """
         self.tables.validate(units)
+        if reason := backends.reasons()[pod.BACKEND]:
+            raise SandboxError(
+                "A gateway cannot be rehearsed here: its sandbox and the notebook's share a "
+                f"network and mounts, and this machine cannot make such a pair ({reason}). "
+                f"{namespaces.ALLOW}"
+            )
         if missing := self.package.missing:
             raise InputError(
                 f"{self.package.gateway} reads {', '.join(missing)}, which "

@@ -73,6 +73,12 @@ def growth(memory: Sequence[tuple[float, int]], ends: Sequence[float]) -> Trend 
     return Trend(first=first, last=last, per_call=rise, exact=False)
 
 
+def after(memory: Sequence[tuple[float, int]], ends: Sequence[float]) -> tuple[float, ...]:
+    """Return the memory that was seen last before each of some times; () if it never was."""
+    times = [time for time, _ in memory]
+    return tuple(float(memory[max(bisect_right(times, end) - 1, 0)][1]) for end in ends if memory)
+
+
 def _line(values: Sequence[int]) -> tuple[float, float]:
     """Return the slope of a least-squares line over 0, 1, 2, … and its standard error."""
     numbers = range(len(values))

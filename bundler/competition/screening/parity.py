@@ -37,14 +37,20 @@ def compare(
         *_pixels(notebook.inputs, laptop),
         *compare_images(notebook.probed.predictions, probabilities),
         *_run_images(notebook.images, hidden, probabilities),
+        *compare_images(notebook.probed.batched, probabilities, "in a batch of a GPU's size"),
         *_breasts(notebook.submission, hidden, probabilities, card),
     ]
     fine = f"{len(laptop)} images are predicted as on the laptop"
+    if batched := len(notebook.probed.batched):
+        fine += f", {batched} of them in batches as a GPU takes them, too"
     checks = [
         verdict("parity", problems, fine),
         verdict("modules", notebook.probed.origins, "every locked package comes from the bundle"),
         *_score(notebook.submission, hidden, card),
     ]
+    if reason := notebook.probed.not_batched:
+        message = f"A GPU's batches were not tried on this machine: {reason}."
+        checks.append(Check(name="batches", status="unproven", message=message))
     # One or two images may well agree; where all do, the comparison above proves nothing.
     values = set(probabilities.values())
     if len(values) == 1 and len(laptop) > 2:

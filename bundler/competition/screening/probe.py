@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,14 @@ if TYPE_CHECKING:  # on the notebook these are the code bundle's, found when `ma
     from inference.outcome import Outcome
     from inference.predict import Replica
     from inference.submission import TestImage
+    from inference.workers import Workers
 
 FEWEST = 48  # images of steady work, unless they take too long
 MOST_SECONDS = 40.0  # of it
 SETTLING = 60  # times that a worker loads each small image before it
 WARMING = 12  # images before it, through the whole pipeline
 TIMED = 24  # images whose stages are timed one by one
+REST = 4  # images in a batch that is not full
 PARTS = 4  # of the steady work, whose differences tell how sure the rate is
 RESULT, INPUTS = "probed.json", "inputs.npz"  # what is written
 
@@ -69,6 +71,8 @@ class Probed:
     stages: dict[str, list[dict[str, float]]]  # transfer syntax → for each image: stage → seconds
     rate: Rate
     providers: list[str]  # of ONNX Runtime
+    batched: dict[str, float] = field(default_factory=dict)  # image id → probability in a batch
+    not_batched: str = ""  # why there are none
 
 
 def main(arguments: list[str]) -> None:
@@ -124,22 +128,65 @@ def measure(spec: Spec, wrong_origins: list[str]) -> Probed:
     """Return the predictions of some images, their stages' seconds, and the pace of steady work."""
     import numpy as np
 
-    from inference import predict, submission
+    from inference import predict, submission, workers
     from inference.boot import bundle as bundles
 
     replicas = predict.load(bundles.read(Path(spec.model)), "auto")
     images = {image.image_id: image for image in submission.read_test(Path(spec.competition))}
-    predictions, inputs = predict_each([images[name] for name in spec.compared], replicas[0])
+    compared = [images[name] for name in spec.compared]
+    predictions, inputs = predict_each(compared, replicas[0])
     if inputs:
         np.savez_compressed(Path(spec.out) / INPUTS, *inputs)
     work = [images[name] for name in spec.work]
+    small = [images[name] for name in spec.small]
+    stages = time_stages(work, replicas[0])
+    with workers.Workers(workers.default_count()) as decoding:
+        rate = steady(work, small, replicas, decoding, spec.seconds)
+        # Last, since the memory that it takes is that of another device.
+        reason = why_not_batched(rate.predict_seconds)
+        batched = {} if reason else predict_batched(compared, replicas, decoding)
     return Probed(
         origins=wrong_origins,
         predictions=predictions,
-        stages=time_stages(work, replicas[0]),
-        rate=steady(work, [images[name] for name in spec.small], replicas, spec.seconds),
+        stages=stages,
+        rate=rate,
         providers=list(replicas[0][0].providers),
+        batched=batched,
+        not_batched=reason,
     )
+
+
+def why_not_batched(predict_seconds: float) -> str:
+    """Say why a GPU's batches cannot be tried here; nothing where they can."""
+    from inference import predict, workers
+
+    size = predict.BATCHES[predict.CUDA]
+    if predict_seconds * size > MOST_SECONDS:
+        return f"{size} images would take {predict_seconds * size:.0f} s"
+    # At most as much again for each image as this process has held with one at a time.
+    needed = size * workers.peak_rss()
+    if needed > (free := available_bytes()):
+        return f"{size} images may take {needed / 1e9:.0f} GB of memory; {free / 1e9:.0f} are free"
+    return ""
+
+
+def available_bytes() -> int:
+    """Return how much memory can be taken; none where the system does not say."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return sum(int(one.split()[1]) << 10 for one in lines if one.startswith("MemAvailable:"))
+
+
+def predict_batched(
+    images: "list[TestImage]", replicas: "Sequence[Replica]", decoding: "Workers"
+) -> dict[str, float]:
+    """Return the probabilities of images in the batches of a GPU: a whole one, and a rest."""
+    from inference import pipeline, predict
+
+    size = predict.BATCHES[predict.CUDA]
+    some = images[: size + REST]
+    outcome = pipeline.run(some, replicas, decoding, pipeline.Settings(batch_size=size))
+    return {some[key].image_id: value for key, value in outcome.probabilities.items()}
 
 
 def predict_each(
@@ -177,6 +224,7 @@ def steady(
     work: "list[TestImage]",
     small: "list[TestImage]",
     replicas: "Sequence[Replica]",
+    decoding: "Workers",
     seconds: float,
 ) -> Rate:
     """Return the pace of the very pipeline over so many seconds, and what it took beside.
@@ -203,12 +251,11 @@ def steady(
             deadline=_until(seconds),
         )
 
-    with workers.Workers(workers.default_count()) as decoding:
-        for _ in workers.load_all(decoding, tasks * SETTLING * decoding.count):
-            pass
-        # The first batches open libraries and fill caches, which a long run pays for once.
-        run(work[:WARMING], MOST_SECONDS)
-        outcome = run(work, seconds)
+    for _ in workers.load_all(decoding, tasks * SETTLING * decoding.count):
+        pass
+    # The first batches open libraries and fill caches, which a long run pays for once.
+    run(work[:WARMING], MOST_SECONDS)
+    outcome = run(work, seconds)
     count = max(len(outcome.probabilities), 1)
     return Rate(
         parts=rates(seen[:-1] or seen),  # nothing decodes beside the last batch

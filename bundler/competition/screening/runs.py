@@ -43,7 +43,7 @@ def check(
     """
     if any(run.images is None for run in (first, *others)):
         message = (
-            "The run wrote no submission.images.csv, so nothing tells which image's probability "
+            "The run wrote no predictions.csv, so nothing tells which image's probability "
             "reached which breast. Bundle the code again with this version: `rsna-bundle code`."
         )
         return (Check(name="decisions", status="unproven", message=message),)
@@ -57,9 +57,11 @@ def threshold(breasts: Sequence[float]) -> float | None:
     None where they are so alike that there is no such thing.
     """
     values = sorted(breasts)
-    middle = range(max(len(values) // 4, 1), len(values) - len(values) // 4)
-    gaps = [(values[n] - values[n - 1], n) for n in middle]
-    gap, at = max(gaps, default=(0.0, 0))
+    # In the middle half the widest gap; of equally wide ones that in the very middle.
+    half = len(values) / 2
+    cuts = range(max(len(values) // 4, 1), len(values) - len(values) // 4)
+    gaps = [(round(values[n] - values[n - 1], 3), -abs(n - half), n) for n in cuts]
+    gap, _, at = max(gaps, default=(0.0, 0.0, 0))
     return None if gap <= 2 * TOLERANCE else (values[at - 1] + values[at]) / 2
 
 

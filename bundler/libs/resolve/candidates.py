@@ -6,8 +6,9 @@ offered as the wheel that its sdist would become; what that wheel needs is read,
 sdist's build tool, once a resolver wants to know it.
 """
 
+import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -69,15 +70,20 @@ class Candidates:
         sources: Sources,
         *,
         build_metadata: Callable[[Sdist], str] | None = None,
+        hashes: Mapping[str, frozenset[str]] | None = None,
         refresh: bool = False,
         progress: Progress = SILENT,
     ) -> None:
         """Offer what `sources` have for a target; without `build_metadata`, wheels alone."""
         self._target, self._sources, self._build = target, sources, build_metadata
+        self._hashes = hashes or {}
         self._refresh, self._progress = refresh, progress
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._listed: dict[str, tuple[Candidate, ...]] = {}
+        self._every: dict[str, tuple[Candidate, ...]] = {}  # of the image's packages, if freed
+        self._freed: frozenset[str] = frozenset()
+        self.asked: set[str] = set()
         self._tags = {str(tag) for tag in target.tags}
         self.refused: dict[str, Refused] = {}  # by the wheel's name
         self.failure: BundlerError | None = None  # why the resolver did not get an answer
@@ -88,9 +94,27 @@ class Candidates:
         with self._lock:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
+            self.asked.add(name)
+            if name in self._freed:
+                if name not in self._every:
+                    self._every[name] = self._any_version(name)
+                return self._every[name]
+            # The image decides: another release of what it has is no candidate, and no index is
+            # asked for one.
+            if package := self._target.packages.get(name):
+                return (Candidate(name=name, version=package.version, image=package),)
             if name not in self._listed:
                 self._listed[name] = self._list(name)
             return self._listed[name]
+
+    def freeing(self, names: frozenset[str]) -> "Candidates":
+        """Return the same candidates as if the image had every version of some packages.
+
+        What another version of those would need is not asked: the image is what it is.
+        """
+        other = copy.copy(self)
+        other._freed, other.asked, other.failure = names, set(), None
+        return other
 
     def find(self, name: str, version: str) -> Candidate:
         """Return the candidate that a resolver chose. Raises InputError."""
@@ -129,11 +153,18 @@ class Candidates:
         assert candidate.file is not None
         return sdists.fetch(candidate.file, candidate.name, self._sources, self._progress)
 
+    def _any_version(self, name: str) -> tuple[Candidate, ...]:
+        listed = simple_api.files(self._sources, name)
+        versions = {file.version for file in listed} | {self._target.packages[name].version}
+        return tuple(
+            Candidate(name=name, version=version, image=Distribution(name=name, version=version))
+            for version in sorted(versions, key=Version, reverse=True)
+        )
+
     def _list(self, name: str) -> tuple[Candidate, ...]:
-        # The image decides: another release of what it has is no candidate, and is asked of nobody.
-        if package := self._target.packages.get(name):
-            return (Candidate(name=name, version=package.version, image=package),)
         found = simple_api.files(self._sources, name, refresh=self._refresh)
+        allowed = self._hashes.get(name)  # the files that the user's requirements allow
+        found = [file for file in found if allowed is None or file.sha256 in allowed]
         usable = [file for file in found if self._fits(file)]
         return tuple(self._best(name, usable))
 

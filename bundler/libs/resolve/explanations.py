@@ -1,40 +1,40 @@
 """Say why a wheelhouse cannot be resolved: both sides of a conflict, and the ways out."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.errors import InputError, NetworkError
 from bundler.libs import effects
 from bundler.libs.index import releases, simple_api, suggestions
+from bundler.libs.resolve import conflicts
+from bundler.libs.resolve.candidates import Candidate, Candidates
+from bundler.libs.resolve.conflicts import Conflict, Line, Search
 from bundler.libs.resolve.resolution import UnresolvedError
-from bundler.libs.resolve.solution import Problem, choose, offer
+from bundler.libs.resolve.solution import Problem, offer
 
 SHOWN = 6  # releases that a message lists
-ASKS = re.compile(r"\bdepends? on\b|\bneeds\b")  # uv's word, and pip_compile's
-LACKS = re.compile(r"not found|No matching|[Tt]here (is|are) no|ha(s|ve) no|mismatch|metadata")
 
 
 def explained(problem: Problem, error: UnresolvedError) -> InputError:
     """Return an error with our reasons, and the resolver's output below them."""
     path, target = problem.requirements.path, problem.target
-    reasons = error.reasons or _reasons(problem, error.output)
+    reasons = error.reasons or _reasons(problem)
     output = "\n".join(f"  {line}" for line in error.output.splitlines())
     lines = "".join(f"\n{line}" for line in reasons)
+    report = f"\nThe output of {problem.builder.resolver}:\n{output}" if output else ""
     return InputError(
-        f"Cannot resolve {path.name} for {target.name} (Python {target.python}).{lines}\n"
-        f"The output of {problem.builder.resolver}:\n{output}"
+        f"Cannot resolve {path.name} for {target.name} (Python {target.python}).{lines}{report}"
     )
 
 
-def _reasons(problem: Problem, output: str) -> Sequence[str]:
+def _reasons(problem: Problem) -> Sequence[str]:
     # The first kind that is there explains the rest: an absent name makes all else fail, too.
-    reasons = _absent(problem) or _impossible(problem) or _conflicts(problem)
-    if not reasons and ASKS.search(output) and not LACKS.search(output):
-        return ["The requirements contradict each other: loosen one of those named below."]
-    return reasons
+    candidates = offer(problem)
+    if direct_conflicts(problem):
+        return _conflicts(problem, candidates)
+    return _absent(problem) or _impossible(problem, candidates) or _conflicts(problem, candidates)
 
 
 def _absent(problem: Problem) -> list[str]:
@@ -49,8 +49,8 @@ def _absent(problem: Problem) -> list[str]:
     return sentences
 
 
-def _impossible(problem: Problem) -> list[str]:
-    """Return a sentence for each requirement that no release, or no fitting wheel, meets."""
+def _impossible(problem: Problem, candidates: Candidates) -> list[str]:
+    """Return a sentence for each requirement that no release, or none for the target, meets."""
     sentences = []
     for need in problem.requirements.wanted:
         name = canonicalize_name(need.name)
@@ -72,7 +72,7 @@ def _impossible(problem: Problem) -> list[str]:
                 f"{', …' if len(every) > SHOWN else ''}."
                 + "".join(f" {line}." for line in gone[:1])
             )
-        elif not any(releases.fitting(problem.target, group) for group in allowed.values()):
+        elif not candidates.of(name):
             sentences.append(_unfitting(problem, name, next(iter(allowed.values()))))
     return sentences
 
@@ -100,37 +100,126 @@ def _unfitting(problem: Problem, name: str, newest: list[simple_api.File]) -> st
     )
 
 
-def _conflicts(problem: Problem) -> list[str]:
-    """Return what the wheelhouse needs of the image and does not get, with the ways out."""
-    if not problem.target.installed:
-        return []
-    who = problem.requirements.path.name
-    conflicts = list(effects.unmet(problem.target, who, problem.requirements.wanted))
-    if not conflicts:  # else all others may only follow from it
-        conflicts = _transitive_conflicts(problem)
-    if not conflicts:
-        return []
-    ways = (
-        "Ways out: require a release that accepts the image's version; or bring your own: add the "
-        f"package to {who} and end its line with `# replace` (the runner then imports yours, and "
-        "packages of the image that were built against its own may break); or bring everything "
-        "with --no-delta; or use an image that has the version."
-    )
-    return [*(f"{line}." for line in dict.fromkeys(conflicts)), ways]
+# --- conflicts ---
 
 
-def _transitive_conflicts(problem: Problem) -> list[str]:
-    """Resolve without the image, and return what that answer needs of the image and lacks."""
-    bare = replace(problem, target=problem.target.without(problem.target.packages))
-    candidates = offer(bare)
+def _conflicts(problem: Problem, candidates: Candidates) -> list[str]:
+    """Return who needs what of whom and does not get it, a sentence or two for each conflict."""
+    lines = conflicts.lines_of(problem)
+    direct = [line for line in lines if not line.is_constraint and _unmet_by_image(problem, line)]
+    sentences = [_unmet_by_image(problem, line) for line in direct]
+    search = Search(problem=problem, candidates=candidates)
+    involved = [need.need for need in direct]
     try:
-        whole = choose(bare, candidates)
-    except (UnresolvedError, NetworkError):
-        return []
+        for conflict in search.find([line for line in lines if line not in direct]):
+            sentences += _sentences(search, conflict)
+            involved += [line.need for line in conflict.lines if conflict.image]
+    except NetworkError:
+        pass  # what is known without it is more than nothing
+    if involved:
+        sentences.append(_ways_out(search, involved))
+    return sentences
+
+
+def direct_conflicts(problem: Problem) -> list[str]:
+    """Return which lines of the user's the image decides against; no resolver is needed for it."""
+    lines = conflicts.lines_of(problem)
+    return [text for line in lines if (text := _unmet_by_image(problem, line))]
+
+
+def _unmet_by_image(problem: Problem, line: Line) -> str:
+    package = problem.target.packages.get(canonicalize_name(line.need.name))
+    if line.is_constraint or package is None:
+        return ""
+    if line.need.specifier.contains(package.version, prereleases=True):
+        return ""
+    path = problem.requirements.path.name
+    return f"{path} asks for `{line.need}`; the image has {package.name} {package.version}."
+
+
+def _sentences(search: Search, conflict: Conflict) -> list[str]:
+    asked = " and ".join(f"`{line.need}`" for line in conflict.lines)
+    holders = _of_image(search, conflict) if conflict.image else _of_lines(search, conflict)
+    if holders:
+        return [f"{asked}: {'; '.join(dict.fromkeys(holders))}."]
+    if conflict.image:
+        packages = search.problem.target.packages
+        has = " and ".join(f"{name} {packages[name].version}" for name in conflict.image)
+        return [f"{asked} cannot be used with what the image has: {has}."]
+    if len(conflict.lines) > 1:
+        return [f"{asked} contradict each other."]
+    if absent := _absent_needs(search, conflict):
+        return [f"{asked}: {'; '.join(absent)}."]
+    return [f"{asked}: what it needs cannot be met by any index."]
+
+
+def _absent_needs(search: Search, conflict: Conflict) -> list[str]:
+    """Return who needs a package, or releases of it, that no index has for the target."""
+    names = sorted(search.asked(conflict.lines))
+    newest = [one for name in names for one in search.candidates.of(name)[:1]]
+    return [
+        f"{_release(one)} needs {text}"
+        for one in newest
+        for need in search.candidates.requires(one)
+        if (text := _absent_need(need, search.candidates.of(need.name)))
+    ]
+
+
+def _absent_need(need: Requirement, offered: Sequence[Candidate]) -> str:
+    name = f"{canonicalize_name(need.name)}{need.specifier}"
+    if not offered:
+        return f"{name}, which no index has for this target"
+    if any(need.specifier.contains(one.version, prereleases=True) for one in offered):
+        return ""
+    listed = ", ".join(one.version for one in offered[:SHOWN])
+    return f"{name}; for this target there is {listed}{', …' if len(offered) > SHOWN else ''}"
+
+
+def _of_image(search: Search, conflict: Conflict) -> list[str]:
+    """Return who needs what of the image and does not get it."""
+    answer = search.solve(conflict.lines, conflict.image) or []
+    target = search.problem.target
     return [
         line
-        for one in whole
-        for line in effects.unmet(
-            problem.target, f"{one.name} {one.version}", candidates.requires(one)
-        )
+        for one in answer
+        if one.image is None
+        for line in effects.unmet(target, _release(one), search.candidates.requires(one))
     ]
+
+
+def _of_lines(search: Search, conflict: Conflict) -> list[str]:
+    """Return who stands against a line of the conflict, in an answer to its other lines."""
+    holders = []
+    for line in conflict.lines if len(conflict.lines) > 1 else ():
+        name = canonicalize_name(line.need.name)
+        answer = search.solve([other for other in conflict.lines if other is not line]) or []
+        if not any(one.name == name for one in answer):
+            continue
+        for one in answer:
+            for need in search.candidates.requires(one):
+                if canonicalize_name(need.name) == name and need.specifier != line.need.specifier:
+                    holders.append(f"{_release(one)} needs {name}{need.specifier}")
+    return [*holders[:SHOWN], "they contradict each other"] if holders else []
+
+
+def _release(one: Candidate) -> str:
+    return f"{one.name} {one.version}"
+
+
+def _ways_out(search: Search, involved: Sequence[Requirement]) -> str:
+    """Return what a user can do about the image; a release that fits is named where one does."""
+    path = search.problem.requirements.path.name
+    fitting = []
+    for need in involved:
+        free = Line(need=Requirement(need.name))
+        name = canonicalize_name(need.name)
+        for one in search.solve([free]) or ():
+            if one.name == name:
+                fitting.append(f"`{name}=={one.version}` fits the image")
+    accepted = f" ({', '.join(dict.fromkeys(fitting))})" if fitting else ""
+    return (
+        f"Ways out: require a release that accepts the image's version{accepted}; or bring your "
+        f"own: add the package to {path} and end its line with `# replace` (the runner then "
+        "imports yours, and packages of the image that were built against its own may break); or "
+        "bring everything with --no-delta; or use an image that has the version."
+    )

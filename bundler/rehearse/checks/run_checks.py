@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.competition.check import Check, verdict
-from bundler.competition.protocol import Distribution
+from bundler.competition.protocol import Curve, Distribution
 from bundler.competition.table import SUFFIXES, open_table
 from bundler.errors import InputError
 from bundler.rehearse.checks import causes, missing, network, system
@@ -27,6 +27,7 @@ class CheckedRuns:
 
     checks: tuple[Check, ...]
     distribution: Distribution | None  # of the small hidden test's predictions
+    curves: tuple[Curve, ...] = ()  # of the run that has most steps
 
 
 def check(
@@ -39,6 +40,7 @@ def check(
     """
     checks: list[Check] = []
     distribution, labels = None, list[str]()
+    curves: tuple[Curve, ...] = ()
     pairs = zip(runs, setups, strict=True)
     for run, setup in sorted(pairs, key=lambda pair: pair[0].kind != "small"):
         own = _general(run, setup)
@@ -47,12 +49,17 @@ def check(
             submitted = setup.hidden.check(run.output)
             own += [*submitted.checks, provenance(run, ids)]
             distribution = distribution or submitted.distribution
+            curves = max(curves, submitted.curves, key=_steps)
         if run.kind != "small":
             label = PUBLIC if run.kind == "public" else run.layout
             labels.append(f"{label}, {run.size}" if label in labels else label)
             own = _worth_repeating(own, setup, labels[-1])
         checks += own
-    return CheckedRuns(checks=tuple(checks), distribution=distribution)
+    return CheckedRuns(checks=tuple(checks), distribution=distribution, curves=curves)
+
+
+def _steps(curves: Sequence[Curve]) -> int:
+    return max((len(curve.values) for curve in curves), default=0)
 
 
 def _wrote(run: NotebookRun, setup: RunSetup) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bundler.competition.check import Check
-from bundler.competition.protocol import Distribution, Picture
+from bundler.competition.protocol import Curve, Distribution, Picture
 from bundler.rehearse.checks.outlook import Outlook
 from bundler.rehearse.checks.projection import RED, Projection
-from bundler.rehearse.report import charts
+from bundler.rehearse.report import charts, curves
 from bundler.rehearse.report.provenance import Provenance
 from bundler.rehearse.report.timeline import Step
 from bundler.rehearse.result import Rehearsal
@@ -32,6 +32,7 @@ def render(
         _outlook(result.outlook) if result.outlook and result.outlook.quantities else "",
         _section("Checks", "".join(map(_check, result.checks))),
         _sheet(pictures) if pictures else "",
+        _curves(result.curves) if result.curves else "",
         _distribution(distribution) if distribution else "",
         _provenance(result.provenance),
         _log(result.log),
@@ -178,6 +179,11 @@ def _distribution(distribution: Distribution) -> str:
     scale = f'<div class="scale">{labels}</div>'
     body = f'<div class="histogram">{bars}</div>{scale}{_note(distribution.note)}'
     return _section("Distribution of the predictions", body)
+
+
+def _curves(drawn: Sequence[Curve]) -> str:
+    body = f'<div class="charts">{"".join(map(curves.draw, drawn))}</div>'
+    return _section("Call after call", body)
 
 
 def _provenance(provenance: Provenance) -> str:

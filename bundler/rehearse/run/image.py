@@ -8,6 +8,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from bundler.competition.check import Check
+from bundler.competition.gateway import package
+from bundler.errors import UsageError
 from bundler.image import emulation, imports, interpreters
 from bundler.image import target as targets
 from bundler.image.emulation import EmulatedImage
@@ -15,6 +17,8 @@ from bundler.image.interpreters import NoInterpreterError
 from bundler.image.target import Target
 from bundler.rehearse.inputs import Inputs
 from bundler.rehearse.run import substitute
+from bundler.sandbox import backends
+from bundler.sandbox.sandbox import Container
 from bundler.settings import Settings
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
@@ -33,6 +37,7 @@ class Prepared:
     dist: Path  # the user's own, or one with a substitute for the libs bundle
     ids: Mapping[str, str]  # kind → id of the bundle in it
     checks: tuple[Check, ...] = ()
+    container: Container | None = None  # where the image itself runs
 
 
 def prepare(inputs: Inputs, folder: Path) -> Prepared:
@@ -40,10 +45,12 @@ def prepare(inputs: Inputs, folder: Path) -> Prepared:
 
     A substitute bundle is built in the new folder `folder`. Raises BundlerError.
     """
-    image, target = _emulate(inputs), inputs.target
+    target, container = inputs.target, _container(inputs)
+    image = _in_container(container, inputs) if container else _emulate(inputs)
     ids = {kind: bundle.id for kind, bundle in inputs.bundles.items()}
     if image.version.split(".")[:2] == target.python.split(".")[:2]:
-        return Prepared(image=image, dist=inputs.options.dist, ids=ids)
+        dist = inputs.options.dist
+        return Prepared(image=image, dist=dist, ids=ids, container=container)
     inputs.options.progress.step(f"Bundling the same packages for Python {image.version}")
     dist = substitute.build(inputs.options, folder)
     message = (
@@ -56,7 +63,36 @@ def prepare(inputs: Inputs, folder: Path) -> Prepared:
         image=image,
         dist=dist,
         ids=ids | {"libs": reader.read(dist / "libs").id},
+        container=container,
         checks=(Check(name="python", status="unproven", message=message),),
+    )
+
+
+def _container(inputs: Inputs) -> Container | None:
+    """Return the container of the notebook's own image, where an engine is the sandbox."""
+    if inputs.backend not in backends.ENGINES:
+        return None
+    image = inputs.options.image or inputs.target.image
+    if not image:
+        raise UsageError(
+            f"The target {inputs.target.name} names no image. Add --image, such as "
+            "gcr.io/kaggle-gpu-images/python@sha256:… (the line `docker_image` of the kernel's "
+            "metadata), or the folder of a root file system."
+        )
+    limits = inputs.limits
+    return Container(image=image, memory_bytes=limits.memory_bytes, cpus=limits.cpus)
+
+
+def _in_container(container: Container, inputs: Inputs) -> EmulatedImage:
+    """Return the image's own Python: nothing is emulated."""
+    version = backends.ENGINES[inputs.backend].python_version(container)
+    differences = []
+    if "@sha256:" not in container.image:
+        differences.append(f"the image {container.image} is not named by its digest")
+    if version != inputs.target.python:
+        differences.append(f"Python {version} in the image, {inputs.target.python} in the target")
+    return EmulatedImage(
+        python=Path(container.python), version=version, differences=tuple(differences)
     )
 
 
@@ -71,6 +107,7 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         return replace(image, differences=(str(error),))
     made = inputs.bundles["libs"].libs.fitting(target.python)
     own = packages_of_command(inputs.bundles, inputs.options.settings, target)
+    own += _packages_of_gateway(inputs.options.competition_dir, target)
     return emulation.emulate(
         target,
         interpreter,
@@ -78,6 +115,12 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
         optional=(*OPTIONAL, *(name for name in own if name not in OPTIONAL)),
         kernel=True,
     )
+
+
+def _packages_of_gateway(folder: Path | None, target: Target) -> tuple[str, ...]:
+    """Return the image's packages that a competition's gateway and its server import."""
+    served = package.read(folder) if folder else None
+    return imports.packages(served.modules, target.packages) if served else ()
 
 
 def packages_of_command(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.image.target import Target
-from bundler.rehearse.options import RehearseOptions
+from bundler.rehearse.options import STALL, RehearseOptions
 
 SHARE = 0.9  # of this machine's free memory that a rehearsal may use
 
@@ -18,7 +18,7 @@ class Limits:
     memory_bytes: int
     working_bytes: int
     seconds: float
-    stall_seconds: float  # without any work, after which a run is ended
+    stall_seconds: float = STALL  # without any work, after which a run is ended
     scaled: tuple[str, ...] = ()  # what this machine has less of than the target, for people
 
     @property

@@ -19,7 +19,7 @@ from bundler.rehearse.run.setup import Kind, RunSetup
 from bundler.rehearse.run.stalls import StallWatch
 from bundler.rehearse.run.supervise import Ended
 from bundler.rehearse.run.watchdog import Usage
-from bundler.sandbox import backends
+from bundler.sandbox import backends, pod
 from inference.boot import record
 
 HEAD, TAIL = 256 << 10, 1 << 20  # bytes of a log that are read
@@ -79,10 +79,11 @@ def run(setup: RunSetup) -> NotebookRun:
 
 
 def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
+    backend = pod.BACKEND if both else setup.backend
     process = backends.start(
         setup.command,
         both.notebook if both else setup.sandbox,
-        backend=gateway.BACKEND if both else setup.backend,
+        backend=backend,
         env=setup.environment,
         log=setup.out / "sandbox.log",
         scratch=setup.folder,
@@ -93,6 +94,7 @@ def _run(setup: RunSetup, both: Beside | None = None) -> Usage:
             both.start(process, ended)
         return watchdog.watch(
             process,
+            root=backends.root(process, backend),
             memory=setup.limits.memory_bytes,
             seconds=setup.limits.seconds,
             until=ended,

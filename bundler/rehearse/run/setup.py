@@ -15,6 +15,7 @@ from typing import Literal
 
 import bundler
 from bundler.competition.protocol import HiddenTest
+from bundler.errors import UsageError
 from bundler.image.emulation import EmulatedImage
 from bundler.image.target import Target
 from bundler.notebook import execute
@@ -28,7 +29,7 @@ from bundler.rehearse.run.limits import Limits
 from bundler.rehearse.run.supervise import Spec, Step
 from bundler.sandbox import disk, seatbelt, system
 from bundler.sandbox.disk import SizedFolder
-from bundler.sandbox.sandbox import Sandbox
+from bundler.sandbox.sandbox import Container, Sandbox
 from bundler.settings import Settings
 from inference.boot.competition import has_gateway
 
@@ -87,6 +88,7 @@ class _Parts:
     kind: Kind
     variables: Mapping[str, str]  # of the environment, beside Kaggle's
     target: Target
+    container: Container | None  # where the backend is an engine
 
     @property
     def out(self) -> Path:
@@ -97,6 +99,14 @@ class _Parts:
     def mounts(self) -> dict[str, str]:
         """Return where the notebook finds each dataset and the competition."""
         return self.layout.mounts(self.settings, self.datasets)
+
+    @property
+    def driver(self) -> str:
+        """Return the Python that runs the notebook's driver: ours, or in a container the image's.
+
+        The image of an emulated notebook need not have nbclient; Kaggle's own has.
+        """
+        return self.container.python if self.container else sys.executable
 
     @property
     def home(self) -> str:
@@ -127,6 +137,7 @@ class _Parts:
             read_only={**self.pythons, **read_only},
             writable=writable,
             limited={WORKING: self.working},
+            container=self.container,
         )
 
     def environment(self) -> dict[str, str]:
@@ -136,7 +147,7 @@ class _Parts:
         programs = [str(self.image.python.parent), "/usr/local/bin", os.defpath]
         # Nothing of the user's own environment: it is not there on Kaggle, and may hold secrets.
         return {
-            "PATH": os.pathsep.join(programs),
+            **({} if self.container else {"PATH": os.pathsep.join(programs)}),
             "HOME": self.at(self.home),
             "LANG": "C.UTF-8",
             "TMPDIR": self.at(TMP),
@@ -167,16 +178,21 @@ def make(
         datasets=_upload(prepared, folder / "datasets", form),
         hidden=hidden,
         image=prepared.image,
-        pythons=system.python_folders([prepared.image.python, Path(sys.executable)]),
+        pythons=_pythons(prepared),
         settings=options.settings,
         limits=inputs.limits,
         layout=form,
         backend=inputs.backend,
-        working=disk.make(folder / "working", inputs.limits.working_bytes),
+        working=disk.make(
+            folder / "working",
+            inputs.limits.working_bytes,
+            mounted=prepared.container is None,  # an engine is not of our mount namespace
+        ),
         measure_seconds=options.measure_seconds,
         kind=kind,
         variables=variables,
         target=inputs.target,
+        container=prepared.container,
     )
     _write(parts)
     own = parts.at(OWN)
@@ -191,17 +207,29 @@ def make(
         limits=parts.limits,
         backend=parts.backend,
         working=parts.working,
-        command=[sys.executable, "-I", f"{own}/{SUPERVISE}", f"{own}/spec.json"],
+        command=[parts.driver, "-I", f"{own}/{SUPERVISE}", f"{own}/spec.json"],
         sandbox=parts.sandbox(),
         environment=parts.environment(),
         gateway=_gateway(parts),
     )
 
 
+def _pythons(prepared: Prepared) -> dict[str, Path]:
+    """Return the folders of this machine's Pythons that a run needs; a container has its own."""
+    if prepared.container:
+        return {}
+    return system.python_folders([prepared.image.python, Path(sys.executable)])
+
+
 def _gateway(parts: _Parts) -> GatewaySetup | None:
     """Prepare the competition's gateway, if it has one for this run."""
     if parts.hidden.gateway is None:
         return None
+    if parts.container:
+        raise UsageError(
+            "A competition with a gateway cannot be rehearsed with --backend docker or podman: its "
+            "two sandboxes share mounts, which two containers cannot. Leave --backend out."
+        )
     return gateway.prepare(
         parts.hidden.gateway,
         run=parts.folder,
@@ -245,6 +273,7 @@ def _write(parts: _Parts) -> None:
         cpus=parts.limits.cpus,
         watched_bytes=0 if parts.working.image else parts.working.bytes,
         # A Python of this machine may lie in the sandbox's /tmp, at the path of its own.
+        until_eof=parts.container is not None,
         mounted=[parts.at(path) for path in parts.pythons],
         notebook=_notebook(parts),
         probe=_probe(parts, own),
@@ -260,7 +289,7 @@ def _notebook(parts: _Parts) -> Step:
     # nbclient runs in our own Python: the image's need not have it, as Kaggle's has not.
     return Step(
         name="notebook",
-        command=[sys.executable, "-I", f"{own}/execute.py", *notebooks, "--python", python],
+        command=[parts.driver, "-I", f"{own}/execute.py", *notebooks, "--python", python],
         env={"REHEARSAL_EVENTS": f"{out}/events.jsonl", "REHEARSAL_ROOT": parts.at("")},
     )
 

@@ -48,6 +48,7 @@ class Spec:
     cpus: int
     watched_bytes: int  # that `working` may hold; 0: its file system sees to it
     mounted: list[str]  # folders of the machine below `working` or `tmp`: nothing was written there
+    until_eof: bool  # end with the standard input: a container is no child of who started it
     notebook: Step
     probe: Step | None  # run where the notebook succeeded
     stop: str = ""  # the notebook is ended when this file appears; "": it ends by itself
@@ -84,6 +85,8 @@ def main(arguments: list[str]) -> int:
     out, working = Path(spec.out), Path(spec.working)
     if hasattr(os, "sched_setaffinity"):  # macOS has none
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: spec.cpus])
+    if spec.until_eof:
+        threading.Thread(target=end_with_input, daemon=True).start()
     answer_names(str(out / "names.txt"))
     before, start = lost_packets(), time.time()
     disk = DiskSeries(spec)
@@ -108,6 +111,13 @@ def main(arguments: list[str]) -> int:
     if code == 0 and spec.probe:
         code = run(spec.probe, working, out)
     return code
+
+
+def end_with_input() -> None:
+    """End this process, and with it its container, when nobody holds the other end any more."""
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(1)
 
 
 def run_notebook(spec: Spec, disk: "DiskSeries") -> tuple[int, programs.Programs]:

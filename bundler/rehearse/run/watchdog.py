@@ -34,6 +34,7 @@ class Usage:
 def watch(
     process: "subprocess.Popen[bytes]",
     *,
+    root: int | None = None,
     memory: int,
     seconds: float,
     until: Path,
@@ -45,17 +46,19 @@ def watch(
 
     As the notebook's machine would: where memory is over, the largest process dies. Memory
     counts until the file `until` appears; after it the process has `grace` seconds left. `cpus`
-    are those that it runs on, to tell its work from that of other programs.
+    are those that it runs on, to tell its work from that of other programs. The processes that
+    count are those below `root`, if that is not the process itself.
     """
+    root = process.pid if root is None else root
     start, elapsed = time.monotonic(), 0.0
     ended: float | None = None  # when the notebook had ended
     killed: str | None = None
-    recorder, probed = Recorder(root=process.pid, cpus=cpus), None
+    recorder, probed = Recorder(root=root, cpus=cpus), None
     stall: Stall | None = None
     while process.poll() is None:
         elapsed = time.monotonic() - start
         # By process, not by a cgroup: to make one needs rights that a user seldom has.
-        processes = sampling.look(process.pid)
+        processes = sampling.look(root)
         if not until.exists():
             total = _total(processes, memory)
             recorder.note(processes, total)
@@ -68,7 +71,7 @@ def watch(
                 _end(processes)
         else:
             ended = elapsed if ended is None else ended
-            probed = probed or Recorder(root=process.pid, cpus=cpus)
+            probed = probed or Recorder(root=root, cpus=cpus)
             probed.note(processes, 0)
         limit = seconds if ended is None else ended + grace
         if elapsed > limit and killed != "time":

@@ -143,6 +143,46 @@ def test_a_wrong_script_fails(tmp_path: Path, name: str) -> None:
     assert check in rehearse(tmp_path, tabular(tmp_path), script).failed
 
 
+NUMBERS = "def answer(row): return float(row['area']) + len(row['colour'])\n"
+CLASSES = "def answer(row): return round(float(row['area'])) % 2\n"
+ASTRAY = {
+    # how answers go astray → what is done to them before they are written, in the rows' order
+    "a permutation": (
+        "values = list(answers.values())\nanswers = dict(zip(answers, values[1:] + values[:1]))"
+    ),
+    "joined to a sorted table": (
+        "answers = dict(zip(sorted(answers, key=lambda name: name[::-1]), answers.values()))"
+    ),
+    "a second half left out": (
+        "answers = {k: v if n < len(rows) // 2 else 0 for n, (k, v) in enumerate(answers.items())}"
+    ),
+    "no more than five rows": (
+        "answers = {k: v if n < 5 else 0 for n, (k, v) in enumerate(answers.items())}"
+    ),
+    "a constant on the rerun": (
+        "answers = {k: 1 if 'KAGGLE_IS_COMPETITION_RERUN' in os.environ else v "
+        "for k, v in answers.items()}"
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", [NUMBERS, CLASSES], ids=["numbers", "classes"])
+@pytest.mark.parametrize("name", ["", *ASTRAY])
+def test_answers_that_went_astray(tmp_path: Path, name: str, answer: str) -> None:
+    """Caught where answers are numbers and where they are classes; a right script passes both."""
+    change = f'{ASTRAY[name]}\nwith open("sub' if name else 'with open("sub'
+    script = answer + SUBMIT.replace('with open("sub', change)
+    seen = rehearse(tmp_path, tabular(tmp_path), script, units=12)
+    if not name:
+        assert (seen.failed, seen.status("order and neighbours")) == (set(), "passed")
+    elif name == "a constant on the rerun":
+        # That all are of one class is possible, so it is not green, and is said.
+        assert "constant" in seen.failed or seen.status("constant") == "unproven"
+        assert seen.status("answers depend on the input") == "unproven"
+    else:
+        assert "order and neighbours" in seen.failed
+
+
 def test_the_samples_values_on_the_public_test_alone_are_fine(tmp_path: Path) -> None:
     """Many save the time of a commit so."""
     script = GOOD.replace('answers[row["id"]]', "answers[row['id']] if RERUN else 0.5").replace(

@@ -16,6 +16,7 @@ RESOLVERS = ("uv", "pip-tools")
 @pytest.mark.parametrize("resolver", RESOLVERS)
 def test_contradiction_names_both_sides(libs: Libs, registry: Registry, resolver: str) -> None:
     registry.add(wheel("needy", "1.0", ["pydicom<3"]))
+    registry.add(wheel("pydicom", "2.4"))
 
     with pytest.raises(InputError) as caught:
         libs("needy", "pydicom>=3", resolver=resolver)

@@ -20,12 +20,13 @@ from bundler.hidden import Hidden
 from bundler.image import target as targets
 from bundler.rehearse.run import audit_hook, gateway, notebook_run, supervise
 from bundler.rehearse.run.limits import Limits
-from bundler.rehearse.run.setup import RunSetup
-from bundler.sandbox import backends, disk, system
+from bundler.rehearse.run.setup import FILES, SUPERVISE, RunSetup
+from bundler.sandbox import backends, disk, pod, system
 from bundler.sandbox.sandbox import Sandbox
 from tests.bundler.competition.gateway import phantom
 
 MOUNT = "/kaggle/input/competitions/phantom-gait"
+ROOT = Path(__file__).parents[3]
 SUBMIT = "/rehearsal/submit.py"
 GIGABYTE = 1 << 30
 # What every server does; `BODY` defines predict, `BEFORE` runs first, `SERVE` is the last line.
@@ -75,7 +76,11 @@ class Bench:
     folder: Path
     limits: Limits = field(
         default_factory=lambda: Limits(
-            cpus=2, memory_bytes=4 * GIGABYTE, working_bytes=64 << 20, seconds=60.0
+            cpus=2,
+            memory_bytes=4 * GIGABYTE,
+            working_bytes=64 << 20,
+            seconds=60.0,
+            stall_seconds=60.0,
         )
     )
 
@@ -127,7 +132,9 @@ class Bench:
         for path in (own / "out", own / "hook", out, folder / "tmp"):
             path.mkdir(parents=True)
         (own / "submit.py").write_text(script)
-        shutil.copyfile(str(supervise.__file__), own / "supervise.py")
+        for name in FILES:
+            (own / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, own / name)
         shutil.copyfile(str(audit_hook.__file__), own / "hook" / "sitecustomize.py")
         plan = hidden.gateway
         assert plan is not None
@@ -162,8 +169,8 @@ class Bench:
             datasets={},
             limits=self.limits,
             working=working,
-            backend=gateway.BACKEND,
-            command=[sys.executable, "-I", "/rehearsal/supervise.py", "/rehearsal/spec.json"],
+            backend=pod.BACKEND,
+            command=[sys.executable, "-I", f"/rehearsal/{SUPERVISE}", "/rehearsal/spec.json"],
             sandbox=Sandbox(
                 read_only={**pythons, MOUNT: hidden.folder, **shown, "/rehearsal": own},
                 writable={"/tmp": folder / "tmp", "/rehearsal/out": out},
@@ -198,7 +205,7 @@ def environment_of(hook: str) -> Mapping[str, str]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A phantom competition with real signals, and an empty folder."""
-    if (reason := backends.reasons()[gateway.BACKEND]) and "CI" not in os.environ:
+    if (reason := backends.reasons()[pod.BACKEND]) and "CI" not in os.environ:
         pytest.skip(f"no sandbox on this machine: {reason}")
     return Bench(data=phantom.competition(tmp_path / "data"), folder=tmp_path / "bench")
 

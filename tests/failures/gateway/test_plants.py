@@ -1,6 +1,8 @@
 """Ways to fail a gateway's rerun: each is caught; `run_local_gateway` alone catches few of them."""
 
+import contextlib
 import re
+import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -284,7 +286,51 @@ def test_caught_on_the_rerun(bench: Bench, plant: Plant) -> None:
     assert re.search(plant.message, problems[plant.check], re.DOTALL), problems[plant.check]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_what_run_local_gateway_says_of_it(bench: Bench, plant: Plant) -> None:
     done = prepared(bench, plant).run_locally(plant.script)
     assert (done.returncode != 0) == plant.local, done.stdout + done.stderr
+
+
+def test_the_numbers_that_the_documents_name() -> None:
+    """README and figures say how many are planted, and how many the local gateway finds."""
+    local = sum(plant.local for plant in PLANTS)
+    assert f"{len(PLANTS)} of {len(PLANTS)}; {local}" in FIGURES.read_text(encoding="utf-8")
+    readme = FIGURES.parents[1] / "README.md"
+    text = " ".join(readme.read_text(encoding="utf-8").split())
+    assert f"catches {len(PLANTS)} planted ways to fail a gateway's rerun, {local} of which" in text
+
+
+def test_a_server_never_sees_a_hidden_row(bench: Bench) -> None:
+    """What it may read before the first call: the public test, and training rows that are left."""
+    look = (
+        "import json\n"
+        "seen = [p.read_text() for p in ROOT.glob('*.csv')]\n"
+        "seen += [str(p) for p in Path('/kaggle').rglob('*')]\n"
+        "Path('seen.json').write_text(json.dumps(seen))\n"
+    )
+    hidden = bench.competition().write(bench.folder / "hidden", 8)
+    output = bench.run(server(before=look), hidden, "first")
+    seen = (output.working / "seen.json").read_text()
+    assert "000900" in seen
+    ordinary = {name for unit in hidden.inner.data.ordinary for (name,) in unit.ids}
+    assert len(ordinary) == 8
+    assert not [name for name in ordinary if name in seen]
+
+
+def test_a_port_of_the_laptop_may_be_in_use(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody else has it: as good
+            taken.bind(("127.0.0.1", 50051))
+            taken.listen()
+        assert failed(bench.rerun(server())) == {}
+
+
+def test_a_port_that_the_notebook_itself_has_taken(bench: Bench) -> None:
+    """The server takes the next one, and the gateway finds it there."""
+    taken = (
+        "import socket\nheld = socket.socket()\nheld.bind(('localhost', 50051))\nheld.listen()\n"
+    )
+    assert failed(bench.rerun(server(before=taken))) == {}
