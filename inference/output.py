@@ -35,7 +35,8 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path, self.report = path, path.with_suffix(".json")
-        self.images = path.with_suffix(".images.csv")
+        # No second `submission.*`, which would be taken for the submission itself.
+        self.images = path.with_name(f"{path.stem}_images.csv")
 
     def __enter__(self) -> "Output":
         with _explained(self.path):

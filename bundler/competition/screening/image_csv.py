@@ -1,10 +1,10 @@
-"""submission.images.csv: the probability of each image in a run, before any decision."""
+"""submission_images.csv: the probability of each image in a run, before any decision."""
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-NAME = "submission.images.csv"
+NAME = "submission_images.csv"
 Images = Mapping[str, float]  # image id → probability
 
 
