@@ -194,14 +194,16 @@ def check_submission(
     suffixes = competition.submission_suffixes(around.competition)
     after = submissions(options.working)
     written = [path for path, state in after.items() if before.get(path) != state]
-    fitting = [path for suffix in suffixes for path in written if path.suffix == suffix]
+    # No more than the suffix in common may be a backup, or a table of something else.
+    names = [f"submission{suffix}" for suffix in suffixes]
+    fitting = [path for name in names for path in written if path.name == name]
     if fitting:
         recorder.submitted(fitting[0])
         return
     if competition.has_gateway(around.competition):
         return  # on the rerun the competition's own gateway writes what counts
     folders = [around.code / "tree", options.working, options.scratch]
-    wanted = " or ".join(f"submission{suffix}" for suffix in suffixes)
+    wanted = " or ".join(names)
     raise RunError(
         f"The command ended with exit code 0, but wrote no {wanted} to {options.working}"
         + hints.written_elsewhere(suffixes, folders)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from inference.boot import mount_options
 from inference.boot.prepare import Request
 from inference.errors import UsageError
+from inference.output import IMAGES
 
 RERUN = "KAGGLE_IS_COMPETITION_RERUN"
 STRICT = 0.01  # of the images may fail
@@ -54,8 +55,9 @@ def is_rerun() -> bool:
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Raises UsageError, or ends with exit code 2."""
     values = mount_options.parsed(vars(_parser().parse_args(arguments)))
-    if values["output"].suffix == ".json":
-        raise UsageError(f"--output {values['output']}: submission.json goes beside it; use .csv.")
+    output = values["output"]
+    if output.suffix == ".json" or output.name == IMAGES:
+        raise UsageError(f"--output {output}: a file of that name goes beside it; use another.")
     return Options(**values)
 
 

@@ -23,6 +23,7 @@ except ImportError:  # Windows: nothing is locked there
 COMPLETE, PARTIAL, FALLBACKS = "complete", "partial", "fallbacks only"  # states of a submission
 OLD = ".old"  # behind the name of a submission that was there before
 RESERVING, NEW = ".partial", ".new"  # behind the names of files that are being written
+IMAGES = "predictions.csv"  # of each image; no `submission.*`, which might be submitted for it
 BLOCK = 1 << 16
 
 
@@ -35,8 +36,7 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path, self.report = path, path.with_suffix(".json")
-        # No second `submission.*`, which would be taken for the submission itself.
-        self.images = path.with_name(f"{path.stem}_images.csv")
+        self.images = path.with_name(IMAGES)
 
     def __enter__(self) -> "Output":
         with _explained(self.path):
@@ -112,11 +112,10 @@ class Output:
         """Move an earlier submission out of the way; fallbacks alone are not worth keeping."""
         for path in (self.path, self.report):
             path.with_name(path.name + NEW).unlink(missing_ok=True)
-        self.images.unlink(missing_ok=True)  # it would speak of another submission.csv
         if self._is_seed():
             self.path.unlink()
             self.report.unlink(missing_ok=True)
-        for path in (self.path, self.report):
+        for path in (self.path, self.report, self.images):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(path, path.with_name(path.name + OLD))
 

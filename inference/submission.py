@@ -162,7 +162,7 @@ def _number(value: float) -> str:
 
 
 def images_text(images: Sequence[TestImage], probabilities: Mapping[int, float]) -> bytes:
-    """Return submission_images.csv: each predicted image's probability, before any decision."""
+    """Return predictions.csv: each predicted image's probability, before any decision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image_id", "prediction_id", "probability"])

@@ -22,8 +22,8 @@ class Positions:
     names: Mapping[str, str]  # number → the id that the row has in every run
 
 
-def renumber(dealt: Sequence[Dealt], first: int) -> Positions:
-    """Number the rows of units in their order; labels and ids follow."""
+def renumber(dealt: Sequence[Dealt], first: int, columns: Sequence[str]) -> Positions:
+    """Number the rows of units in their order; labels, ids and `columns` of the number follow."""
     count, names, made = itertools.count(first), dict[str, str](), list[Dealt]()
     for unit in dealt:
         numbers = {_old(row): str(next(count)) for row in unit.rows}
@@ -31,7 +31,10 @@ def renumber(dealt: Sequence[Dealt], first: int) -> Positions:
         made.append(
             replace(
                 unit,
-                rows=tuple({**row, ROW: numbers[_old(row)]} for row in unit.rows),
+                rows=tuple(
+                    {**row, **dict.fromkeys((ROW, *columns), numbers[_old(row)])}
+                    for row in unit.rows
+                ),
                 ids=tuple((numbers[JOINED.join(name)],) for name in unit.ids),
                 labels={numbers[old]: answer for old, answer in unit.labels.items()},
             )

@@ -68,6 +68,8 @@ def identify(tables: Tables, hidden: Hidden) -> Ids:
             return _explained(done, tables.sample, tables.test)
         if doubt := _stranger(tables.sample, tables.test, own[0]):
             return replace(done, questions=(*questions, doubt))
+        if row_number.counts_rows(tables.test, tables.train, own[0]):
+            return _numbered(done, tables.test)
         template = with_category(own[0], tables.test, tables.train)
         return replace(done, row_id=(template,), column=UNIT) if template else done
     source = tables.train if tables.train and tables.train.has(own[0]) else tables.sample
@@ -104,12 +106,16 @@ def _stranger(sample: Survey, test: Survey, name: str) -> Question | None:
     )
 
 
+def _numbered(ids: Ids, test: Survey) -> Ids:
+    """Return ids that are the numbers of the test table's rows."""
+    note = f"{ids.id[0]} is the number of a row of {test.table.path.name}; training rows have none."
+    return replace(ids, row_id=(f"{{{ROW}}}",), column=ROW, notes=(*ids.notes, note))
+
+
 def _explained(ids: Ids, sample: Survey, test: Survey) -> Ids:
     # Numbers may occur in any column; where they count the rows, that is what they do.
     if row_number.are_numbers(sample, ids.id[0], test):
-        note = f"{ids.id[0]} is the number of a row of {test.table.path.name}, which has no ids."
-        own = (f"{{{ROW}}}",)
-        return replace(ids, row_id=own, column=ROW, notes=(*ids.notes, note))
+        return _numbered(ids, test)
     found = from_columns(sample, ids.id[0], test)
     if found:
         return replace(ids, row_id=found.templates, column=found.column)

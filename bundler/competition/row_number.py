@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from bundler.competition import templates
 from bundler.competition.columns import Survey
 from bundler.competition.table import Row, Table
 
@@ -37,6 +38,22 @@ def first_number(sample: Survey, column: str) -> int:
     """Return the number of the first row: 0 or 1, as the sample counts."""
     values = sample.values(column)
     return int(values[0]) if values else 0
+
+
+def counts_rows(test: Survey, train: Survey | None, column: str) -> bool:
+    """Say whether a test table's id counts its rows, from any number, and training rows have none.
+
+    What is made of other columns that both tables have is an id of its own.
+    """
+    if train is None or train.has(column):
+        return False
+    values = test.values(column)[:100]
+    if len(values) < 2 or not values[0].isdecimal():
+        return False
+    first = int(values[0])
+    common = [known.name for known in test.columns if train.has(known.name)]
+    is_made = templates.infer(values, test.examples[: len(values)], common, literal=False)
+    return values == [str(n) for n in range(first, first + len(values))] and not is_made
 
 
 def are_numbers(sample: Survey, column: str, test: Survey) -> bool:

@@ -80,7 +80,8 @@ def write(folder: Path, profile: Profile, plan: Plan) -> TableSet:
     names: Mapping[str, str] = {}
     if profile.sample is not None and profile.hidden.row_id == (f"{{{ROW}}}",):
         first = row_number.first_number(profile.sample, profile.hidden.id[0])
-        positions = numbered.renumber(dealt, first)
+        columns = [name for name, made in profile.hidden.derived if made == f"{{{ROW}}}"]
+        positions = numbered.renumber(dealt, first, columns)
         dealt, names = positions.dealt, positions.names
     folder.mkdir(parents=True)
     ids = _write_tables(folder, dealer, dealt)

@@ -1,18 +1,23 @@
 """The fourth step, check: the wheels agree with themselves, with each other and with the image."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bundler import atomic
 from bundler.image.target import Target
 from bundler.libs import closure, effects, wheels
 from bundler.libs.closure import Closure
+from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
 from bundler.libs.resolve import sdists
 from bundler.libs.resolve.resolution import Pin
 from bundler.libs.resolve.sdists import Sdist
 from bundler.libs.wheels import Wheel
+
+PARALLEL = 4  # wheels that are inflated at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,8 @@ def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
     Raises InputError for a wheel that contradicts itself, BundlerError where something is missing.
     """
     inputs.options.progress.step("Checking the wheels")
-    read = [wheels.read(path) for name, path in files.items() if name.endswith(".whl")]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        read = [*pool.map(_read, (path for path in files.values() if path.suffix == ".whl"))]
     for_builds = {pin.file for pin in lock.build}  # what builds an sdist is not imported there
     installed = [wheel for wheel in read if wheel.path.name not in for_builds]
     shipped = [Sdist(pin=pin, path=files[pin.file]) for pin in lock.pins if not pin.is_wheel]
@@ -53,6 +59,17 @@ def check(lock: Lock, files: Mapping[str, Path], inputs: Inputs) -> Checked:
         notes=tuple(dict.fromkeys([*lock.notes, *remarks])),
     )
     return Checked(lock=finished, files=files, wheels=tuple(read))
+
+
+def _read(path: Path) -> Wheel:
+    """Read a wheel of the cache, and check its contents the first time."""
+    wheel = wheels.read(path)
+    mark = path.with_name(f"{path.name}.checked")
+    state = downloads.state(path)
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != state:
+        wheels.check_contents(wheel)
+        atomic.write_text(mark, state)
+    return wheel
 
 
 def _sized(pin: Pin, files: Mapping[str, Path]) -> Pin:

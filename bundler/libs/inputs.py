@@ -39,8 +39,9 @@ class Inputs:
 
     @property
     def are_locked(self) -> bool:
-        """Say whether the lock was made from just these inputs."""
-        return self.lock is not None and self.lock.inputs == self.digest
+        """Say whether the lock was made from just these inputs, and is as it was made."""
+        lock = self.lock
+        return lock is not None and lock.inputs == self.digest and not lock.is_edited
 
 
 def read(options: LibsOptions) -> Inputs:

@@ -27,6 +27,8 @@ def _current(inputs: Inputs) -> Lock:
         state = "does not exist"
     elif inputs.lock.target_digest != inputs.target.digest:
         state = f"is stale: the target {inputs.target.name} has changed since it was written"
+    elif inputs.lock.inputs == inputs.digest:
+        state = "was edited since it was written"
     else:
         state = "is stale: the requirements or the options have changed since it was written"
     raise CheckError(f"{inputs.options.lock} {state}. Run `rsna-bundle libs` and commit the lock.")

@@ -2,18 +2,30 @@
 
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from bundler import atomic
 from bundler.errors import InputError
 from bundler.libs.resolve.resolution import Pin
-from inference.boot.manifest import canonical
+from inference.boot.manifest import canonical, check_name
 
 FORMAT = 1
+SHA256 = re.compile(r"[0-9a-f]{64}")
+Item = TypeVar("Item")
 HEADER = "# Written by `rsna-bundle libs`: commit it, and review what changes. No hand edits.\n"
 Value: TypeAlias = str | int | list[str] | None  # of a key in a table of the file
 
@@ -40,9 +52,18 @@ class Lock:
     provided: tuple[Provided, ...] = ()
     build: tuple[Pin, ...] = ()  # what sdists need to be built on the notebook
     notes: tuple[str, ...] = ()
+    is_edited: bool = False  # by hand, since it was written
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all that the lock says, by which an edit is noticed."""
+        return hashlib.sha256(self._body(None).encode()).hexdigest()
 
     def text(self) -> str:
         """Return the file's text."""
+        return HEADER + self._body(self.digest)
+
+    def _body(self, digest: str | None) -> str:
         head: dict[str, Value] = {
             "format": FORMAT,
             "target": self.target,
@@ -51,8 +72,9 @@ class Lock:
             "inputs": self.inputs,
             "resolver": self.resolver,
             "notes": list(self.notes),
+            "digest": digest,
         }
-        blocks = [HEADER + _table(head)]
+        blocks = [_table(head)]
         blocks += ["\n[[package]]\n" + _table(_pin_table(pin)) for pin in self.pins]
         blocks += ["\n[[build]]\n" + _table(_pin_table(pin)) for pin in self.build]
         for item in self.provided:
@@ -102,58 +124,142 @@ def read(path: Path) -> Lock | None:
 
 
 def parse(text: str, path: Path) -> Lock:
-    """Return the lock that a text describes. Raises InputError, which names `path`."""
+    """Return the lock that a text describes. Raises InputError, which names `path` and the line.
+
+    The text may come from anybody: what it names is checked here, before anything is done with it.
+    """
     try:
         content = tomllib.loads(text)
-        if content.get("format") != FORMAT:
-            raise ValueError(f"its format is {content.get('format')!r}, not {FORMAT}")
-        return Lock(
-            target=_text(content["target"]),
-            target_digest=_text(content["target-digest"]),
-            python=_text(content["python"]),
-            inputs=_text(content["inputs"]),
-            resolver=_text(content["resolver"]),
-            notes=_texts(content.get("notes", [])),
-            pins=tuple(_parse_pin(entry) for entry in content.get("package", [])),
-            build=tuple(_parse_pin(entry) for entry in content.get("build", [])),
-            provided=tuple(_parse_provided(entry) for entry in content.get("provided", [])),
-        )
-    except KeyError as error:
-        raise _malformed(path, f"{error} is missing") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except tomllib.TOMLDecodeError as error:  # its message has the line
         raise _malformed(path, str(error)) from error
+    try:
+        lock = _parse_head(content)
+        lock = replace(
+            lock,
+            pins=tuple(_entries(content, "package", _parse_pin)),
+            build=tuple(_entries(content, "build", _parse_pin)),
+            provided=tuple(_entries(content, "provided", _parse_provided)),
+        )
+    except _EntryError as error:
+        line = _line_of(text, error.table, error.number, error.key)
+        raise _malformed(path, f"line {line}: {error}") from error
+    return replace(lock, is_edited=content.get("digest") != lock.digest)
 
 
-def _parse_pin(entry: Any) -> Pin:
-    size, built_from = entry.get("bytes"), entry.get("built-from")
-    if size is not None and type(size) is not int:
-        raise ValueError(f"bytes is {size!r}, not a number")
-    return Pin(
-        name=_text(entry["name"]),
-        version=_text(entry["version"]),
-        file=_text(entry["file"]),
-        sha256=_text(entry["sha256"]),
-        bytes=size,
-        via=_texts(entry.get("via", [])),
-        built_from=None if built_from is None else _text(built_from),
+class _EntryError(Exception):
+    """A value is missing or wrong: in the n-th entry of a table, or in the head (no table)."""
+
+    def __init__(self, reason: str, key: str, table: str = "", number: int = 0) -> None:
+        super().__init__(reason)
+        self.key, self.table, self.number = key, table, number
+
+
+def _line_of(text: str, table: str, number: int, key: str) -> int:
+    """Return the number of the line of a key in the n-th entry of a table, or of the entry."""
+    current, seen, start = "", -1, 1
+    for count, line in enumerate(text.splitlines(), 1):
+        if line.startswith("["):
+            current = line.strip(" []")
+            seen += current == table
+            start = count if (current, seen) == (table, number) else start
+        inside = current == table and (seen == number or not table)
+        if inside and line.partition("=")[0].strip() == key:
+            return count
+    return start
+
+
+def _entries(
+    content: Mapping[str, Any], table: str, parse_entry: Callable[[Mapping[str, Any]], Item]
+) -> Iterator[Item]:
+    entries = content.get(table, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _EntryError(f"{table} is not a list of tables", table)
+    for number, entry in enumerate(entries):
+        try:
+            yield parse_entry(entry)
+        except _EntryError as error:
+            raise _EntryError(str(error), error.key, table, number) from error
+
+
+def _parse_head(content: Mapping[str, Any]) -> Lock:
+    if content.get("format") != FORMAT:
+        raise _EntryError(f"its format is {content.get('format')!r}, not {FORMAT}", "format")
+    return Lock(
+        target=_text(content, "target"),
+        target_digest=_text(content, "target-digest"),
+        python=_text(content, "python"),
+        inputs=_text(content, "inputs"),
+        resolver=_text(content, "resolver"),
+        notes=_texts(content, "notes"),
+        pins=(),
     )
 
 
-def _parse_provided(entry: Any) -> Provided:
-    name, version = _text(entry["name"]), _text(entry["version"])
-    return Provided(name=name, version=version, via=_texts(entry.get("via", [])))
+def _parse_pin(entry: Mapping[str, Any]) -> Pin:
+    """Return a pin whose file is a plain name of its package and version."""
+    name, version, file = (_text(entry, key) for key in ("name", "version", "file"))
+    if canonicalize_name(name) != name or not name:
+        raise _EntryError(f"{name!r} is not the normal name of a package", "name")
+    if named := _wrong_name(file, name, version):
+        raise _EntryError(named, "file")
+    size = entry.get("bytes")
+    if size is not None and (type(size) is not int or size < 0):
+        raise _EntryError(f"bytes is {size!r}, not a number", "bytes")
+    origin = None if entry.get("built-from") is None else _text(entry, "built-from")
+    if origin is not None:
+        source, _, digest = origin.partition(" ")
+        if not SHA256.fullmatch(digest) or _wrong_name(source, name, version):
+            raise _EntryError(
+                f"built-from is {origin!r}, not an sdist and its sha256", "built-from"
+            )
+    sha256 = _text(entry, "sha256")
+    if not SHA256.fullmatch(sha256):
+        raise _EntryError(f"sha256 is {sha256!r}, not a digest", "sha256")
+    return Pin(
+        name=name,
+        version=version,
+        file=file,
+        sha256=sha256,
+        bytes=size,
+        via=_texts(entry, "via"),
+        built_from=origin,
+    )
 
 
-def _text(value: Any) -> str:
+def _wrong_name(file: str, name: str, version: str) -> str:
+    """Return what is wrong with a file's name: it must be one of this package and version."""
+    try:
+        check_name(file)  # a path would lead out of the cache
+        if file.endswith(".whl"):
+            named = parse_wheel_filename(file)[:2]
+        else:
+            named = parse_sdist_filename(file)
+        if "/" not in file and named == (name, Version(version)):
+            return ""
+    except (ValueError, InvalidVersion, InvalidWheelFilename, InvalidSdistFilename):
+        pass
+    return f"{file!r} is not a file of {name} {version}"
+
+
+def _parse_provided(entry: Mapping[str, Any]) -> Provided:
+    name, version = _text(entry, "name"), _text(entry, "version")
+    return Provided(name=name, version=version, via=_texts(entry, "via"))
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if value is None:
+        raise _EntryError(f"{key} is missing", key)
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a string")
+        raise _EntryError(f"{key} is {value!r}, not a string", key)
     return value
 
 
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"{values!r} is not a list")
-    return tuple(_text(value) for value in values)
+def _texts(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = entry.get(key, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise _EntryError(f"{key} is {values!r}, not a list of strings", key)
+    return tuple(values)
 
 
 def _malformed(path: Path, reason: str) -> InputError:

@@ -22,6 +22,7 @@ ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts"
 
 
 LARGEST_METADATA = 16 << 20  # bytes; real ones have kilobytes
+LARGEST_RECORD = 64 << 20  # bytes; a hundred for each of half a million files
 # What zipfile raises for damaged or hostile archives, and ValueError for names and digests.
 UNREADABLE = (
     OSError,
@@ -55,7 +56,7 @@ def read(path: Path) -> Wheel:
             names = [info.filename for info in infos]
             folder = _dist_info(path, names)
             text = read_metadata(archive, path)
-            record = archive.read(f"{folder}/RECORD").decode("utf-8", errors="replace")
+            record = _read_member(archive, f"{folder}/RECORD", LARGEST_RECORD, path)
             _check_record(path, record, names, folder)
             members = _members(archive, infos, _digests(record))
     except UNREADABLE as error:
@@ -78,17 +79,37 @@ def metadata(path: Path) -> str:
 def read_metadata(archive: zipfile.ZipFile, path: Path) -> str:
     """Return the METADATA of an open wheel. Raises InputError, and zipfile's errors."""
     folder = _dist_info(path, archive.namelist())
-    with archive.open(f"{folder}/METADATA") as stream:
-        content = stream.read(LARGEST_METADATA + 1)  # a kilobyte may inflate to gigabytes
-    if len(content) > LARGEST_METADATA:
-        raise InputError(too_large(path.name))
+    return _read_member(archive, f"{folder}/METADATA", LARGEST_METADATA, path)
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, largest: int, path: Path) -> str:
+    """Return a text file of a wheel; a kilobyte may inflate to gigabytes, which is refused."""
+    with archive.open(name) as stream:
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        raise InputError(too_large(path.name, name.rpartition("/")[2], largest))
     return content.decode("utf-8", errors="replace")
 
 
-def too_large(name: str) -> str:
-    """Return what is wrong with a wheel whose METADATA is a bomb."""
-    size = f"{LARGEST_METADATA >> 20} MB"
-    return f"Refusing {name}: its METADATA is larger than {size}. Pin another release."
+def too_large(name: str, member: str = "METADATA", largest: int = LARGEST_METADATA) -> str:
+    """Return what is wrong with a wheel whose METADATA or RECORD is a bomb."""
+    return f"Refusing {name}: its {member} is larger than {largest >> 20} MB. Pin another release."
+
+
+def check_contents(wheel: Wheel) -> None:
+    """Check that a wheel's files are those that its RECORD lists. Raises InputError.
+
+    All of the wheel is inflated for it; whoever kept a wheel that passed need not ask again.
+    """
+    try:
+        with zipfile.ZipFile(wheel.path) as archive:
+            for member in wheel.members:
+                with archive.open(member.name) as stream:
+                    if bundle.content(member.name, stream).sha256 != member.sha256:
+                        reason = f"its file {member.name} is not the one that its RECORD lists"
+                        raise _refused(wheel.path, reason)
+    except UNREADABLE as error:
+        raise _refused(wheel.path, f"it cannot be read as a wheel: {error}") from error
 
 
 def parse(
@@ -166,8 +187,7 @@ def _members(
 ) -> tuple[Member, ...]:
     """Return a wheel's files, as a manifest lists them, by the digests in its RECORD.
 
-    The wheel itself is pinned by its sha256, so its RECORD is, too; to inflate gigabytes in order
-    to hash them again would say nothing new.
+    That the digests are right is another question (`check_contents`).
     """
     members = []
     for info in infos:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 Z = 1.645  # of a 90 % interval
 AGREES = 2.706  # χ² of one degree of freedom, 90 %
+OFF = 1.642  # χ² of one degree of freedom, 80 %: nothing is built on a curve further off
+FAR = 3.0  # times as large as the next is a size that tells growth from steps
 STEEPEST = 3.0
 STEP = 0.02  # between two exponents that are tried
 WORSE = 1.1  # an exponent below it is as good as linear
@@ -93,10 +95,26 @@ class Fit:
         return self.best.at / self.units
 
     @property
+    def sizes(self) -> list[int]:
+        """Return the sizes of the points, each once."""
+        return sorted({point.units for point in self.points})
+
+    @property
     def grows(self) -> bool:
         """Say whether it grows at all, beyond what measuring could feign."""
         # The least that the interval allows, against the most that a fixed quantity would show.
         return self.low > max(one.value + Z * one.error for one in self.points)
+
+    @property
+    def proven(self) -> bool:
+        """Say whether more sizes than it takes to draw the curve lie on it.
+
+        Through two points runs a line, whatever lies between: a library that each worker loads at
+        its fiftieth image looks like growth, until a size that is far from the others tells.
+        """
+        *_, before, last = (1, 1, *self.sizes)
+        enough = len(self.sizes) > (2 if self.linear else 3) and last >= FAR * before
+        return enough and self.best.misfit <= OFF
 
     def band(self, units: float) -> tuple[float, float]:
         """Return the interval at any size."""
@@ -137,15 +155,32 @@ def fit(points: Sequence[Point], units: int) -> Fit | None:
     )
 
 
+def fit_steps(points: Sequence[Point], units: int) -> Fit | None:
+    """Fit points that may have a step between them, after which growth is slower.
+
+    Where no line goes through all of them and the largest two suggest less, these alone count.
+    """
+    whole = fit(points, units)
+    if whole is None or len(whole.sizes) < 3 or whole.proven:
+        return whole
+    last = fit([point for point in points if point.units in whole.sizes[-2:]], units)
+    return last if last and last.value < whole.value else whole
+
+
 def _models(points: Sequence[Point], units: int, exponent: float) -> list[Model]:
     """Return the curves of one exponent: all points as they are first, then without upper bounds.
 
     A point that is an upper bound alone (`at_most`) counts in the second as far as the curve would
-    run above it.
+    run above it, and in neither where a larger one lies below it: that shows that it is too high.
     """
     sure = [point for point in points if not point.at_most]
     bounds = [point for point in points if point.at_most]
-    models = [_solve(points, units, exponent)]
+    likely = [
+        bound
+        for bound in bounds
+        if all(bound.value <= point.value for point in sure if point.units > bound.units)
+    ]
+    models = [_solve([*sure, *likely] or points, units, exponent)]
     if bounds and sure:
         without = _solve(sure, units, exponent)
         above = [p for p in bounds if without.value(p.units) > p.value + Z * p.error]

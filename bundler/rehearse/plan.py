@@ -4,8 +4,8 @@
              may cost at most
     small    the hidden test in one layout: everything is checked on it
     grown    its rows among others, in another order and the other layout: growth, order and
-             neighbours in one. Where the times of small and grown do not tell whether growth is
-             linear, and the square of it would be too much, one more size does.
+             neighbours in one. Where small and grown leave open what the hidden test needs, one
+             more size decides.
 
 A size is chosen when the runs before it have shown what a unit costs: a millisecond or a minute.
 """
@@ -20,12 +20,15 @@ from bundler.rehearse.run.setup import Kind
 
 FEWEST, USUAL = 2, 6  # units of the small hidden test, where the user names no number
 APART = 1.5  # times as many at least, so that growth shows
+USUALLY_APART = 4.0
 MOST_APART = 16.0  # times as many at most: what grows with the square then takes 256 times as long
 MOST = 4000  # rows, whatever they cost: the folder has to be written, too
 GROWN_RUNS = 2
 LEAST_SECONDS = 4.0  # for growth, where the other runs have used the budget up
 LAST_SECONDS = 10.0  # for the size that decides
-BOUND = 0.8  # of the time limit
+MOST_SECONDS = 30.0  # for sizes that are usually apart, whatever the budget
+PATIENCE = 400.0  # seconds for it, if it were to grow with the square
+BOUND = 0.8  # of a limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Plan:
     units: int | None  # as the user wants; None: by the budget
     hidden_units: int  # of the true hidden test
     limit_seconds: float  # for them
+    limits: quantities.Limits
     public: bool  # there is a public test
 
     def following(self, runs: Sequence[NotebookRun]) -> Wanted | None:
@@ -76,27 +80,39 @@ class Plan:
     def _grown(self, runs: Sequence[NotebookRun]) -> int:
         """Return how many rows the budget allows, as far as the runs tell what one costs."""
         small = next(run for run in runs if run.kind == "small")
-        seconds = max(self._left(runs), LEAST_SECONDS)
-        size = small.size + seconds / max(_least_cost(runs), 1e-3)
+        cost = max(_least_cost(runs), 1e-3)
+        size = small.size + max(self._left(runs), LEAST_SECONDS) / cost
+        # Sizes near to each other tell little; the cost is an upper bound, and mostly far too high.
+        if (USUALLY_APART - 1) * small.size * cost <= MOST_SECONDS:
+            size = max(size, USUALLY_APART * small.size)
         return _bounded(int(min(size, MOST_APART * small.size)), small.size)
 
     def _decisive(self, runs: Sequence[NotebookRun]) -> int:
-        """Return a size that tells linear growth from worse; 0 where none is needed, or feasible.
+        """Return a size that decides what is open; 0 where nothing is, or no size can.
 
-        A larger one tells best. Where the square of it would take too long, one between does.
+        Open is whether growth is linear, where its square would take too long, and whether memory
+        and disk suffice. A larger size tells best; where that would take too long, one between does
+        for the time.
         """
         fit = quantities.fit_seconds(runs, self.hidden_units)
-        bound = BOUND * self.limit_seconds
-        if fit is None or fit.worst.value(self.hidden_units) <= bound:
+        worst = fit.worst.value(self.hidden_units) if fit else 0.0
+        time_open = worst > BOUND * self.limit_seconds
+        measured = quantities.measure(runs, self.hidden_units, self.limits)
+        others_open = any(one.is_open(BOUND) for one in measured)
+        if not time_open and not others_open:
             return 0
-        largest = max(runs, key=lambda run: run.size)
-        others = [run.size for run in runs if run.size < largest.size]
-        seconds = max(self._left(runs), LAST_SECONDS)
-        times = math.sqrt(seconds / max(largest.command_seconds, 0.01))
-        if times >= 2:
+        *others, largest = sorted(runs, key=lambda run: run.size)
+        more = largest.command_seconds - min(run.command_seconds for run in others)
+        seconds = max(self._left(runs), MOST_SECONDS if others_open else LAST_SECONDS)
+        times = 1 + seconds / max(more, 2 * quantities.SECONDS_ERROR)
+        if time_open:  # it may grow with the square
+            times = math.sqrt(times)
+        if others_open and (1 + USUALLY_APART**2) * more <= PATIENCE:
+            times = max(times, USUALLY_APART)  # a size near to the others tells nothing of steps
+        if times >= APART:
             return _bounded(int(min(times, MOST_APART) * largest.size), largest.size)
         between = largest.size // 2
-        return between if between > APART * max(others) else 0
+        return between if between > APART * others[-1].size else 0
 
     def _left(self, runs: Sequence[NotebookRun]) -> float:
         """Return the seconds that the budget leaves for the command of one more run."""

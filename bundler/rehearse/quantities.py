@@ -19,8 +19,10 @@ Name = Literal["time", "memory", "disk", "open files", "threads"]
 SECONDS_ERROR, SECONDS_SHARE = 0.15, 0.03
 BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
 DISK_ERROR, DISK_SHARE = 2e5, 0.01
-FILES_ERROR = 1.5
-THREADS_ERROR = 2.0
+FILES_ERROR = THREADS_ERROR = 2.0
+# What many systems allow a process (getrlimit(2), RLIMIT_NOFILE; proc(5), pid_max). Kaggle's own
+# limits are not known: what does not grow has shown that it runs.
+MOST_FILES, MOST_THREADS = 1024, 32768
 PARTS: dict[Role, str] = {
     "command": "the command's own process",
     "worker": "the command's child processes",
@@ -46,7 +48,21 @@ class Quantity:
     @property
     def grows(self) -> bool:
         """Say whether it grows, beyond what measuring could feign."""
-        return self.fit is not None and self.fit.grows
+        return self.fit is not None and self.fit.grows and self.fit.proven
+
+    @property
+    def projected(self) -> float:
+        """Return what the hidden test needs: what the runs needed, where no growth was seen."""
+        return max(self.fit.value if self.fit and self.grows else 0.0, self.most)
+
+    def is_open(self, share: float) -> bool:
+        """Say whether it may be within this share of its limit, and may be beyond."""
+        if self.limit is None or self.fit is None:
+            return False
+        most = self.fit.high
+        if self.name in ("open files", "threads"):  # one more or less is no sign of growth
+            most = self.fit.value if self.fit.grows else self.most
+        return self.projected <= share * self.limit < most
 
 
 def fit_seconds(runs: Sequence[NotebookRun], units: int) -> Fit | None:
@@ -57,22 +73,32 @@ def fit_seconds(runs: Sequence[NotebookRun], units: int) -> Fit | None:
 def seconds(runs: Sequence[NotebookRun]) -> list[Point]:
     """Return the command's seconds of each run.
 
-    The first run may have warmed caches for the others, and the public test may be answered in
-    another way: what they took is an upper bound.
+    The first run may have warmed caches for the others, the public test may be answered in another
+    way, and where more rows took less, something else had slowed the fewer: what these took is an
+    upper bound.
     """
     ended = [run for run in runs if run.returncode == 0]
     return [
         Point(
             units=run.size,
             value=run.command_seconds,
-            # Another program's share of the CPUs may have lengthened it by as much.
-            error=math.hypot(
-                SECONDS_ERROR, (SECONDS_SHARE + run.usage.others / 2) * run.command_seconds
-            ),
-            at_most=run is ended[0] or run.kind == "public",
+            error=_seconds_error(run),
+            at_most=run is ended[0] or run.kind == "public" or _is_slower(run, ended),
         )
         for run in ended
     ]
+
+
+def _seconds_error(run: NotebookRun) -> float:
+    # Another program's share of the CPUs may have lengthened it by as much.
+    share = SECONDS_SHARE + run.usage.others / 2
+    return math.hypot(SECONDS_ERROR, share * run.command_seconds)
+
+
+def _is_slower(run: NotebookRun, others: Sequence[NotebookRun]) -> bool:
+    """Say whether a run took longer than one of more rows did."""
+    least = run.command_seconds - fits.Z * _seconds_error(run)
+    return any(one.size > run.size and one.command_seconds < least for one in others)
 
 
 def time(runs: Sequence[NotebookRun], units: int, limit: float) -> Quantity:
@@ -86,18 +112,21 @@ def time(runs: Sequence[NotebookRun], units: int, limit: float) -> Quantity:
     )
 
 
-def measure(
-    runs: Sequence[NotebookRun],
-    units: int,
-    *,
-    memory: float,
-    working: float,
-    tmp: float,
-    further: float = 0.0,
-) -> list[Quantity]:
-    """Return all quantities but time, of all runs on hidden tests; limits in bytes.
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the target has, in bytes."""
 
-    `further` is memory that the target needs beyond what was needed here.
+    memory: float
+    working: float
+    tmp: float
+
+
+def measure(
+    runs: Sequence[NotebookRun], units: int, limits: Limits, *, further: float = 0.0
+) -> list[Quantity]:
+    """Return all quantities but time, of all runs on hidden tests.
+
+    `further` is memory in bytes that the target needs beyond what was needed here.
     """
     ended = [run for run in runs if run.returncode == 0 and run.kind != "public"]
 
@@ -115,22 +144,31 @@ def measure(
             for run in ended
         ]
         return Quantity(
-            name=name, place=place, points=tuple(points), fit=fits.fit(points, units), limit=limit
+            name=name,
+            place=place,
+            points=tuple(points),
+            fit=fits.fit_steps(points, units),
+            limit=limit,
         )
 
     of_bytes, of_disk = (BYTES_ERROR, BYTES_SHARE), (DISK_ERROR, DISK_SHARE)
+    of_files, of_threads = (FILES_ERROR, 0.0), (THREADS_ERROR, 0.0)
     found = [
-        quantity("memory", "", lambda run: run.usage.peak_bytes + further, of_bytes, memory),
-        quantity("disk", "/kaggle/working", lambda run: run.working_peak, of_disk, working),
-        quantity("disk", "the temporary folder", lambda run: run.tmp_peak, of_disk, tmp),
+        quantity("memory", "", lambda run: run.usage.peak_bytes + further, of_bytes, limits.memory),
+        quantity("disk", "/kaggle/working", lambda run: run.working_peak, of_disk, limits.working),
+        quantity("disk", "the temporary folder", lambda run: run.tmp_peak, of_disk, limits.tmp),
     ]
     for role, place in PARTS.items():
         if any(role in run.usage.peaks for run in ended):
             found += [
-                quantity("memory", place, _of(role, lambda use: use.rss_bytes), of_bytes),
-                quantity("open files", place, _of(role, lambda use: use.files), (FILES_ERROR, 0.0)),
                 quantity(
-                    "threads", place, _of(role, lambda use: use.threads), (THREADS_ERROR, 0.0)
+                    "memory", place, _of(role, lambda use: use.rss_bytes), of_bytes, limits.memory
+                ),
+                quantity(
+                    "open files", place, _of(role, lambda use: use.files), of_files, MOST_FILES
+                ),
+                quantity(
+                    "threads", place, _of(role, lambda use: use.threads), of_threads, MOST_THREADS
                 ),
             ]
     return found

@@ -121,6 +121,7 @@ def run_all(
         units=options.units,
         hidden_units=options.settings.hidden_units,
         limit_seconds=inputs.limits.seconds,
+        limits=outlooks.limits_of(inputs),
         public=public is not None,
     )
     hidden: dict[str, HiddenTest] = {"public": public} if public else {}

@@ -331,6 +331,16 @@ def test_the_sample_says_which_file_counts(make_notebook: MakeNotebook) -> None:
     assert notebook.record["submission"]["name"] == "submission.parquet"
 
 
+def test_another_table_of_nearly_this_name_is_no_submission(make_notebook: MakeNotebook) -> None:
+    other = "open('submission.a.csv', 'w').write('x\\n')\n"
+    notebook = make_notebook({"go.py": other, "both.py": other + SUBMIT})
+    result = notebook.run("python", "go.py")
+    assert result.returncode == 1
+    assert "wrote no submission.csv" in result.stderr
+    assert notebook.run("python", "both.py").returncode == 0
+    assert notebook.record["submission"]["name"] == "submission.csv"
+
+
 def test_a_gateway_needs_no_submission(make_notebook: MakeNotebook) -> None:
     notebook = make_notebook({"go.py": "pass\n"})
     (notebook.root / "input" / "competitions" / SLUG / "kaggle_evaluation").mkdir()

@@ -46,7 +46,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         *((["--time-limit", text], 2, "--time-limit") for text in ("nan", "-1", "0", "inf", "x")),
         *((["--max-failures", text], 2, "--max-failures") for text in ("nan", "-0.1", "1.1", "x")),
         (["--scratch", "/dev/null/x"], 4, "The scratch folder /dev/null/x cannot be made: Not a"),
-        (["--output", "submission.json"], 2, "submission.json goes beside it"),
+        (["--output", "submission.json"], 2, "a file of that name goes beside it"),
+        (["--output", "x/predictions.csv"], 2, "a file of that name goes beside it"),
     ],
 )
 def test_bad_usage_gets_a_message_and_its_code(

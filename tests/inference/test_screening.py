@@ -32,7 +32,7 @@ def check_files(mounted: Mounted, state: str) -> None:
     rows = dict.fromkeys(row["prediction_id"] for row in rows_of(mounted))
     assert list(mounted.values()) == list(rows)
     left = {path.name.removesuffix(".old") for path in mounted.working.iterdir()}
-    assert left - {"submission_images.csv"} == {"submission.csv", "submission.json"}
+    assert left - {"predictions.csv"} == {"submission.csv", "submission.json"}
 
 
 def test_a_sound_run_is_complete(mounted: Mounted) -> None:
@@ -49,7 +49,7 @@ def test_a_sound_run_is_complete(mounted: Mounted) -> None:
 def test_each_image_is_written_with_its_probability(mounted: Mounted) -> None:
     """As it was before any decision: the mean of a breast's images is what is submitted."""
     assert mounted.run().returncode == 0
-    with (mounted.working / "submission_images.csv").open(newline="") as stream:
+    with (mounted.working / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["image_id"] for row in rows] == [row["image_id"] for row in rows_of(mounted)]
     by_breast: dict[str, list[float]] = {}

@@ -1,10 +1,10 @@
-"""submission_images.csv: the probability of each image in a run, before any decision."""
+"""predictions.csv: the probability of each image in a run, before any decision."""
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-NAME = "submission_images.csv"
+NAME = "predictions.csv"
 Images = Mapping[str, float]  # image id → probability
 
 

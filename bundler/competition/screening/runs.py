@@ -43,7 +43,7 @@ def check(
     """
     if any(run.images is None for run in (first, *others)):
         message = (
-            "The run wrote no submission_images.csv, so nothing tells which image's probability "
+            "The run wrote no predictions.csv, so nothing tells which image's probability "
             "reached which breast. Bundle the code again with this version: `rsna-bundle code`."
         )
         return (Check(name="decisions", status="unproven", message=message),)

@@ -45,7 +45,7 @@ def cached(pin: Pin) -> Path | None:
     """Return a pin's file from the cache, where it is there and as it should be."""
     path = cache.wheel(pin.sha256, pin.file)
     try:  # gigabytes are hashed once; later their size, time and inode stand for the hash
-        if _state(path) == _mark_of(path).read_text():
+        if state(path) == _mark_of(path).read_text():
             return path  # nobody has touched it since it was hashed
     except FileNotFoundError:
         if not path.is_file():
@@ -58,14 +58,15 @@ def cached(pin: Pin) -> Path | None:
 
 
 def _mark(path: Path) -> None:
-    _mark_of(path).write_text(_state(path))
+    _mark_of(path).write_text(state(path))
 
 
 def _mark_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.verified")
 
 
-def _state(path: Path) -> str:
+def state(path: Path) -> str:
+    """Return what shows that nobody has touched a file since: size, time and inode."""
     stat = path.stat()
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 

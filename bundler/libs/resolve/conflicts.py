@@ -4,9 +4,8 @@ A resolver says in prose why it found nothing, and names more than what matters.
 nothing more can be left out is the conflict: requirements of the user, packages of the image.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from packaging.requirements import Requirement
 
@@ -14,11 +13,11 @@ from bundler.image import stub_packages
 from bundler.libs.requirements import write
 from bundler.libs.resolve import resolvers, rules
 from bundler.libs.resolve.candidates import Candidate, Candidates
+from bundler.libs.resolve.minimal import minimal
 from bundler.libs.resolve.resolution import UnresolvedError
 from bundler.libs.resolve.solution import Problem
 
 MOST = 3  # conflicts that are reported at once
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +91,3 @@ def lines_of(problem: Problem) -> list[Line]:
     wanted = [Line(need=need) for need in problem.requirements.wanted]
     limits = problem.requirements.constraints
     return wanted + [Line(need=need, is_constraint=True) for need in limits]
-
-
-def minimal(items: Sequence[Item], conflicts: Callable[[Sequence[Item]], bool]) -> list[Item]:
-    """Return items that conflict, of which none can be left out.
-
-    Junker's QuickXplain (2004): of n items with a conflict of k it asks about 2 k log2(n/k) times.
-    """
-
-    def explain(background: list[Item], *, grown: bool, some: list[Item]) -> list[Item]:
-        if grown and conflicts(background):
-            return []
-        if len(some) == 1:
-            return some
-        first, second = some[: len(some) // 2], some[len(some) // 2 :]
-        of_second = explain([*background, *first], grown=True, some=second)
-        of_first = explain([*background, *of_second], grown=bool(of_second), some=first)
-        return [*of_first, *of_second]
-
-    return explain([], grown=False, some=list(items)) if items else []

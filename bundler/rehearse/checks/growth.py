@@ -6,12 +6,9 @@ Where one grows, the process or the folder is named, and by how much for each ro
 from collections.abc import Sequence
 
 from bundler.competition.check import Check, Status
-from bundler.rehearse.checks.projection import RED
+from bundler.rehearse.checks.projection import RED, listed
 from bundler.rehearse.quantities import Name, Quantity, singular
 
-# What many systems allow a process (getrlimit(2), RLIMIT_NOFILE; proc(5), pid_max). Kaggle's own
-# limits are not known: what does not grow has shown that it runs.
-MOST_FILES, MOST_THREADS = 1024, 32768
 MEMORY_ADVICE = "Use fewer --workers or a smaller batch, and free what is done with."
 DISK_ADVICE = "Delete what is done with; only the submission must stay."
 ADVICE = {
@@ -29,21 +26,31 @@ def check(quantities: Sequence[Quantity], rows: str, units: int) -> list[Check]:
     return [
         *(_memory(memory[0], memory[1:], rows, units) for _ in memory[:1]),
         *(_disk(own, rows, units) for own in [by_name.get("disk", [])] if own),
-        *(_countable("open files", by_name.get("open files", []), MOST_FILES, rows, units)),
-        *(_countable("threads", by_name.get("threads", []), MOST_THREADS, rows, units)),
+        *(_countable("open files", by_name.get("open files", []), rows, units)),
+        *(_countable("threads", by_name.get("threads", []), rows, units)),
     ]
 
 
 def _memory(whole: Quantity, parts: Sequence[Quantity], rows: str, units: int) -> Check:
-    status = _status(whole)
-    message = _of_limit(whole, rows, units)
-    growing = [part for part in parts if part.grows]
-    if whole.grows and growing:
-        part = max(growing, key=_projected)
-        message += f" {_growth(part, rows)}"
+    """Return whether memory suffices, of all processes together and of each kind alone.
+
+    One kind may grow plainly while the sum does so in steps, as other processes load libraries.
+    """
+    worst = max([whole, *parts], key=lambda one: (ORDER.index(_status(one)), one.projected))
+    status = _status(worst)
+    message = _of_limit(worst if status == "failed" else whole, rows, units)
+    growing = [part for part in parts if part.fit and part.fit.grows]
+    if growing and status != "passed":
+        message += f" {_growth(max(growing, key=_reading), rows)}"
     if status == "failed":
         message += f" That is beyond 80 %. {MEMORY_ADVICE}"
+    elif status == "unproven" and whole.fit:
+        message += " Whether it goes on is not known: raise --budget."
     return Check(name="memory", status=status, message=f"{message}{_unknown(whole)}")
+
+
+def _reading(quantity: Quantity) -> float:
+    return quantity.fit.value if quantity.fit else quantity.most
 
 
 def _disk(folders: Sequence[Quantity], rows: str, units: int) -> Check:
@@ -64,40 +71,36 @@ def _disk(folders: Sequence[Quantity], rows: str, units: int) -> Check:
 ORDER: tuple[Status, ...] = ("passed", "unproven", "failed")
 
 
-def _countable(
-    name: Name, places: Sequence[Quantity], limit: int, rows: str, units: int
-) -> list[Check]:
+def _countable(name: Name, places: Sequence[Quantity], rows: str, units: int) -> list[Check]:
     """Return a check of what is counted for each process; none where nothing could be seen."""
     if not any(place.most for place in places):
         return []
-    worst = max(places, key=_projected)
-    growing = [place for place in places if place.grows and _projected(place) > RED * limit]
-    if growing:
-        worst = max(growing, key=_projected)
+    largest = max(places, key=lambda place: place.projected)
+    assert largest.limit is not None
+    message = f"{largest.most:.0f} at most, in {largest.place}"
+    status: Status = "passed"
+    if largest.grows and largest.projected > RED * largest.limit:
+        status = "failed"
         message = (
-            f"{_growth(worst, rows)} {_projected(worst):.0f} {name} at {units} {rows}, where many "
-            f"systems allow {limit}. {ADVICE[name]}"
+            f"{_growth(largest, rows)} {largest.projected:.0f} {name} at {units} {rows}, where "
+            f"many systems allow {largest.limit:.0f}. {ADVICE[name]}"
         )
-        return [Check(name=name, status="failed", message=message)]
-    if worst.fit is None:
-        message = f"{worst.most:.0f} at most, in {worst.place}.{_unknown(worst)}"
-        return [Check(name=name, status="unproven", message=message)]
-    return [
-        Check(name=name, status="passed", message=f"{worst.most:.0f} at most, in {worst.place}")
-    ]
+    elif any(place.is_open(RED) for place in places):
+        (first, *_) = [place for place in places if place.is_open(RED)]
+        assert first.fit is not None
+        status = "unproven"
+        message += f". {first.place.capitalize()} may have {first.fit.high:.0f} at {units} {rows}."
+    elif largest.fit is None:
+        status, message = "unproven", f"{message}.{_unknown(largest)}"
+    return [Check(name=name, status=status, message=message)]
 
 
 def _status(quantity: Quantity) -> Status:
     assert quantity.limit is not None
     bound, fit = RED * quantity.limit, quantity.fit
-    if quantity.most > bound or (quantity.grows and _projected(quantity) > bound):
+    if quantity.most > bound or (quantity.grows and quantity.projected > bound):
         return "failed"
     return "unproven" if fit is None or fit.high > bound else "passed"
-
-
-def _projected(quantity: Quantity) -> float:
-    """Return what the hidden test needs: what the runs needed, where no growth was seen."""
-    return max(quantity.fit.value if quantity.fit and quantity.grows else 0.0, quantity.most)
 
 
 def _of_limit(quantity: Quantity, rows: str, units: int) -> str:
@@ -109,7 +112,7 @@ def _of_limit(quantity: Quantity, rows: str, units: int) -> str:
         return f"{quantity.most / 1e9:.2f} of {limit:.1f} GB at {point.units} {rows}."
     low, high = max(fit.low, 0.0) / 1e9, fit.high / 1e9
     return (
-        f"{_projected(quantity) / 1e9:.2f} of {limit:.1f} GB at {units} {rows} "
+        f"{quantity.projected / 1e9:.2f} of {limit:.1f} GB at {units} {rows} "
         f"({low:.2f} to {high:.2f} GB)."
     )
 
@@ -118,7 +121,6 @@ def _growth(quantity: Quantity, rows: str) -> str:
     """Say what grows, where, by how much."""
     fit = quantity.fit
     assert fit is not None
-    sizes = " and ".join(f"{point.units}" for point in quantity.points)
     if not fit.linear:
         low, high = fit.exponents
         how = f"with the power {fit.best.exponent:.1f} ({low:.1f} to {high:.1f}) of the {rows}"
@@ -127,7 +129,7 @@ def _growth(quantity: Quantity, rows: str) -> str:
     else:
         how = f"by {fit.per_unit:.2f} for each {singular(rows)}"
     what = {"memory": "", "disk": ""}.get(quantity.name, f"{quantity.name} of ")
-    return f"{(what + quantity.place).capitalize()} grew {how}, by runs on {sizes}."
+    return f"{(what + quantity.place).capitalize()} grew {how}, by runs on {listed(fit.sizes)}."
 
 
 def _unknown(quantity: Quantity) -> str:

@@ -9,7 +9,7 @@ from bundler.rehearse import quantities
 from bundler.rehearse.checks import growth, projection
 from bundler.rehearse.checks.projection import Projection
 from bundler.rehearse.inputs import Inputs
-from bundler.rehearse.quantities import Quantity
+from bundler.rehearse.quantities import Limits, Quantity
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.result import Json
 
@@ -45,6 +45,15 @@ class Outlook:
         ]
 
 
+def limits_of(inputs: Inputs) -> Limits:
+    """Return what the target has, as far as it is known; else what this machine has."""
+    return Limits(
+        memory=inputs.target.memory_bytes or inputs.limits.memory_bytes,
+        working=inputs.limits.working_bytes,
+        tmp=TMP_BYTES,
+    )
+
+
 def look(
     runs: Sequence[NotebookRun], measured: Measurement | None, rows: str, inputs: Inputs
 ) -> Outlook:
@@ -57,9 +66,7 @@ def look(
     found = quantities.measure(
         runs,
         units,
-        memory=inputs.target.memory_bytes or limits.memory_bytes,
-        working=limits.working_bytes,
-        tmp=TMP_BYTES,
+        limits_of(inputs),
         # A worker for each core that the target has more holds memory of its own.
         further=max(cores - limits.cpus, 0) * (measured.worker_bytes if measured else 0),
     )

@@ -94,7 +94,7 @@ class Projection:
             low, high = self.exponents
             return (
                 f"it grows with the power {(low + high) / 2:.1f} ({low:.1f} to {high:.1f}) of the "
-                f"{self.rows}, by runs on {_listed(self.sizes)}. Look for a loop, a search or a "
+                f"{self.rows}, by runs on {listed(self.sizes)}. Look for a loop, a search or a "
                 "table that is copied, over all of them for each one."
             )
         if self.sample is None:
@@ -120,7 +120,7 @@ class Projection:
         if self.seconds_worst > bound:
             return (
                 f"Growth with the power {self.exponents[1]:.1f} of the {self.rows}, which runs on "
-                f"{_listed(self.sizes)} do not exclude, would take {_time(self.seconds_worst)}: "
+                f"{listed(self.sizes)} do not exclude, would take {_time(self.seconds_worst)}: "
                 "raise --budget or --units."
             )
         return ""
@@ -255,8 +255,8 @@ def _all_stages(measured: Measurement | None) -> dict[str, dict[str, float]]:
     return {one.name: _stages(one.seconds) for one in strata if one.seconds}
 
 
-def _listed(sizes: Sequence[int]) -> str:
-    """Return "50, 245 and 490"."""
+def listed(sizes: Sequence[int]) -> str:
+    """Return sizes for people: "50, 245 and 490"."""
     *most, last = map(str, sizes)
     return f"{', '.join(most)} and {last}" if most else last
 

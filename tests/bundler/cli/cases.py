@@ -110,6 +110,12 @@ LIBS = Command(
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
         "--audit": case("--audit osv.json", option("audit"), Path("osv.json")),
         "--no-install-test": case("--no-install-test", option("install_test"), False, True),
+        "--allow-import-failure": case(
+            "--allow-import-failure a --allow-import-failure b",
+            option("allow_import_failure"),
+            ("a", "b"),
+            (),
+        ),
         "--no-proof": case("--no-proof", option("install_test"), False, True),
         "--check": case("--check", option("check"), True, False),
         "--upgrade": case("--upgrade a --upgrade b,c", option("upgrade"), ("a", "b", "c"), None),
@@ -281,6 +287,9 @@ REHEARSE = Command(
         "--python": case("--python pyproject.toml", option("python"), Path("pyproject.toml")),
         "--dist": case("--dist other", option("dist"), Path("other"), ROOT / "dist"),
         "--out": case("--out o", option("out"), Path("o"), ROOT / "dist" / "rehearsal"),
+        "--backend": case("--backend podman", option("backend"), "podman"),
+        "--image": case("--image name@sha256:0", option("image"), "name@sha256:0"),
+        "--stall-minutes": case("--stall-minutes 2", option("stall_seconds"), 120.0, 300.0),
         **reporting(),
     },
 )

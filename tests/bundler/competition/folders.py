@@ -365,3 +365,22 @@ def anonymous(root: Path, rows: int = 40, first: int = 1) -> Path:
     sample = [{"ImageId": n, "Label": 0} for n in range(first, first + 12)]
     write_csv(root / "sample_submission.csv", sample)
     return root
+
+
+def forecast(root: Path, days: int = 20) -> Path:
+    """Sales of some shops: only the test table counts its rows, on from the training rows."""
+    draw = random.Random(4)
+
+    def rows(first: int, count: int) -> list[dict[str, object]]:
+        return [
+            {"date": f"2024-01-{day:02d}", "store": store, "promotion": draw.randrange(100)}
+            for day in range(first, first + count)
+            for store in (1, 2, 3)
+        ]
+
+    train = [row | {"sales": draw.randrange(500)} for row in rows(1, days)]
+    test = [{"id": 3000 + n, **row} for n, row in enumerate(rows(days + 1, 3))]
+    write_csv(root / "train.csv", train)
+    write_csv(root / "test.csv", test)
+    write_csv(root / "sample_submission.csv", [{"id": row["id"], "sales": 0} for row in test])
+    return root

@@ -108,3 +108,24 @@ def test_a_sample_without_any_id_asks_for_a_hook(tmp_path: Path) -> None:
     folders.write_csv(tmp_path / "sample_submission.csv", [{"Label": 0} for _ in range(12)])
     with pytest.raises(CheckError, match="known by their order alone, write the hidden test by a"):
         tables.write(tmp_path / "hidden", profile.read(tmp_path), Plan(units=6))
+
+
+@pytest.mark.parametrize("unit", ["", "date"])
+def test_an_id_that_only_the_test_table_counts(tmp_path: Path, unit: str) -> None:
+    """Rows alone by themselves, or a day's together, where the user says so."""
+    root = folders.forecast(tmp_path / "data")
+    found = profile.read(root, Hidden(unit=unit))
+    assert found.questions == ()
+    assert found.hidden.derived == (("id", "{row number}"),)
+    made = tables.write(tmp_path / "hidden", found, Plan(units=4, withheld=8))
+    rows = folders.read_csv(made.folder / "test.csv")
+    assert [int(row["id"]) for row in rows] == list(range(3000, 3000 + len(rows)))
+    assert list(made.ids) == [row["id"] for row in rows]
+    public = {(r["date"], r["store"]): r["sales"] for r in folders.read_csv(root / "train.csv")}
+    left = {(r["date"], r["store"]) for r in folders.read_csv(made.folder / "train.csv")}
+    by_id = {row["id"]: (row["date"], row["store"]) for row in rows}
+    for name, answer in made.labels.items():
+        assert public[by_id[name]] == answer["sales"]
+        assert by_id[name] not in left
+    assert len(made.labels) == (12 if unit else 4)
+    assert len(left) == 60 - (24 if unit else 8)

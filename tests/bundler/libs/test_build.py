@@ -257,6 +257,53 @@ def test_adding_a_requirement_leaves_the_locked_versions(libs: Libs, registry: R
     assert {pin.name: pin.version for pin in made.lock.pins}["albumentations"] == "2.0.8"
 
 
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_adding_a_requirement_moves_only_what_must_move(
+    libs: Libs, registry: Registry, resolver: str
+) -> None:
+    names = ["one", "two", "three", "four", "five"]
+    for name in names:
+        registry.add(wheel(name, "1.0"))
+    libs(*names)
+    for name in names:
+        registry.add(wheel(name, "2.0"))
+    registry.add(wheel("newcomer", "1.0", ["three>=2"]))
+
+    made = libs(*names, "newcomer", resolver=resolver)
+
+    moved = {pin.name for pin in made.lock.pins if pin.version != "1.0"}
+    assert moved == {"three"}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('version = "2.3.0"', 'version = "2.1.3"').replace(
+            "numpy-2.3.0", "numpy-2.1.3"
+        ),
+        lambda text: (
+            text[: text.index("[[package]]")]
+            + text[text.index("[[package]]", text.index("[[package]]") + 1) :]
+        ),
+        lambda text: text.replace('via = ["albumentations"]', 'via = ["nobody"]', 1),
+    ],
+    ids=["version", "removed", "via"],
+)
+def test_check_notices_what_was_edited_by_hand(
+    libs: Libs, registry: Registry, folder: Path, edit: Callable[[str], str]
+) -> None:
+    libs("albumentations")
+    lock = folder / "wheelhouse.lock"
+    whole = lock.read_text()
+    assert edit(whole) != whole
+    lock.write_text(edit(whole))
+
+    with pytest.raises(CheckError, match="was edited since it was written"):
+        libs(check=True)
+    lock.write_text("# a comment says nothing\n" + whole)
+    libs(check=True)
+
+
 def test_locked_pins_give_way_where_they_no_longer_fit(libs: Libs, registry: Registry) -> None:
     libs("albumentations==1.3.0")
 

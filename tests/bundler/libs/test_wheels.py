@@ -1,7 +1,10 @@
 """Reading wheels and locks: what is in them, and what is wrong with them."""
 
+import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,36 +114,135 @@ def test_any_bytes_are_read_or_refused(
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+SHA = "0" * 64
+WHEEL = "some_thing-1.0-py3-none-any.whl"
+
+
+def some_lock(**changes: Any) -> Lock:
+    """Return a lock of one wheel that was built from an sdist."""
+    pin = Pin(
+        name="some-thing",
+        version="1.0",
+        file=WHEEL,
+        sha256=SHA,
+        bytes=3,
+        built_from=f"some_thing-1.0.tar.gz {SHA}",
+    )
+    lock = Lock(
+        target="image",
+        target_digest="d",
+        python="3.13.1",
+        inputs="i",
+        resolver="uv",
+        pins=(pin,),
+        build=(pin,),
+        provided=(Provided(name="numpy", version="2"),),
+    )
+    return replace(lock, **changes)
 
 
 @given(note=st.lists(TEXT, max_size=3), via=st.lists(TEXT, max_size=3), name=TEXT)
 def test_lock_is_read_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, note: list[str], via: list[str], name: str
 ) -> None:
-    pin = Pin(name=name, version="1", file="f", sha256="0", bytes=3, via=tuple(via))
-    lock = Lock(
-        target=name,
-        target_digest="d",
-        python="3.13.1",
-        inputs="i",
-        resolver="uv",
-        pins=(pin,),
-        provided=(Provided(name=name, version="2", via=tuple(via)),),
-        build=(pin,),
-        notes=tuple(note),
-    )
+    provided = (Provided(name=name, version="2", via=tuple(via)),)
+    lock = some_lock(target=name, provided=provided, notes=tuple(note))
+    lock = replace(lock, pins=(replace(lock.pins[0], via=tuple(via)),))
     path = tmp_path_factory.mktemp("lock") / "wheelhouse.lock"
     path.write_text(lock.text(), encoding="utf-8", newline="")
 
     assert locks.read(path) == lock
 
 
-@pytest.mark.parametrize("text", ["[", "format = 2", "format = 1", "format = 1\npackage = 3"])
+@pytest.mark.parametrize(
+    "text", ["a = [\n}", "format = 2", "format = 1", "format = 1\npackage = 3"]
+)
 def test_broken_lock_says_how_to_mend_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "wheelhouse.lock").write_text(text)
 
-    with pytest.raises(InputError, match="Restore it from git"):
+    with pytest.raises(InputError, match=r"line [12].*Restore it from git"):
         locks.read(tmp_path / "wheelhouse.lock")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        (f'file = "{WHEEL}"', 'file = "/etc/passwd"', 13, "not a file of some-thing 1.0"),
+        (f'file = "{WHEEL}"', f'file = "../{WHEEL}"', 13, "not a file of some-thing 1.0"),
+        (f'file = "{WHEEL}"', f'file = "x/{WHEEL}"', 13, "not a file of some-thing 1.0"),
+        (f'file = "{WHEEL}"', 'file = "other-1.0-py3-none-any.whl"', 13, "not a file of"),
+        (f'file = "{WHEEL}"', 'file = "some_thing-2.0-py3-none-any.whl"', 13, "not a file of"),
+        (f'file = "{WHEEL}"', "file = 3", 13, "file is 3, not a string"),
+        (f'file = "{WHEEL}"', "", 10, "file is missing"),
+        ('name = "some-thing"', 'name = "../some-thing"', 11, "not the normal name"),
+        ('version = "1.0"', 'version = "1.0/.."', 13, "not a file of"),
+        (f'sha256 = "{SHA}"', 'sha256 = "../../x"', 14, "not a digest"),
+        ("bytes = 3", "bytes = -3", 15, "bytes is -3, not a number"),
+        ("bytes = 3", "bytes = true", 15, "bytes is True, not a number"),
+        ("some_thing-1.0.tar.gz", "../some_thing-1.0.tar.gz", 16, "not an sdist and its sha256"),
+        ('python = "3.13.1"', "python = 3.13", 5, "python is 3.13, not a string"),
+    ],
+)
+def test_lock_is_data_and_not_trusted(
+    tmp_path: Path, old: str, new: str, line: int, reason: str
+) -> None:
+    path = tmp_path / "wheelhouse.lock"
+    text = some_lock().text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+    with pytest.raises(InputError) as caught:
+        locks.read(path)
+
+    assert f"line {line}: " in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_wrong_entry_is_found_among_many(tmp_path: Path) -> None:
+    path = tmp_path / "wheelhouse.lock"
+    text = some_lock().text()
+    head, _, build = text.rpartition("bytes = 3")
+    path.write_text(f"{head}bytes = []{build}")  # of the second table, `build`
+
+    line = path.read_text().splitlines().index("bytes = []") + 1
+    with pytest.raises(InputError, match=rf"line {line}: bytes is \[\]"):
+        locks.read(path)
+
+
+def test_file_whose_digest_record_gets_wrong_is_refused(tmp_path: Path) -> None:
+    name, content = wheel("odd", "1.0", files={"odd/data.py": "x = 1\n"})
+    path = written(tmp_path, (name, content))
+    wheels.check_contents(wheels.read(path))
+    altered = io.BytesIO()
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(altered, "w") as target:
+        for info in source.infolist():
+            text = source.read(info)
+            target.writestr(info, b"x = 2\n" if info.filename == "odd/data.py" else text)
+    path.write_bytes(altered.getvalue())
+
+    with pytest.raises(InputError, match=r"its file odd/data\.py is not the one that its RECORD"):
+        wheels.check_contents(wheels.read(path))
+
+
+@pytest.mark.parametrize("member", ["METADATA", "RECORD"])
+def test_bomb_is_refused(tmp_path: Path, member: str) -> None:
+    name, content = wheel("bomb", "1.0")
+    path = tmp_path / name
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as source,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for info in source.infolist():
+            if info.filename.endswith(f"/{member}"):
+                with target.open(info.filename, "w", force_zip64=True) as stream:
+                    for _ in range(80):
+                        stream.write(b"\n" * (1 << 20))
+            else:
+                target.writestr(info, source.read(info))
+    assert path.stat().st_size < 1 << 20
+
+    with pytest.raises(InputError, match=rf"its {member} is larger than"):
+        wheels.read(path)
 
 
 def test_changes_are_listed_target_first() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from bundler.rehearse import quantities
 from bundler.rehearse.plan import MOST_APART, Plan, Wanted
+from bundler.rehearse.quantities import Limits
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.sampling import RoleUse
 from bundler.rehearse.run.watchdog import Usage
@@ -19,6 +21,7 @@ PLAN = Plan(
     units=None,
     hidden_units=32_000,
     limit_seconds=9 * 3600.0,
+    limits=Limits(memory=29e9, working=20e9, tmp=57e9),
     public=True,
 )
 FIXED = 4.0  # seconds of everything but the command
@@ -92,6 +95,15 @@ def test_what_the_square_would_break_is_run_at_one_more_size() -> None:
     small, *grown = sorted(square, key=lambda run: run.size)
     assert grown[1].size >= 1.5 * grown[0].size
     assert grown[0].size >= 1.5 * small.size
+
+
+def test_memory_that_is_open_is_run_at_one_more_size() -> None:
+    """Few rows, since each takes long: they leave open whether 29 GB suffice."""
+    runs = rehearse(lambda n: 2.0 + 0.1 * n, hidden_units=2_000_000, limit_seconds=1e13)
+    fit = quantities.measure(runs[:3], 2_000_000, PLAN.limits)[0]
+    assert fit.is_open(0.8)
+    assert [run.kind for run in runs] == ["public", "small", "grown", "grown"]
+    assert runs[3].size > runs[2].size
 
 
 def test_growth_is_tried_in_steps() -> None:

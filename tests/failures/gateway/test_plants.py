@@ -286,6 +286,7 @@ def test_caught_on_the_rerun(bench: Bench, plant: Plant) -> None:
     assert re.search(plant.message, problems[plant.check], re.DOTALL), problems[plant.check]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_what_run_local_gateway_says_of_it(bench: Bench, plant: Plant) -> None:
     done = prepared(bench, plant).run_locally(plant.script)

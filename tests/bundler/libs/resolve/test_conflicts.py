@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundler.errors import InputError
-from bundler.libs.resolve.conflicts import minimal
+from bundler.libs.resolve.minimal import minimal
 from tests.bundler.libs.conftest import make_target
 from tests.bundler.libs.packages import sdist, wheel
 from tests.bundler.libs.registry import Registry

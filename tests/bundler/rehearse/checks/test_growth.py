@@ -9,6 +9,7 @@ import pytest
 from bundler.competition.check import Check
 from bundler.rehearse import quantities
 from bundler.rehearse.checks import growth
+from bundler.rehearse.quantities import Limits
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.rehearse.run.sampling import Role, RoleUse
 from bundler.rehearse.run.watchdog import Usage
@@ -28,9 +29,8 @@ def run(size: int, *, tmp: int = 0, working: int = 0, **roles: RoleUse) -> Noteb
 
 def check(*runs: NotebookRun, further: float = 0.0) -> Mapping[str, Check]:
     """Check some runs at 32,000 images."""
-    found = quantities.measure(
-        runs, 32_000, memory=29 * GB, working=20 * GB, tmp=57 * GB, further=further
-    )
+    limits = Limits(memory=29 * GB, working=20 * GB, tmp=57 * GB)
+    found = quantities.measure(runs, 32_000, limits, further=further)
     return {one.name: one for one in growth.check(found, "images", 32_000)}
 
 
@@ -40,8 +40,8 @@ def test_sound_runs_pass() -> None:
     assert set(checks) == {"memory", "disk", "open files", "threads"}
 
 
-def leak(role: str, **each: float) -> tuple[NotebookRun, NotebookRun]:
-    """Return two runs whose processes of a role grow with each image."""
+def leak(role: str, **each: float) -> tuple[NotebookRun, ...]:
+    """Return three runs whose processes of a role grow with each image."""
     start = RoleUse(rss_bytes=300 * MB, files=12, threads=4)
 
     def use(size: int) -> RoleUse:
@@ -50,7 +50,7 @@ def leak(role: str, **each: float) -> tuple[NotebookRun, NotebookRun]:
             **{name: int(getattr(start, name) + more * size) for name, more in each.items()},
         )
 
-    return run(50, **{role: use(50)}), run(500, **{role: use(500)})
+    return tuple(run(size, **{role: use(size)}) for size in (50, 500, 2000))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def leak(role: str, **each: float) -> tuple[NotebookRun, NotebookRun]:
 def test_a_leak_is_named_with_its_process(role: str, place: str) -> None:
     memory = check(*leak(role, rss_bytes=1.2 * MB))["memory"]
     assert memory.status == "failed"
-    assert f"{place} grew by 1.20 MB for each image, by runs on 50 and 500." in memory.message
+    assert f"{place} grew by 1.20 MB for each image, by runs on 50, 500 and 2000." in memory.message
     assert re.match(r"3[89]\.\d\d of 29\.0 GB at 32000 images", memory.message)
 
 
@@ -72,8 +72,23 @@ def test_a_leak_that_fits_is_no_failure(each: float, status: str) -> None:
     assert check(*leak("command", rss_bytes=each * MB))["memory"].status == status
 
 
+def test_a_library_that_is_loaded_late_is_no_leak() -> None:
+    """After 100 images 100 MB more, once: two sizes leave it open, a third tells."""
+
+    def late(size: int) -> NotebookRun:
+        return run(size, worker=RoleUse(rss_bytes=(200 + 100 * (size > 100)) * MB))
+
+    assert check(late(50), late(136))["memory"].status == "unproven"
+    assert check(late(50), late(136), late(2000))["memory"].status == "passed"
+    between = check(late(34), late(68), late(136))["memory"]
+    assert between.status == "unproven"
+    assert "power" not in between.message
+
+
 def test_memory_that_grows_with_the_square_is_named_with_its_power() -> None:
-    runs = [run(n, command=RoleUse(rss_bytes=int(300 * MB + 2000 * n * n))) for n in (50, 400, 800)]
+    runs = [
+        run(n, command=RoleUse(rss_bytes=int(300 * MB + 2000 * n * n))) for n in (20, 80, 300, 1000)
+    ]
     memory = check(*runs)["memory"]
     assert memory.status == "failed"
     assert "grew with the power 2.0" in memory.message
@@ -84,7 +99,7 @@ def test_memory_that_grows_with_the_square_is_named_with_its_power() -> None:
     [("working", "/kaggle/working"), ("tmp", "The temporary folder")],
 )
 def test_disk_that_grows_is_named_with_its_folder(folder: str, place: str) -> None:
-    disk = check(*(run(n, **{folder: 2 * MB * n}) for n in (50, 500)))["disk"]  # type: ignore[arg-type]
+    disk = check(*(run(n, **{folder: 2 * MB * n}) for n in (50, 500, 2000)))["disk"]  # type: ignore[arg-type]
     assert disk.status == "failed"
     assert f"{place} grew by 2.00 MB for each image" in disk.message
 

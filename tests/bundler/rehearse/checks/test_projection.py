@@ -91,7 +91,13 @@ def project(
         bundles={},
         notebook=NOWHERE,
         backend="",
-        limits=Limits(cpus=2, memory_bytes=10**10, working_bytes=2 * 10**10, seconds=limit_seconds),
+        limits=Limits(
+            cpus=2,
+            memory_bytes=10**10,
+            working_bytes=2 * 10**10,
+            seconds=limit_seconds,
+            stall_seconds=600.0,
+        ),
     )
     projected = projection.project(runs, measured, "rows", inputs)
     assert projected is not None
