@@ -134,7 +134,7 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
         answers=tables.answers,
         unknown=absent.unknown,
         questions=() if hidden.is_filled else doubts,
-        notes=(*ids.notes, *files.notes, *_notes(absent.unknown, tables)),
+        notes=(*ids.notes, *files.notes, *_notes(absent.unknown, tables, names)),
         entries_read=listing.entries_read,
         confirmed=hidden.is_filled,
         gateway=served,
@@ -233,8 +233,14 @@ def _submission(sample: str) -> str:
     return f"submission{inner or name.suffix or '.csv'}"
 
 
-def _notes(unknown: Sequence[str], tables: Tables) -> list[str]:
+def _notes(unknown: Sequence[str], tables: Tables, names: Names) -> list[str]:
     notes = []
+    if tables.test is None and names.unread:
+        notes.append(
+            f"{', '.join(names.unread)} may hold the test rows, in a format that is not read here "
+            "(csv, tsv, parquet and JSON lines are), and is handed over as it is. If the command "
+            'reads it, write the hidden test by a hook: hidden = "package.module:function".'
+        )
     if unknown and tables.test:
         notes.append(
             f"{', '.join(unknown)} of {_name(tables.test)} cannot be made from the training rows: "

@@ -16,6 +16,7 @@ TEST = re.compile(r"(?<![a-z])test(?!am)", re.IGNORECASE)
 TRAIN = re.compile(r"(?<![a-z])train", re.IGNORECASE)
 SAMPLE = re.compile(r"sample.?sub|submission|sub_?sample", re.IGNORECASE)
 SAMPLE_SUFFIXES = (*SUFFIXES, ".json", ".zip")
+UNREAD = (".json", ".xlsx", ".feather", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".pickle")
 GATEWAY = "kaggle_evaluation"
 NO_SAMPLE = (
     "{folder} holds no sample submission (a csv, tsv, parquet, json or zip file with "
@@ -50,6 +51,7 @@ class Names:
     others: tuple[str, ...]  # further tables
     folders: tuple[str, ...]
     gateway: bool
+    unread: tuple[str, ...] = ()  # named as the test rows are, in a format that is not read
 
 
 def sort(listing: Listing) -> Names:
@@ -70,6 +72,7 @@ def sort(listing: Listing) -> Names:
         others=tuple(name for name in tables if name not in (*tests, *trains)),
         folders=tuple(name for name in folders if name != GATEWAY),
         gateway=GATEWAY in folders,
+        unread=tuple(n for n in files if TEST.search(n) and n.endswith(UNREAD)),
     )
 
 

@@ -4,10 +4,11 @@ Read here and written again line by line for the resolvers, so that both get the
 so that a lock can say which input it was made from.
 """
 
+import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -28,6 +29,8 @@ INDEX = {
     "-f": "links",
     "--find-links": "links",
 }
+HASH = re.compile(r"--hash[= ](\w+):(\S+)")
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 DEPTH = 10  # of files that include files; a circle would never end
 
 
@@ -40,12 +43,15 @@ class Requirements:
     constraints: tuple[Requirement, ...]
     sources: Sources
     replaced: frozenset[str] = frozenset()  # brought even where the image has them: `# replace`
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)  # package → sha256s allowed
 
     def lines(self) -> list[str]:
         """Return the content in one order and spelling: what a resolution depends on."""
         wanted = [write(requirement) for requirement in self.wanted]
         constraints = [f"-c {write(requirement)}" for requirement in self.constraints]
-        return [*sorted(wanted), *sorted(constraints), *(f"# {n}" for n in sorted(self.replaced))]
+        hashes = [f"{name} {digest}" for name in self.hashes for digest in self.hashes[name]]
+        replaced = [f"# {name}" for name in sorted(self.replaced)]
+        return [*sorted(wanted), *sorted(constraints), *replaced, *sorted(hashes)]
 
     def on(self, environment: dict[str, str]) -> "Requirements":
         """Return what applies on a machine, without markers."""
@@ -75,6 +81,7 @@ def read(path: Path) -> Requirements:
     wanted: list[Requirement] = []
     constraints: list[Requirement] = []
     replaced: set[str] = set()
+    hashes: dict[str, frozenset[str]] = {}
     options: dict[str, list[str]] = {"index": [], "extra": [], "links": []}
     for entry in _entries(path, "-r", 0):
         if entry.option:
@@ -82,8 +89,11 @@ def read(path: Path) -> Requirements:
         else:
             target = constraints if entry.kind == "-c" else wanted
             target.append(_parse(entry))
+            name = canonicalize_name(target[-1].name)
             if entry.replaces:
-                replaced.add(canonicalize_name(target[-1].name))
+                replaced.add(name)
+            if digests := _hashes(entry):
+                hashes[name] = hashes.get(name, frozenset()) | digests
     sources = Sources(
         index=options["index"][-1] if options["index"] else None,
         extra=tuple(options["extra"]),
@@ -95,6 +105,7 @@ def read(path: Path) -> Requirements:
         constraints=tuple(constraints),
         sources=sources,
         replaced=frozenset(replaced),
+        hashes=hashes,
     )
 
 
@@ -160,7 +171,7 @@ def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
     name, _, value = arguments[0].partition("=")
     if not name.startswith("--") and name[2:]:  # -rfile
         name, value = name[:2], name[2:]
-    value = value or " ".join(arguments[1:])
+    value = _expanded(value or " ".join(arguments[1:]), entry)
     if name in INCLUDE and value:
         kind = "-c" if entry.kind == "-c" else INCLUDE[name]
         yield from _entries(entry.path.parent / value, kind, depth + 1)
@@ -174,6 +185,29 @@ def _option(entry: _Entry, depth: int) -> Iterator[_Entry]:
             f"{entry.where}: unsupported option `{entry.text}`. Supported are {known}. (Only "
             "published packages can be pinned by a hash.)"
         )
+
+
+def _hashes(entry: _Entry) -> frozenset[str]:
+    """Return the sha256s that a line allows, as pip-compile writes them. Raises InputError."""
+    given = HASH.findall(entry.text)
+    for algorithm, digest in given:
+        if algorithm != "sha256" or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise InputError(
+                f"{entry.where}: `--hash={algorithm}:{digest[:12]}…` is no sha256, which is what "
+                "indexes give. Replace it with the file's sha256."
+            )
+    return frozenset(digest for _, digest in given)
+
+
+def _expanded(value: str, entry: _Entry) -> str:
+    """Return an option's value with its `${VARIABLES}` replaced, as pip has it."""
+    for name in VARIABLE.findall(value):
+        if name not in os.environ:
+            raise InputError(
+                f"{entry.where}: the environment variable {name} is not set. Set it, or remove it "
+                "from the line."
+            )
+    return VARIABLE.sub(lambda match: os.environ[match[1]], value)
 
 
 def _parse(entry: _Entry) -> Requirement:

@@ -107,6 +107,7 @@ threading.Thread(target=refresh_cache).start()
     assert "in refresh_cache" in message
 
 
+@pytest.mark.slow
 def test_a_run_that_works_without_a_word_is_no_stall(plant: Plant) -> None:
     body = "import time; end = time.time() + 12\nwhile time.time() < end: sum(range(1000))"
     rehearsal = plant(own_runner(body)).rehearse(stall_seconds=5)
@@ -114,6 +115,7 @@ def test_a_run_that_works_without_a_word_is_no_stall(plant: Plant) -> None:
     assert ran.status == "passed", ran.message
 
 
+@pytest.mark.slow
 def test_200_mb_of_prints_neither_hang_nor_flood(plant: Plant) -> None:
     body = (
         "print('first line')\n"

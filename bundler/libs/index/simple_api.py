@@ -1,5 +1,6 @@
 """What the indexes hold of a package: its files, read from the simple API (PEP 503, 691, 700)."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -60,26 +61,34 @@ class Head:
 
 
 def files(sources: Sources, name: str, *, refresh: bool = False) -> list[File]:
-    """Return all files of a package in all sources; none where no source has it.
+    """Return the files of a package: of the first index that has it, and of folders of links.
 
     With `refresh`, an index is asked also within the time for which its last answer holds.
     Raises NetworkError where an index cannot be asked.
     """
-    listed: list[File] = []
+    holders = _holders(sources, name, refresh)
+    listed = next((files for _, files in holders), [])
+    return [*listed, *(file for link in sources.links for file in _linked(link, name))]
+
+
+def indexes_of(sources: Sources, name: str) -> list[str]:
+    """Return which indexes have a package, without passwords; the first is the one that counts."""
+    return [web.shown(index) for index, _ in _holders(sources, name, refresh=False)]
+
+
+def _holders(sources: Sources, name: str, refresh: bool) -> Iterator[tuple[str, list[File]]]:
     for index in sources.indexes:
-        try:
-            listed += _listed(f"{index}/{canonicalize_name(name)}/", name, refresh)
-        except web.AbsentError:
-            continue
-    for link in sources.links:
-        listed += _linked(link, name)
-    return listed
+        with contextlib.suppress(web.AbsentError):
+            if listed := _listed(f"{index}/{canonicalize_name(name)}/", name, refresh):
+                yield index, listed
 
 
 def _listed(url: str, name: str, refresh: bool) -> list[File]:
     """Return the files on an index's page, asked again only when its time is over."""
     if _is_folder(url):
         return _folder_page(url, name)
+    # From here on without a password: what is kept in the cache must not hold one.
+    url = web.remember(url)
     head = _fresh(url, name, refresh)
     return [File(**entry) for entry in json.loads(_files_path(head, url).read_bytes())]
 

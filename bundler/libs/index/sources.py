@@ -21,11 +21,15 @@ class Sources:
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        """Return all indexes, the first one first; "" stands for no default index."""
+        """Return all indexes; the first that has a package is the one it is taken from.
+
+        Extra ones come first, as uv has it: they are the private ones, whose names nobody may take
+        over on the default index. "" stands for no default index.
+        """
         from pip._internal.models.index import PyPI  # pip knows where one looks by default
 
         own = self.index if self.index is not None else PyPI.simple_url
-        return tuple(dict.fromkeys(url.rstrip("/") for url in (own, *self.extra) if url))
+        return tuple(dict.fromkeys(url.rstrip("/") for url in (*self.extra, own) if url))
 
 
 def configured(own: Sources) -> Sources:

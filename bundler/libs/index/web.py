@@ -2,13 +2,17 @@
 
 import base64
 import functools
+import netrc
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import inference
+from bundler import process
 from bundler.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -82,16 +86,54 @@ def status_of(stream: Any) -> int:
 
 def shown(url: str) -> str:
     """Return a URL without its credentials."""
-    return _split(url)[0]
+    parts = urlsplit(url)
+    if parts.scheme == "file" or "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+_REMEMBERED: dict[str, str] = {}  # server → what authorizes, of URLs that were given with it
+
+
+def remember(url: str) -> str:
+    """Return a URL without its credentials, which hold from now on for its server."""
+    parts = urlsplit(url)
+    if parts.username and parts.scheme != "file":
+        host = parts.netloc.rpartition("@")[2]
+        user = unquote(parts.username)
+        password = unquote(parts.password) if parts.password is not None else _keyring(host, user)
+        _REMEMBERED[host] = _basic(user, password)
+    return shown(url)
 
 
 def _split(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    if parts.scheme == "file" or not parts.username:
-        return url, ""
-    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host)), base64.b64encode(user.encode()).decode()
+    """Return a URL without credentials, and what authorizes for its server ("" where unknown)."""
+    plain = remember(url)
+    host = urlsplit(plain).netloc
+    return plain, _REMEMBERED.get(host) or _netrc(host)
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _netrc(host: str) -> str:
+    """Return what the user's netrc file says for a server."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        entry = netrc.netrc(path).authenticators(host.partition(":")[0])
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return ""  # as pip and curl have it: none, or none that can be read
+    return _basic(entry[0], entry[2]) if entry else ""
+
+
+def _keyring(host: str, user: str) -> str:
+    """Return the password of a user from the program `keyring`, "" where it has none."""
+    program = process.program("keyring")
+    if program is None:
+        return ""
+    result = process.run([program, "get", host, user], check=False)
+    return result.stdout.strip() if result.returncode == 0 else ""
 
 
 @functools.cache

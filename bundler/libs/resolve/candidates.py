@@ -8,7 +8,7 @@ sdist's build tool, once a resolver wants to know it.
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -70,11 +70,13 @@ class Candidates:
         sources: Sources,
         *,
         build_metadata: Callable[[Sdist], str] | None = None,
+        hashes: Mapping[str, frozenset[str]] | None = None,
         refresh: bool = False,
         progress: Progress = SILENT,
     ) -> None:
         """Offer what `sources` have for a target; without `build_metadata`, wheels alone."""
         self._target, self._sources, self._build = target, sources, build_metadata
+        self._hashes = hashes or {}
         self._refresh, self._progress = refresh, progress
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
@@ -161,6 +163,8 @@ class Candidates:
 
     def _list(self, name: str) -> tuple[Candidate, ...]:
         found = simple_api.files(self._sources, name, refresh=self._refresh)
+        allowed = self._hashes.get(name)  # the files that the user's requirements allow
+        found = [file for file in found if allowed is None or file.sha256 in allowed]
         usable = [file for file in found if self._fits(file)]
         return tuple(self._best(name, usable))
 

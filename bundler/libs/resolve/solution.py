@@ -1,14 +1,17 @@
 """Find one file for each package: rules, image, resolver, and wheels built from sdists."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from bundler.image import stub_packages
 from bundler.image.target import Target
-from bundler.libs.index import downloads, releases, suggestions
+from bundler.libs.index import downloads, releases, simple_api, suggestions
+from bundler.libs.index.sources import Sources
 from bundler.libs.requirements import Requirements, applying, write
 from bundler.libs.resolve import builds, held_back, resolvers, rules, sdists
 from bundler.libs.resolve.builds import Builder, CompiledError
@@ -100,6 +103,7 @@ def offer(problem: Problem) -> Candidates:
         problem.target,
         problem.builder.sources,
         build_metadata=problem.builder.metadata,
+        hashes=problem.requirements.hashes,
         refresh=problem.upgrade,
         progress=problem.builder.progress,
     )
@@ -119,6 +123,7 @@ def _solve(problem: Problem) -> Solution:
     # What was passed over for want of a package that does not build is told of that package.
     names = {one.name for one in chosen}
     notes += [one.reason for one in candidates.refused.values() if one.name not in names]
+    notes += _of_several_indexes(problem.builder.sources, [one.pin.name for one in brought])
     return Solution(
         pins=tuple(sorted((one.pin for one in brought), key=lambda pin: pin.name)),
         build=tuple(build),
@@ -198,6 +203,20 @@ def _yanked(candidate: Candidate) -> str:
         f"{release} was yanked from the index ({candidate.file.yanked or 'no reason given'}). "
         f"Require another release, or run `rsna-bundle libs --upgrade {candidate.name}`."
     )
+
+
+def _of_several_indexes(sources: Sources, names: Sequence[str]) -> list[str]:
+    """Say which packages are on more than one index: of two of one name one may be a stranger's."""
+    if len(sources.indexes) < 2:
+        return []
+    with ThreadPoolExecutor(8) as pool:
+        indexes = zip(names, pool.map(partial(simple_api.indexes_of, sources), names), strict=True)
+        return [
+            f"{name} is on {' and on '.join(holders)}: taken from the first. Check that it is the "
+            "one you mean."
+            for name, holders in indexes
+            if len(holders) > 1
+        ]
 
 
 def _of_sdists(problem: Problem, candidates: Candidates, brought: Iterable[_Brought]) -> list[str]:

@@ -266,6 +266,16 @@ def test_a_number_in_a_file_name_is_not_taken_for_a_column_that_happens_to_hold_
     assert pair[0] == "test_images/{StudyInstanceUID}/*.dcm"
 
 
+def test_rows_in_a_format_that_is_not_read_are_said_to_need_a_hook(tmp_path: Path) -> None:
+    folders.tabular(tmp_path)
+    (tmp_path / "test.csv").rename(tmp_path / "test.json")
+    (note,) = [note for note in profile.read(tmp_path).notes if "test.json" in note]
+    assert "may hold the test rows, in a format that is not read here" in note
+    (tmp_path / "test.json").rename(tmp_path / "test.csv")
+    (tmp_path / "test_boxes.json").write_text("{}")  # beside a table, it may be anything
+    assert not [note for note in profile.read(tmp_path).notes if "not read" in note]
+
+
 def test_series_that_are_numbered_are_not_taken_for_labels(tmp_path: Path) -> None:
     """Each study has the series 0 and 1, and a finding that is there or is not."""
     studies = {"train": range(700, 712), "test": range(712, 714)}

@@ -1,5 +1,6 @@
 """A small package index on loopback, with the faults that real ones have."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -26,6 +27,7 @@ class Registry:
         self.stalled = threading.Event()  # a stalling file was asked for, and half of it sent
         self.release = threading.Event()
         self.as_html = False
+        self.password = ""  # `user:password` that each request must give, if any
         self.url = ""
         self.server: ThreadingHTTPServer
 
@@ -85,7 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.registry.log.append(f"{self.path} {asked}" if asked else self.path)
         parts = self.path.strip("/").split("/")
-        if parts[0] == "simple" and len(parts) == 2:
+        wanted = base64.b64encode(self.registry.password.encode()).decode()
+        if self.registry.password and self.headers.get("Authorization") != f"Basic {wanted}":
+            self._send(401, b"who are you")
+        elif parts[0] == "simple" and len(parts) == 2:
             self._page(parts[1])
         elif parts[0] == "files" and parts[1].endswith(".whl.metadata"):
             self._metadata(parts[1].removesuffix(".metadata"))

@@ -25,7 +25,7 @@ def test_pips_syntax_is_read(tmp_path: Path) -> None:
         tmp_path,
         "# a list\n\nPyDicom[b,a] >=3 , <4 ; python_version >= '3.9'  # a comment\n"
         "-r more.txt\n--extra-index-url=https://one.example/simple\n-f wheels\n"
-        "numpy==2.1.3 \\\n    --hash=sha256:00\n",
+        "numpy==2.1.3 \\\n    --hash=sha256:" + "0" * 64 + "\n",
     )
 
     assert found.lines() == [
@@ -33,6 +33,7 @@ def test_pips_syntax_is_read(tmp_path: Path) -> None:
         'pydicom[a,b]<4,>=3 ; python_version >= "3.9"',
         "tqdm",
         "-c numpy<3",
+        f"numpy {'0' * 64}",
     ]
     assert found.sources.extra == ("https://one.example/simple",)
     assert found.sources.links == (str(tmp_path / "wheels"),)
@@ -98,15 +99,15 @@ def test_pips_and_uvs_settings_are_found(tmp_path: Path, monkeypatch: pytest.Mon
     found = sources.configured(sources.Sources())
 
     assert found.indexes == (
-        "https://one.example/simple",
         "https://two.example/simple",
         "https://three.example/simple",
+        "https://one.example/simple",
     )
     assert found.links == ("/wheels",)
     assert sources.pip_connection()["PIP_CERT"] == "/certs.pem"
     asked = sources.configured(sources.Sources(index="https://own.example/simple/"))
-    assert asked.indexes[0] == "https://own.example/simple"
+    assert asked.indexes[-1] == "https://own.example/simple"
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example/simple")
-    assert sources.configured(sources.Sources()).indexes[0] == "https://uv.example/simple"
+    assert sources.configured(sources.Sources()).indexes[-1] == "https://uv.example/simple"
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert sources.configured(sources.Sources()).index == ""
