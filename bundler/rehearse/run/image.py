@@ -72,6 +72,12 @@ def _container(inputs: Inputs) -> Container | None:
     """Return the container of the notebook's own image, where an engine is the sandbox."""
     if inputs.backend not in backends.ENGINES:
         return None
+    folder = inputs.options.competition_dir
+    if folder and (folder / package.NAME).is_dir():
+        raise UsageError(
+            f"A gateway is rehearsed in two sandboxes that share mounts, which {inputs.backend} "
+            "cannot make: leave --backend out."
+        )
     image = inputs.options.image or inputs.target.image
     if not image:
         raise UsageError(

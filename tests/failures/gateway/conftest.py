@@ -147,6 +147,7 @@ class Bench:
             cpus=2,
             watched_bytes=0,
             mounted=[],
+            until_eof=False,
             notebook=supervise.Step(
                 name="notebook",
                 # As a child of what stands for the notebook's kernel.
