@@ -37,7 +37,15 @@ def execute(notebook: Path, executed: Path, python: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _write_kernel(Path(folder), python)
         os.environ["JUPYTER_PATH"] = folder
-        client: Any = Client(document, kernel_name=KERNEL, timeout=None, on_cell_executed=_show)
+        client: Any = Client(
+            document,
+            kernel_name=KERNEL,
+            timeout=None,
+            # What was printed may still be on its way when a cell has ended: 4 s, the default, lose
+            # the end of a long output on a busy machine.
+            iopub_timeout=600,
+            on_cell_executed=_show,
+        )
         try:
             client.execute(cwd=os.getcwd())
         finally:

@@ -11,7 +11,7 @@ Statistics 37, 1988). Growth is taken for linear as long as p = 1 agrees.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Z = 1.645  # of a 90 % interval
 AGREES = 2.706  # χ² of one degree of freedom, 90 %
@@ -31,6 +31,7 @@ class Point:
     value: float
     error: float  # its standard error
     at_most: bool = False  # a run that warmed no caches for itself might have shown less
+    once: float = 0.0  # what a larger run may have paid beside, once: a compiler that starts late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +138,14 @@ def fit(points: Sequence[Point], units: int) -> Fit | None:
     agreeing = [model for model in tried if model.misfit <= least + AGREES]
     exponents = [model.exponent for model in agreeing]
     straight = [model for model in agreeing if model.exponent == 1.0]
-    if min(exponents) >= WORSE:
+    if min(exponents) >= WORSE and not _step_explains(points, units):
         best, family = min(agreeing, key=lambda one: one.misfit), agreeing
     elif straight:
         best, family = straight[0], straight
     else:  # a little steeper: as good as straight, but the interval knows of it
         best = min((m for m in tried if m.exponent == 1.0), key=lambda one: one.misfit)
         family = [best, *(model for model in agreeing if model.exponent < WORSE)]
+        exponents.append(1.0)
     bounded = [model for model in agreeing if model.exponent <= SQUARE] or family
     return Fit(
         points=tuple(sorted(points, key=lambda point: point.units)),
@@ -153,6 +155,20 @@ def fit(points: Sequence[Point], units: int) -> Fit | None:
         exponents=(min(exponents), max(exponents)),
         worst=max(bounded, key=lambda model: model.value(units)),
     )
+
+
+def _step_explains(points: Sequence[Point], units: int) -> bool:
+    """Say whether a line goes through the points, if those beyond some size paid `once` more."""
+    sizes = sorted({point.units for point in points})
+    for cut in sizes[:-1]:
+        less = [
+            replace(p, value=max(p.value - p.once, 0.0)) if p.units > cut else p for p in points
+        ]
+        if any(point.once for point in points) and any(
+            model.misfit <= AGREES for model in _models(less, units, 1.0)
+        ):
+            return True
+    return False
 
 
 def fit_steps(points: Sequence[Point], units: int) -> Fit | None:
@@ -183,7 +199,8 @@ def _models(points: Sequence[Point], units: int, exponent: float) -> list[Model]
     models = [_solve([*sure, *likely] or points, units, exponent)]
     if bounds and sure:
         without = _solve(sure, units, exponent)
-        above = [p for p in bounds if without.value(p.units) > p.value + Z * p.error]
+        raised = [replace(bound, value=bound.value + bound.once) for bound in bounds]
+        above = [p for p in raised if without.value(p.units) > p.value + Z * p.error]
         models.append(_solve([*sure, *above], units, exponent) if above else without)
     return models
 

@@ -5,7 +5,7 @@
     small    the hidden test in one layout: everything is checked on it
     grown    its rows among others, in another order and the other layout: growth, order and
              neighbours in one. Where small and grown leave open what the hidden test needs, one
-             more size decides.
+             more size decides, or two.
 
 A size is chosen when the runs before it have shown what a unit costs: a millisecond or a minute.
 """
@@ -23,10 +23,9 @@ APART = 1.5  # times as many at least, so that growth shows
 USUALLY_APART = 4.0
 MOST_APART = 16.0  # times as many at most: what grows with the square then takes 256 times as long
 MOST = 4000  # rows, whatever they cost: the folder has to be written, too
-GROWN_RUNS = 2
+GROWN_RUNS = 3  # at most: one in most rehearsals, more where something is open
 LEAST_SECONDS = 4.0  # for growth, where the other runs have used the budget up
-LAST_SECONDS = 10.0  # for the size that decides
-MOST_SECONDS = 30.0  # for sizes that are usually apart, whatever the budget
+MOST_SECONDS = 30.0  # for what must be known, whatever the budget
 PATIENCE = 400.0  # seconds for it, if it were to grow with the square
 BOUND = 0.8  # of a limit
 
@@ -103,7 +102,7 @@ class Plan:
             return 0
         *others, largest = sorted(runs, key=lambda run: run.size)
         more = largest.command_seconds - min(run.command_seconds for run in others)
-        seconds = max(self._left(runs), MOST_SECONDS if others_open else LAST_SECONDS)
+        seconds = max(self._left(runs), MOST_SECONDS)
         times = 1 + seconds / max(more, 2 * quantities.SECONDS_ERROR)
         if time_open:  # it may grow with the square
             times = math.sqrt(times)

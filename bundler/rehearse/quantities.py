@@ -17,6 +17,7 @@ Name = Literal["time", "memory", "disk", "open files", "threads"]
 # What two equal runs differ by: a floor, and a share of what is measured. Of seconds it is the
 # start of a Python and the machine's pace, of memory when a collection or a batch fell.
 SECONDS_ERROR, SECONDS_SHARE = 0.15, 0.03
+ONCE = 10.0  # seconds of what begins only after some rows: compiling a decoder, opening a model
 BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
 DISK_ERROR, DISK_SHARE = 2e5, 0.01
 FILES_ERROR = THREADS_ERROR = 2.0
@@ -84,6 +85,7 @@ def seconds(runs: Sequence[NotebookRun]) -> list[Point]:
             value=run.command_seconds,
             error=_seconds_error(run),
             at_most=run is ended[0] or run.kind == "public" or _is_slower(run, ended),
+            once=ONCE / max(1 - run.usage.others, 0.1),
         )
         for run in ended
     ]

@@ -72,6 +72,31 @@ def test_an_upper_bound_limits_what_is_fixed() -> None:
     assert bound.exponents[1] < 1.3
 
 
+def test_what_is_paid_once_by_larger_runs_hides_no_square() -> None:
+    """A compiler takes 4 s from the fiftieth row on: the small run, without it, bounds nothing."""
+    seconds = {34: 1.2, 136: 1 + 4 + 0.9, 544: 1 + 4 + 15.0}
+    made = [
+        Point(units=n, value=y, error=0.3, at_most=n == 34, once=10.0) for n, y in seconds.items()
+    ]
+    found = fits.fit(made, N)
+    assert found is not None
+    assert found.worst.value(N) > 40_000
+    larger = fits.fit([*made, Point(units=1200, value=1 + 4 + 73.0, error=2.0)], N)
+    assert larger is not None
+    assert not larger.linear
+
+
+def test_a_step_is_not_taken_for_a_power() -> None:
+    seconds = {34: 6.0, 68: 8.0, 136: 10.0 + 9.0}
+    made = [
+        Point(units=n, value=y, error=0.5, at_most=n == 34, once=10.0) for n, y in seconds.items()
+    ]
+    found = fits.fit(made, N)
+    assert found is not None
+    assert found.linear
+    assert found.worst.exponent == 2.0  # which is not excluded either
+
+
 def test_nine_of_ten_intervals_hold_the_truth() -> None:
     draw, held = random.Random(0), 0
     for _ in range(200):

@@ -1,5 +1,6 @@
 """The plan: which runs, in which order, how large; a unit takes a millisecond or a minute."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -90,11 +91,13 @@ def test_one_layout_serves_all() -> None:
 def test_what_the_square_would_break_is_run_at_one_more_size() -> None:
     """At 32,000 it takes 14 h: linear from two sizes, it would be minutes."""
     square = rehearse(lambda n: 1 + 0.002 * n + 4.9e-5 * n * n, public=False)
-    assert len(square) == 3
+    assert len(square) in (3, 4)
     assert max(run.usage.seconds for run in square) < 200
-    small, *grown = sorted(square, key=lambda run: run.size)
-    assert grown[1].size >= 1.5 * grown[0].size
-    assert grown[0].size >= 1.5 * small.size
+    sizes = sorted(run.size for run in square)
+    assert all(1.5 * one <= other for one, other in itertools.pairwise(sizes))
+    fit = quantities.fit_seconds(square, 32_000)
+    assert fit is not None
+    assert not fit.linear
 
 
 def test_memory_that_is_open_is_run_at_one_more_size() -> None:
@@ -102,7 +105,7 @@ def test_memory_that_is_open_is_run_at_one_more_size() -> None:
     runs = rehearse(lambda n: 2.0 + 0.1 * n, hidden_units=2_000_000, limit_seconds=1e13)
     fit = quantities.measure(runs[:3], 2_000_000, PLAN.limits)[0]
     assert fit.is_open(0.8)
-    assert [run.kind for run in runs] == ["public", "small", "grown", "grown"]
+    assert [run.kind for run in runs][:4] == ["public", "small", "grown", "grown"]
     assert runs[3].size > runs[2].size
 
 
