@@ -36,9 +36,9 @@ def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
 
 
 def test_no_time_by_projection(house: House) -> None:
-    slow = replace(house, settings=replace(house.settings, hidden_units=50_000_000))
+    slow = replace(house, settings=replace(house.settings, hidden_units=50_000_000_000))
     messages = failed(slow.rehearse())
-    assert "50000000 phantoms of at most 320×256 take" in messages["time"]
+    assert "50000000000 phantoms of at most 320×256 take" in messages["time"]
     assert "beyond 80 % of the limit" in messages["time"]
 
 
