@@ -62,22 +62,39 @@ class Printed:
 
     def shorten(self, outputs: list[Any], latest: Any) -> None:
         """Drop from a cell's outputs, in place, what the latest one pushes out of the end."""
-        size = len(latest["text"])
         if self._head < HEAD:
-            self._head += size
-            return
+            self._head += len(latest["text"])
+            if self._head <= HEAD:
+                return
+            # Jupyter gathers prints: one output may hold beginning, middle and end.
+            rest = dict(latest, text=latest["text"][HEAD - self._head :])
+            latest["text"] = latest["text"][: HEAD - self._head]
+            latest = type(latest)(rest)
+            outputs.append(latest)
         self._tail.append(latest)
-        self._size += size
-        while self._size > TAIL and len(self._tail) > 1:
-            dropped = self._tail.popleft()
-            self._size -= len(dropped["text"])
-            self._left_out += len(dropped["text"])
-            if self._note is None:
-                self._note = dropped
-            else:
-                # By identity: two outputs of the same text are equal.
-                del outputs[next(n for n, one in enumerate(outputs) if one is dropped)]
-            self._note["text"] = f"\n[{self._left_out / 1e6:.1f} MB left out]\n"
+        self._size += len(latest["text"])
+        while self._size > TAIL:
+            dropped = min(self._size - TAIL, len(self._tail[0]["text"]))
+            self._drop(outputs, dropped)
+
+    def _drop(self, outputs: list[Any], count: int) -> None:
+        """Drop the first characters of the end."""
+        first = self._tail[0]
+        if self._note is None:
+            self._note = type(first)(dict(first))
+            outputs.insert(_index(outputs, first), self._note)
+        first["text"] = first["text"][count:]
+        self._size -= count
+        self._left_out += count
+        self._note["text"] = f"\n[{self._left_out / 1e6:.1f} MB left out]\n"
+        if not first["text"]:
+            self._tail.popleft()
+            del outputs[_index(outputs, first)]
+
+
+def _index(outputs: list[Any], wanted: Any) -> int:
+    """Return where an output is, by identity: two of the same text are equal."""
+    return next(number for number, one in enumerate(outputs) if one is wanted)
 
 
 def _write_kernel(folder: Path, python: str) -> None:

@@ -79,10 +79,11 @@ for attempt in (1, 2):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
-        # By blocks: each print is a message to Jupyter, and millions of lines would take hours.
+        # Jupyter gathers what is printed for 0.2 s. Flushed by hand, each line would be a
+        # message of its own, and millions of them would take hours.
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for block in iter(lambda: process.stdout.read1(1 << 16), b""):
-            print(decoder.decode(block), end="", flush=True)
+            print(decoder.decode(block), end="")
     killed = process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     if not killed or attempt == 2:
         break
