@@ -13,7 +13,7 @@ from bundler.rehearse.quantities import Limits, Quantity
 from bundler.rehearse.run.notebook_run import NotebookRun
 from bundler.result import Json
 
-# What Kaggle's page was seen to show as a session's disk; it is documented nowhere.
+# Assumed: Kaggle documents no limit for what lies outside of /kaggle/working.
 TMP_BYTES = 57_600_000_000
 
 
