@@ -50,20 +50,21 @@ def fetch(client: Client, slug: str, folder: Path, progress: Progress = SILENT) 
         else:
             _download(client, slug, name, folder)
     for name in top.folders:
-        for path in _sample(client, slug, name, DEEPEST):
+        for path, size in _sample(client, slug, name, DEEPEST):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            if name == package.NAME and path.endswith(".py"):
+            # Of an empty file, such as an __init__.py, the client 2.2.5 writes nothing.
+            if name == package.NAME and path.endswith(".py") and size:
                 _download(client, slug, path, target.parent)  # it is read, never run
             else:
                 target.touch()
     return tuple(left_out)
 
 
-def _sample(client: Client, slug: str, path: str, depth: int) -> Iterator[str]:
-    """Yield paths of files below a folder: the first ones, of its first folders."""
+def _sample(client: Client, slug: str, path: str, depth: int) -> Iterator[tuple[str, int]]:
+    """Yield path and bytes of files below a folder: the first ones, of its first folders."""
     page = _list(client, slug, path)
-    yield from (f"{path}/{name}" for name, _ in page.files)
+    yield from ((f"{path}/{name}", size) for name, size in page.files)
     for number, name in enumerate(page.folders):
         if number < FOLLOWED and depth:
             yield from _sample(client, slug, f"{path}/{name}", depth - 1)

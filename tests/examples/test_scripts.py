@@ -164,6 +164,9 @@ def test_says_which_files_it_has(name: str) -> None:
     readme = (folder / "README.md").read_text()
     listed = {line.split()[0] for line in readme.split("```")[1].splitlines() if line}
     ignored = ("README.md", ".gitignore", *(p.name for p in folder.glob("*") if p.is_dir()))
-    assert listed == {path.name for path in folder.iterdir() if path.name not in ignored}
+    folders = {name for name in listed if name.endswith("/")}
+    assert all((folder / name).is_dir() for name in folders)
+    files = {path.name for path in folder.iterdir() if path.name not in ignored}
+    assert listed - folders == files
     settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["rsna-bundle"]
     assert ("run" in settings) == (name != "mammography")

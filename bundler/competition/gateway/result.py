@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAME = "result.json"
+CONNECTION = "SERVER_CONNECTION_FAILED"  # a kind of failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
             "load models in the first call, which has no deadline."
         ),
     ),
-    "SERVER_CONNECTION_FAILED": Kind(
+    CONNECTION: Kind(
         shown="the connection to the inference server failed",
         cause="The server's process ended between two calls, or was killed for its memory.",
         change="Keep the notebook in serve(); look at its log and its memory above.",

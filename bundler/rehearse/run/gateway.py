@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bundler.competition.gateway import result as results
 from bundler.competition.gateway.driver import Spec
 from bundler.competition.gateway.process import GatewayOutput, GatewayPlan
 from bundler.image import capture
@@ -27,6 +28,7 @@ from bundler.sandbox.sandbox import Sandbox
 
 GRACE = 60.0  # seconds that the gateway has to notice that the notebook has ended
 LOOK = 0.05  # seconds between two looks at both
+ENDING = 5.0  # seconds that a notebook without its server may take to be at its end
 OWN, OUT, TMP = "/rehearsal", "/rehearsal/out", "/tmp"
 SERVING = ("command", "worker")
 STOP = "stop"  # the file that ends the notebook
@@ -179,8 +181,11 @@ class Beside:
         notebook: "subprocess.Popen[bytes]",
         ended: Path,
     ) -> None:
+        until: float | None = None
         while not self._done.is_set():
-            if gateway.poll() is not None:
+            if until is None and gateway.poll() is not None:
+                until = time.monotonic() + (ENDING if self._lost_server() else 0)
+            if until is not None and time.monotonic() >= until:
                 self.setup.stop.touch()
                 return
             if ended.exists() or notebook.poll() is not None:
@@ -188,6 +193,11 @@ class Beside:
                 self._forget_names()
                 return
             time.sleep(LOOK)
+
+    def _lost_server(self) -> bool:
+        """Say whether the gateway lost its server: the notebook's end, noted later, may be why."""
+        result = results.read(self.setup.folder / "working")
+        return result is not None and result.error == results.CONNECTION
 
     def _forget_names(self) -> None:
         # In place: the sandbox has bound this very file.

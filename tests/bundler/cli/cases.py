@@ -256,8 +256,10 @@ COMPETITION = Command(
 REHEARSE = Command(
     functions=("bundler.rehearse.rehearsal:run",),
     options={
-        "--units": case("--units 9", option("units"), 9, 6),
-        "--patients": case("--patients 9", option("units"), 9, 6),
+        "--units": case("--units 9", option("units"), 9),
+        "--patients": case("--patients 9", option("units"), 9),
+        "--budget": case("--budget 90", option("budget"), 90.0, 40.0),
+        "--quick": case("--quick", option("quick"), True, False),
         "--competition-dir": case("--competition-dir .", folder_name("competition_dir"), "", DATA),
         "--target": case(
             "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
