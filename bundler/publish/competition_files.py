@@ -4,6 +4,8 @@ What `rsna-bundle competition` reads where the files are not on this machine. Of
 first page is asked for, never a listing of hundreds of thousands of files.
 """
 
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,14 +50,14 @@ def fetch(client: Client, slug: str, folder: Path, progress: Progress = SILENT) 
         elif size > LARGEST:
             left_out.append(f"{name} ({size / 1e6:,.0f} MB) is not downloaded to be read")
         else:
-            _download(client, slug, name, folder)
+            _download(client, slug, name, folder / name)
     for name in top.folders:
         for path, size in _sample(client, slug, name, DEEPEST):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             # Of an empty file, such as an __init__.py, the client 2.2.5 writes nothing.
             if name == package.NAME and path.endswith(".py") and size:
-                _download(client, slug, path, target.parent)  # it is read, never run
+                _download(client, slug, path, target)  # it is read, never run
             else:
                 target.touch()
     return tuple(left_out)
@@ -89,19 +91,20 @@ def _each(entries: Sequence[Any] | None) -> list[Any]:
     return [entry for entry in entries or () if entry is not None]
 
 
-def _download(client: Client, slug: str, name: str, folder: Path) -> None:
-    """Download one file into `folder`, which Kaggle may have packed."""
-    client.call(
-        f"download {name} of {slug}",
-        lambda: client.api.competition_download_file(slug, name, str(folder), quiet=True),
-    )
-    last = PurePosixPath(name).name
-    packed = folder / f"{last}.zip"
-    if packed.is_file():
-        with zipfile.ZipFile(packed) as archive:
-            archive.extractall(folder)
-        packed.unlink()
-    if not (folder / last).is_file():
-        raise InputError(
-            f"Kaggle sent no {name} of {slug}. Download it by hand and use --competition-dir."
+def _download(client: Client, slug: str, name: str, target: Path) -> None:
+    """Download one file to `target`, which Kaggle may have packed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        client.call(
+            f"download {name} of {slug}",
+            lambda: client.api.competition_download_file(slug, name, scratch, quiet=True),
         )
+        # Clients from 2.2.5 on keep the folders of the name, those before do not.
+        for packed in list(Path(scratch).rglob(f"{target.name}.zip")):
+            with zipfile.ZipFile(packed) as archive:
+                archive.extractall(packed.parent)
+        for path in Path(scratch).rglob(target.name):
+            shutil.move(path, target)
+            return
+    raise InputError(
+        f"Kaggle sent no {name} of {slug}. Download it by hand and use --competition-dir."
+    )

@@ -112,7 +112,7 @@ def statuses(rehearsal: Rehearsal) -> dict[str, str]:
     return {check.name: check.status for check in rehearsal.checks}
 
 
-@pytest.mark.parametrize("output", ["probability", "binary"])
+@pytest.mark.parametrize("output", [pytest.param("probability", marks=pytest.mark.slow), "binary"])
 def test_the_sound_runner_is_proven_in_both_outputs(
     output: str, plant: Plant, tmp_path: Any
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_signal_is_one_line_where_there_is_nothing_to_write(
     assert list(mounted.working.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_workers_too_and_is_one_line_all_the_same(mounted: Mounted) -> None:
     mounted.plant(SLOW.format(seconds=20))
     for pause in (0, 0.1, 0.3, 0.6):  # while the workers start, and import what they need

@@ -130,6 +130,7 @@ class Beside:
         self._sandbox = replace(setup.sandbox, pod=joined)
         self._process: subprocess.Popen[bytes] | None = None
         self._notebook_ended: float | None = None
+        self._watcher: threading.Thread | None = None
         self._done = threading.Event()
 
     def start(self, notebook: "subprocess.Popen[bytes]", ended: Path) -> None:
@@ -146,7 +147,8 @@ class Beside:
             scratch=self.setup.folder,
         )
         watched = (self._process, notebook, ended)
-        threading.Thread(target=self._watch, args=watched, daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=watched, daemon=True)
+        self._watcher.start()
 
     def close(self) -> None:
         """Wait until the gateway has noticed the notebook's end, and end it if it does not."""
@@ -155,6 +157,9 @@ class Beside:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE)
             self.returncode = self._process.poll()
+            # The notebook is over by now: the watcher notes so at its next look.
+            if self._watcher is not None:
+                self._watcher.join(ENDING)
             self._done.set()
             backends.end(self._process)
 
@@ -170,7 +175,7 @@ class Beside:
             returncode=self.returncode,
             notebook_began=began,
             notebook_ended=self._notebook_ended,
-            memory=tuple((began + one.seconds, _served(one)) for one in usage.samples),
+            memory=tuple((usage.began + one.seconds, _served(one)) for one in usage.samples),
             memory_limit=limit,
             speed=self.setup.speed,
         )

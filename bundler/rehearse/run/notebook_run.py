@@ -131,7 +131,7 @@ def _gather(
     ended = _ended(out / "notebook.json")
     executed = _executed(out / "executed.ipynb", ended.start if ended else began)
     output = _text(out / "notebook.log") + _text(out / "sandbox.log")
-    disk = _while_it_ran(ended, usage, began) if ended else []
+    disk = _while_it_ran(ended, usage) if ended else []
     failed = ended is None or ended.returncode != 0
     return NotebookRun(
         layout=setup.layout,
@@ -165,10 +165,10 @@ def _gather(
     )
 
 
-def _while_it_ran(ended: Ended, usage: Usage, began: float) -> list[tuple[float, int, int]]:
+def _while_it_ran(ended: Ended, usage: Usage) -> list[tuple[float, int, int]]:
     """Return the looks at the disk since the command began; at least the last one."""
     command = usage.peaks.get("command")
-    since = began + command.began if command else 0.0
+    since = usage.began + command.began if command else 0.0
     return [look for look in ended.disk if look[0] >= since] or ended.disk[-1:]
 
 

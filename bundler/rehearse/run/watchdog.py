@@ -24,6 +24,7 @@ class Usage:
     peak_bytes: int = 0
     killed: str | None = None  # `memory`, `time` or `stall`, where something had to be ended
     stall: Stall | None = None
+    began: float = 0.0  # seconds since the epoch, from which those of the samples count
     seconds: float = 0.0
     samples: tuple[Sample, ...] = ()
     peaks: Mapping[Role, RoleUse] = field(default_factory=dict)
@@ -50,7 +51,7 @@ def watch(
     count are those below `root`, if that is not the process itself.
     """
     root = process.pid if root is None else root
-    start, elapsed = time.monotonic(), 0.0
+    began, start, elapsed = time.time(), time.monotonic(), 0.0
     ended: float | None = None  # when the notebook had ended
     killed: str | None = None
     recorder, probed = Recorder(root=root, cpus=cpus), None
@@ -83,6 +84,7 @@ def watch(
         peak_bytes=recorder.peak_bytes,
         killed=killed,
         stall=stall,
+        began=began,
         seconds=elapsed,
         samples=recorder.samples,
         peaks=recorder.peaks,
