@@ -32,6 +32,12 @@ def test_passes_what_is_sound(rehearsed: Rehearsal) -> None:
     assert {"network", "writes", "parity", "time", "notebook ran (legacy)"} <= names
 
 
+def test_takes_a_python_by_a_relative_path(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = Path(sys.executable)
+    monkeypatch.chdir(python.parent)
+    assert house.rehearse(python=Path(python.name)).passed
+
+
 # --- the machine: time, memory, disk, GPU ---
 
 

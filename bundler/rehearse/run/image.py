@@ -105,7 +105,8 @@ def _in_container(container: Container, inputs: Inputs) -> EmulatedImage:
 def _emulate(inputs: Inputs) -> EmulatedImage:
     target, python = inputs.target, inputs.options.python
     if python is not None:
-        return emulation.from_python(python, target)
+        # The notebook runs in another folder. A link stays one: it makes a virtual environment.
+        return emulation.from_python(python.absolute(), target)
     try:
         interpreter = interpreters.find(target)
     except NoInterpreterError as error:
