@@ -8,6 +8,7 @@ a second pass.
 
 import importlib
 import json
+import math
 import random
 import socket
 import struct
@@ -15,9 +16,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 EXACT = 2**24  # below it, float32 holds every whole number
 MOST_IDS = 10_000  # of a batch that are noted
@@ -37,6 +38,25 @@ class Spec:
     shuffled: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A line of the log; what its kind does not have is left as it is here."""
+
+    kind: Literal["start", "end", "serving", "share", "batch", "call"]
+    time: float = field(default_factory=time.time)  # seconds since 1970; of a call, its end
+    host: str = ""
+    paths: tuple[str, ...] = ()  # shared
+    ids: tuple[str, ...] = ()  # of a batch
+    endpoint: str = ""
+    began: float = 0.0
+    deadline: float | None = None  # seconds
+    error: str = ""  # the exception's name; "" where an answer came
+    answer: str = ""  # the answer's type
+    shape: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
+    rounded: bool = False  # a number so large that float32 has lost its last digits
+
+
 def main(arguments: list[str]) -> int:
     """Run the gateway as Kaggle does: its class, without arguments."""
     spec = Spec(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
@@ -48,22 +68,22 @@ def main(arguments: list[str]) -> int:
     gateway = getattr(importlib.import_module(spec.module), spec.name)
     _watch_batches(gateway, note, spec.shuffled)
     threading.Thread(target=_wait_for, args=(spec, note), daemon=True).start()
-    note(kind="start")
+    note(Event(kind="start"))
     gateway().run()
-    note(kind="end")
+    note(Event(kind="end"))
     return 0
 
 
-Note = Callable[..., None]
+Note = Callable[[Event], None]
 
 
 def _writer(path: str) -> Note:
     """Return what appends an event, at once, so that none is lost however this ends."""
     stream, lock = open(path, "a", encoding="utf-8"), threading.Lock()  # noqa: SIM115
 
-    def note(**event: Any) -> None:
+    def note(event: Event) -> None:
         with lock:
-            stream.write(json.dumps({"time": time.time(), **event}) + "\n")
+            stream.write(json.dumps(asdict(event)) + "\n")
             stream.flush()
 
     return note
@@ -74,9 +94,8 @@ def _wait_for(spec: Spec, note: Note) -> None:
     waiting = list(spec.hosts)
     while waiting:
         for host in list(waiting):
-            port = next((port for port in spec.ports if _serves(host, port)), None)
-            if port is not None:
-                note(kind="serving", host=host, port=port)
+            if any(_serves(host, port) for port in spec.ports):
+                note(Event(kind="serving", host=host))
                 waiting.remove(host)
         time.sleep(LOOK)
 
@@ -104,37 +123,48 @@ def _watch_calls(note: Note) -> None:
 
     def noted(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         began = time.time()
-        about = {
-            "kind": "call",
-            "endpoint": name,
-            "host": self.channel_address,
-            "deadline": getattr(self, "endpoint_deadline_seconds", None),
-            "began": began,
-        }
+
+        def ended(error: str = "") -> Event:
+            return Event(
+                kind="call",
+                host=str(self.channel_address),
+                endpoint=str(name),
+                began=began,
+                deadline=_seconds(getattr(self, "endpoint_deadline_seconds", None)),
+                error=error,
+            )
+
         try:
             answer = send(self, name, *args, **kwargs)
         except BaseException as error:
-            note(**about, error=type(error).__name__)
+            note(ended(type(error).__name__))
             raise
-        note(**about, **_describe(answer))
+        note(_described(ended(), answer))
         return answer
 
     relay.Client.send = noted
 
 
-def _describe(answer: Any) -> dict[str, Any]:
-    """Return the type of an answer, its shape and columns, and whether float32 took digits."""
-    found: dict[str, Any] = {"answer": f"{type(answer).__module__}.{type(answer).__name__}"}
-    shape = getattr(answer, "shape", None)
-    if isinstance(shape, tuple):
-        found["shape"] = list(shape)
-    columns = getattr(answer, "columns", None)
-    if columns is not None:
-        found["columns"] = [str(column) for column in columns]
-    if isinstance(answer, float) and type(answer) is float and abs(answer) >= EXACT:
+def _seconds(deadline: Any) -> float | None:
+    """Return a deadline that is a number; other versions may have another kind, or none."""
+    is_number = isinstance(deadline, int | float) and math.isfinite(deadline)
+    return float(deadline) if is_number else None
+
+
+def _described(call: Event, answer: Any) -> Event:
+    """Return a call with the answer's type, shape and columns, and whether float32 took digits."""
+    shape, columns = getattr(answer, "shape", None), getattr(answer, "columns", None)
+    rounded = False
+    if type(answer) is float and abs(answer) >= EXACT:
         # A Python float travels in four bytes; a whole number of this size came out rounded.
-        found["rounded"] = struct.unpack("<f", struct.pack("<f", answer))[0] == answer
-    return found
+        rounded = struct.unpack("<f", struct.pack("<f", answer))[0] == answer
+    return replace(
+        call,
+        answer=f"{type(answer).__module__}.{type(answer).__name__}",
+        shape=tuple(int(size) for size in shape) if isinstance(shape, tuple) else (),
+        columns=() if columns is None else tuple(str(column) for column in columns),
+        rounded=rounded,
+    )
 
 
 def _watch_shares(note: Note) -> None:
@@ -143,7 +173,7 @@ def _watch_shares(note: Note) -> None:
 
     def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
         paths = share(self, *args, **kwargs)
-        note(kind="share", paths=[str(path) for path in paths])
+        note(Event(kind="share", paths=tuple(str(path) for path in paths)))
         return paths
 
     base.share_files = noted
@@ -164,7 +194,7 @@ def _watch_batches(gateway: Any, note: Note, shuffled: bool) -> None:
             batches = iter(rest)
         for batch in batches:
             if isinstance(batch, tuple) and len(batch) == 2:
-                note(kind="batch", ids=_ids(batch[1]))
+                note(Event(kind="batch", ids=tuple(_ids(batch[1]))))
             yield batch
 
     gateway.generate_data_batches = noted

@@ -1,9 +1,12 @@
 """What the driver noted of a gateway: its calls, what it shared, when a server began to serve."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from bundler.competition.gateway.driver import Event
+from inference.boot.fields import load_json, parse_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +65,17 @@ def read(path: Path) -> Events:
     times: dict[str, float] = {}
     ids: tuple[str, ...] = ()
     for event in _lines(path):
-        kind, time = _text(event, "kind"), _number(event, "time") or 0.0
-        if kind == "batch":
-            ids = _texts(event, "ids")
-        elif kind == "call":
-            calls.append(_call(event, len(calls) + 1, time, ids))
-            ids = ()  # of several calls for one batch, the first one is told the ids
-        elif kind == "serving":
-            serving.setdefault(_text(event, "host"), time)
-        elif kind == "share":
-            shared |= {name: time for name in _texts(event, "paths") if name not in shared}
+        if event.kind == "batch":
+            ids = event.ids
+        elif event.kind == "call":
+            calls.append(_call(event, len(calls) + 1, ids))
+            ids = ()  # of several calls for one batch, the first one has the ids
+        elif event.kind == "serving":
+            serving.setdefault(event.host, event.time)
+        elif event.kind == "share":
+            shared |= {name: event.time for name in event.paths if name not in shared}
         else:
-            times[kind] = time
+            times[event.kind] = event.time
     return Events(
         calls=tuple(calls),
         serving=serving,
@@ -83,44 +85,24 @@ def read(path: Path) -> Events:
     )
 
 
-def _call(event: Mapping[str, object], number: int, time: float, ids: Sequence[str]) -> Call:
-    shape = event.get("shape")
+def _call(event: Event, number: int, ids: tuple[str, ...]) -> Call:
     return Call(
         number=number,
-        endpoint=_text(event, "endpoint"),
-        began=_number(event, "began") or time,
-        ended=time,
-        deadline=_number(event, "deadline") if number > 1 else None,
-        error=_text(event, "error"),
-        answer=_text(event, "answer"),
-        shape=tuple(int(size) for size in shape) if isinstance(shape, list) else (),
-        columns=_texts(event, "columns"),
-        rounded=event.get("rounded") is True,
-        ids=tuple(ids),
+        endpoint=event.endpoint,
+        began=event.began,
+        ended=event.time,
+        deadline=event.deadline if number > 1 else None,
+        error=event.error,
+        answer=event.answer,
+        shape=event.shape,
+        columns=event.columns,
+        rounded=event.rounded,
+        ids=ids,
     )
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, object]]:
+def _lines(path: Path) -> Iterator[Event]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
-
-
-def _text(event: Mapping[str, object], key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _texts(event: Mapping[str, object], key: str) -> tuple[str, ...]:
-    value = event.get(key)
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
-
-
-def _number(event: Mapping[str, object], key: str) -> float | None:
-    value = event.get(key)
-    return float(value) if isinstance(value, int | float) else None
+        with contextlib.suppress(ValueError):
+            yield parse_as(Event, load_json(line))
