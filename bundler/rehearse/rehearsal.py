@@ -128,13 +128,15 @@ def run_all(
     setups: list[RunSetup] = []
     runs: list[NotebookRun] = []
     while (wanted := plan.following(runs)) is not None:
-        own = folder / f"run-{len(runs)}"
+        # The tests lie beside the runs, not in them: a gateway, which may mount, could otherwise
+        # write to a run's inputs, and these are links to the user's own files.
+        own, tests = folder / f"run-{len(runs)}", folder / f"hidden-{len(runs)}"
         if wanted.kind != "public":
             options.progress.step("Writing the hidden test set")
         if wanted.kind == "small":
-            hidden["small"] = competition.write(own / "hidden", wanted.size)
+            hidden["small"] = competition.write(tests, wanted.size)
         elif wanted.kind == "grown":
-            hidden["grown"] = hidden["small"].second(own / "hidden", wanted.size)
+            hidden["grown"] = hidden["small"].second(tests, wanted.size)
         test, kind, layout = hidden[wanted.kind], wanted.kind, wanted.layout
         # Only the runner in the box knows them: it is told by its report.
         boxed = bool(runs) and runs[-1].output.report is not None

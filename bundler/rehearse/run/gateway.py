@@ -66,8 +66,11 @@ def prepare(
 ) -> GatewaySetup:
     """Write what the gateway's sandbox shows, below the folder `run` of this run alone.
 
-    `competition` holds the hidden rows.
+    `competition` holds the hidden rows; it lies outside of `run`, in which the gateway, since it
+    may mount, can make anything writable.
     """
+    if competition.resolve().is_relative_to(run.resolve()):
+        raise ValueError(f"the hidden rows {competition} lie in the pod's folder {run}")
     folder = run / "gateway"
     for name in ("own/out", "out", "working", "tmp"):
         (folder / name).mkdir(parents=True)

@@ -330,6 +330,12 @@ def test_a_port_of_the_laptop_may_be_in_use(bench: Bench) -> None:
         assert failed(bench.rerun(server())) == {}
 
 
+def test_hidden_rows_that_the_gateway_could_make_writable_are_refused(bench: Bench) -> None:
+    hidden = bench.competition().write(bench.folder / "first" / "hidden", 2)
+    with pytest.raises(ValueError, match="lie in the pod's folder"):
+        bench.run(server(), hidden, "first")
+
+
 @pytest.mark.slow
 def test_a_port_that_the_notebook_itself_has_taken(bench: Bench) -> None:
     """The server takes the next one, and the gateway finds it there."""
