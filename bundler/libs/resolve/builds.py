@@ -61,6 +61,17 @@ class Builder:
         """Return the target's Python; where it is not on this machine, the one that runs this."""
         return interpreters.of_version(self.target.short_python) or interpreters.this()
 
+    @functools.cached_property
+    def has_sandbox(self) -> bool:
+        """Say whether builds run in the sandbox; where they cannot, the user is warned, once."""
+        reason = offline.why_not()
+        if reason:
+            self.progress.warn(
+                f"Sdists are built without a sandbox, which this machine cannot make ({reason}): "
+                "their code can use the network and change your files, as under `pip install`."
+            )
+        return reason is None
+
     @property
     def remark(self) -> str | None:
         """Return what is wrong with the interpreter, if it is not the target's."""
@@ -230,7 +241,7 @@ class _Build:
             "PIP_CONFIG_FILE": os.devnull,
         }
         try:
-            if offline.why_not():
+            if not self.builder.has_sandbox:
                 process.run(command, env=environment)
                 return
             # At the paths where they lie: an environment's scripts name theirs.

@@ -22,6 +22,7 @@ from bundler.sandbox import offline
 from tests.bundler.libs.conftest import make_target
 from tests.bundler.libs.packages import sdist, wheel
 from tests.bundler.libs.registry import Registry
+from tests.recorder import Recorder
 
 Libs = Callable[..., Any]
 RESOLVERS = ("uv", "pip-tools")
@@ -129,6 +130,20 @@ def test_build_can_write_nowhere_else(libs: Libs, registry: Registry, folder: Pa
         libs("rude")
 
     assert not (folder / "trap").exists()
+
+
+def test_build_without_a_sandbox_is_warned_of_once(
+    libs: Libs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add(sdist("one", "1.0"))
+    registry.add(sdist("two", "1.0"))
+    monkeypatch.setattr(offline, "why_not", lambda: "no user namespaces")
+    progress = Recorder()
+
+    libs("one", "two", progress=progress)
+
+    (warning,) = [text for text in progress.texts if "without a sandbox" in text]
+    assert "(no user namespaces)" in warning
 
 
 def test_what_no_build_can_change_is_read_without_one(libs: Libs, registry: Registry) -> None:
