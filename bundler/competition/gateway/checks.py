@@ -35,7 +35,7 @@ class Rerun:
     def first_seconds(self) -> float:
         """Return what the first call took, without waiting for the server to listen."""
         first = self.events.calls[0]
-        return first.ended - max(first.began, *self.events.serving.values(), first.began)
+        return first.ended - max([first.began, *self.events.serving.values()])
 
     @property
     def calls(self) -> int:

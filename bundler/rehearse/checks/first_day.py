@@ -1,15 +1,13 @@
 """A submission that `init` wrote and nobody has changed yet is valid, and known to be no answer."""
 
 import shlex
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bundler.competition import skeleton
 from bundler.competition.check import Check
+from bundler.rehearse.checks import tree
 from bundler.settings import Settings
-from bundler.snapshot import TREE
-from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 
 CONSTANT = "constant"  # the check of equal answers, in a layout or other of that name
@@ -36,12 +34,5 @@ def judged(checks: Sequence[Check], code: Bundle, settings: Settings) -> list[Ch
 
 def _advice(code: Bundle, settings: Settings) -> str:
     """Return what the script of the command asks to be replaced; "" where it is the user's own."""
-    file = next((file for file in code.files if file.name == TREE), None)
     script = next((word for word in shlex.split(settings.run or "") if word.endswith(".py")), "")
-    if file is None or not script:
-        return ""
-    with zipfile.ZipFile(reader.locate(code.folder, file)) as archive:
-        member = f"{TREE.partition('.')[0]}/{script.removeprefix('./')}"
-        if member not in archive.namelist():
-            return ""
-        return skeleton.what_to_replace(archive.read(member).decode("utf-8", errors="replace"))
+    return skeleton.what_to_replace(tree.read(code).get(script.removeprefix("./"), ""))
