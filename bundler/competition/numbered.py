@@ -1,8 +1,8 @@
 """Competitions without ids: a row of the submission is named by the number of its test row.
 
-Inside, a hidden row keeps the number that it has in the training table, so that it can be told from
-others and compared between two runs; in the folder that is written rows are numbered anew, by
-their position, as the notebook counts them.
+Inside, a hidden row keeps the number that it has in the training table, so that two runs can be
+compared row by row; in the folder that is written rows are numbered anew, by their position, as the
+notebook counts them.
 """
 
 import itertools

@@ -163,7 +163,7 @@ class HiddenTest(Protocol):
 
     @property
     def size(self) -> int:
-        """Return how many of what the setting `hidden_units` counts are in it, all told."""
+        """Return how many of what the setting `hidden_units` counts are in it altogether."""
 
     @property
     def planted(self) -> Sequence[Planted]:

@@ -78,7 +78,7 @@ class GatewayTest:
 
     @property
     def size(self) -> int:
-        """Return how many units it has, all told."""
+        """Return how many units it has altogether."""
         return self.inner.size
 
     @property
@@ -137,7 +137,7 @@ class GatewayTest:
         rerun = self._rerun(left)
         own, curves = checks.check(rerun), checks.curves(rerun)
         failed = any(check.name == "gateway" and check.status == "failed" for check in own)
-        if failed:  # it has written none, and said why
+        if failed:  # it has written none, and its result names the reason
             return SubmissionResult(checks=tuple(own), curves=curves)
         submitted = self._submitted(_of_gateway(output))
         return replace(submitted, checks=(*own, *submitted.checks), curves=curves)

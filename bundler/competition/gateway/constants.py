@@ -17,7 +17,7 @@ Value = str | float | list["Value"]
 
 
 class UnknownError(ValueError):
-    """What an expression is worth cannot be told without running it."""
+    """The value of an expression is not known without running it."""
 
 
 def of(tree: ast.Module) -> dict[str, Value]:

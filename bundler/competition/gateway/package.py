@@ -50,8 +50,8 @@ class Package:
     server: ClassName | None  # None: the notebook derives its own
     slugs: tuple[str, ...]  # folders of /kaggle/input that the gateway names
     reads: tuple[str, ...]  # paths in them
-    row_ids: tuple[str, ...]  # columns; () where it cannot be told
-    target: str  # the column of a prediction that is a single value; "" where it cannot be told
+    row_ids: tuple[str, ...]  # columns; () where they are not known
+    target: str  # the column of a prediction that is a single value; "" where it is not known
     response_seconds: float | None  # for each call but the first; None: computed when it runs
     startup_seconds: float
     ports: tuple[int, ...]
