@@ -78,7 +78,8 @@ def curves(rerun: Rerun) -> tuple[Curve, ...]:
 def _starts(rerun: Rerun) -> Check:
     """Say whether the server serves in time, here and on the target."""
     events, limit = rerun.events, rerun.package.startup_seconds
-    if not events.serving:
+    since = events.serving_since
+    if since is None:
         ended = rerun.output.notebook_ended is not None
         message = (
             "The notebook ended without serving. Call serve() on the rerun."
@@ -87,7 +88,7 @@ def _starts(rerun: Rerun) -> Check:
             "can be loaded in the first call, which has no deadline."
         )
         return Check(name="server starts", status="failed", message=message)
-    seconds = max(events.serving.values()) - rerun.output.notebook_began
+    seconds = since - rerun.output.notebook_began
     there = seconds * rerun.pace
     message = f"after {_time(seconds)} here, about {_time(there)} on the target, of {_time(limit)}"
     if there > RED * limit:

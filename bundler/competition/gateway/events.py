@@ -42,6 +42,15 @@ class Events:
     ended: float | None = None  # None: it did not come to its end
 
     @property
+    def serving_since(self) -> float | None:
+        """Return when all servers had begun to serve; None where none did.
+
+        A run may be over before anybody looked: then the first answer shows it.
+        """
+        answered = (call.ended for call in self.calls if not call.error)
+        return max(self.serving.values(), default=next(answered, None))
+
+    @property
     def first(self) -> Call | None:
         """Return the first call, which has no deadline and waits for the server."""
         return self.calls[0] if self.calls else None
