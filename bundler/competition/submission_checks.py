@@ -16,6 +16,7 @@ from bundler.competition.submission_file import Submission
 from bundler.errors import InputError
 
 SHOWN = 3
+TEXTS = ("string", "large_string", "string_view")  # types of a parquet file's columns
 ENOUGH = 20  # rows: fewer may truly have the same class
 Labels = Mapping[str, Mapping[str, str]]
 
@@ -154,6 +155,11 @@ def _values(found: Submission, name: str, profile: Profile) -> Iterator[str]:
         yield f"{name}: {len(empty)} values are missing (NaN): {_some(empty)}"
     if not numeric:
         return
+    if (kind := found.kinds.get(name, "")) in TEXTS:
+        yield (
+            f"{name} is stored as text ({kind}), though its values are numbers: a metric that reads "
+            "the file cannot compare them. Write numbers, as by float(…)."
+        )
     infinite = [i for i, value in pairs if value.strip("+-").lower() in ("inf", "infinity")]
     if infinite:
         yield f"{name}: {len(infinite)} values are infinite: {_some(infinite)}"

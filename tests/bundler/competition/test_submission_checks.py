@@ -240,6 +240,11 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(good), path)
     done = checked(made, path.parent)
     assert not [check for check in done.values() if check.status == "failed"]
+    texts = [row | {"target": str(row["target"])} for row in good]
+    parquet.write_table(pyarrow.Table.from_pylist(texts), path)
+    check = checked(made, path.parent)["values"]
+    assert check.status == "failed"
+    assert "target is stored as text (string), though its values are numbers" in check.message
     floats = [row | {"eeg_id": float(row["eeg_id"])} for row in good]
     parquet.write_table(pyarrow.Table.from_pylist(floats), path)
     check = checked(made, path.parent)["ids"]
