@@ -39,4 +39,6 @@ class ModelOptions:
     run: str | None = None
     best: str | None = None
     store: str = ""
+    strict: bool = False
+    oof_atol: float = 0.05  # in probability: how far a replayed prediction may be off
     progress: Progress = SILENT
