@@ -10,7 +10,7 @@ from bundler.model import checkpoint, graph, naming
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble
-from bundler.model.options import ModelOptions
+from bundler.model.options import ExportOptions
 from bundler.model.parity import rank_text
 from bundler.model.table import align, text
 from bundler.progress import Progress
@@ -28,7 +28,7 @@ RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them whe
 def describe(
     ensemble: Ensemble,
     decided: Decision,
-    options: ModelOptions,
+    options: ExportOptions,
     *,
     operations: int,
     golden_images: int,
@@ -46,7 +46,7 @@ def describe(
         normalize=how.normalize,
         head=how.head,
         metadata_columns=tuple(how.metadata_columns),
-        output=options.output,
+        output=options.predict,
         aggregation=decided.aggregation,
         threshold=decided.threshold,
         prevalence=fmean(ensemble.prevalences),
