@@ -155,6 +155,7 @@ MODEL = Command(
         "--by": case("--by last", option("choice.by"), "last"),
         "--fold": case("--fold 0 --fold 2", option("choice.folds"), (0, 2), ()),
         "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
+        "--weights": case("--weights raw", option("training.weights"), "raw"),
         "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
         "--preset": case("--preset roi", option("training.preset"), "roi"),
         "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
