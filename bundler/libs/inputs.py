@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from bundler.image import target as targets
 from bundler.image.target import Target
-from bundler.libs import locks, requirements
+from bundler.libs import locks
 from bundler.libs.index import sources
 from bundler.libs.index.sources import Sources
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
+from bundler.libs.reading import choose
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolve.builds import Builder
 
@@ -48,14 +49,17 @@ def read(options: LibsOptions) -> Inputs:
     """Read the requirements, the target, pip's settings and the lock. Raises InputError."""
     target = targets.load(options.target, options.requirements.parent)
     target_digest, environment = target.digest, target.environment
-    every = requirements.read(options.requirements)
+    every = choose.read(options.requirements, target)
     lines = every.lines()  # of all machines, so that a lock holds whoever resolves it
     wanted = every.on(environment)
+    # Who says where a package is to come from does not mean the image's.
+    own = {*wanted.replaced, *wanted.sources.direct}
+    image = target.without(own if options.delta else target.packages)
     return Inputs(
         options=options,
-        requirements=wanted,
+        requirements=wanted.beside(image),
         target=target,
-        image=target.without(wanted.replaced if options.delta else target.packages),
+        image=image,
         sources=sources.configured(wanted.sources),
         lock=locks.read(options.lock),
         digest=locks.digest_inputs(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.libs.reading.selection import lock_beside
 from bundler.progress import SILENT, Progress
 
 
@@ -29,6 +30,5 @@ class LibsOptions:
 
         `host` is another machine on every machine, so its lock lies beside the bundle.
         """
-        if self.target == "host":
-            return self.out.parent / f"{self.requirements.stem}.host.lock"
-        return self.requirements.with_suffix(".lock")
+        path = lock_beside(self.requirements)
+        return self.out.parent / f"{path.stem}.host.lock" if self.target == "host" else path
