@@ -7,13 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from packaging.dependency_groups import (
-    CyclicDependencyGroup,
-    DuplicateGroupNames,
-    InvalidDependencyGroupObject,
-    resolve_dependency_groups,
-)
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.dependency_groups import resolve_dependency_groups
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bundler.errors import InputError
@@ -95,6 +90,7 @@ def _lines(document: Mapping[str, Any], selection: Selection, target: Target) ->
     try:
         if selection.group is not None:
             groups = document.get("dependency-groups", {})
+            _check_group(groups, selection)
             needs = [*map(Requirement, resolve_dependency_groups(groups, selection.group))]
         elif not project or {"dependencies", "optional-dependencies"} & {
             *project.get("dynamic", ())
@@ -104,21 +100,23 @@ def _lines(document: Mapping[str, Any], selection: Selection, target: Target) ->
             needs = [*map(Requirement, project.get("dependencies", ()))]
             needs += [need for extra in selection.extras for need in extras.of(extra)]
         return [*_without_itself(needs, name, extras)]
-    except LookupError as error:
-        known = ", ".join(document.get("dependency-groups", {})) or "none"
+    except (ExceptionGroup, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{selection.path}: {_reason(error)}.") from error
+
+
+def _check_group(groups: Mapping[str, Any], selection: Selection) -> None:
+    if selection.group not in {str(canonicalize_name(name)) for name in groups}:
+        known = ", ".join(groups) or "none"
         raise InputError(
             f"{selection.path} has no dependency group {selection.group!r}; its groups: {known}."
-        ) from error
-    except (
-        InvalidRequirement,
-        CyclicDependencyGroup,
-        DuplicateGroupNames,
-        InvalidDependencyGroupObject,
-        ExceptionGroup,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise InputError(f"{selection.path}: {str(error).splitlines()[0]}.") from error
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a group or a requirement; packaging collects such errors."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return str(error).splitlines()[0].rstrip(".")
 
 
 class _Extras:

@@ -98,6 +98,6 @@ def libs(folder: Path) -> Callable[..., LibsResult]:
         if not isinstance(target, str):
             (folder / name).write_text((target or make_target()).text())
         options = {"out": folder / "dist" / "libs", "install_test": False, **options}
-        return build(LibsOptions(requirements=path, target=name, **options))
+        return build(LibsOptions(**{"requirements": path, "target": name, **options}))
 
     return run
