@@ -27,6 +27,13 @@ class Datasets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """What a gateway's package does not say of its calls, and a rehearsal must know."""
+
+    ordered: bool = False  # each call depends on those before it, as in a time series
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the commands share; each key is also an option of the commands that use it."""
 
@@ -46,6 +53,7 @@ class Settings:
     on_failures: str = "stop"
     image_packages: tuple[str, ...] = ()  # that a rehearsal's image holds, besides those found
     hidden: Hidden = field(default_factory=Hidden)
+    gateway: Gateway = field(default_factory=Gateway)
 
     @property
     def dist(self) -> Path:
@@ -100,6 +108,9 @@ def _parse(path: Path) -> Settings:
     if "datasets" in values:
         where = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "gateway" in values:
+        where = "tool.rsna-bundle.gateway"
+        values["gateway"] = Gateway(**_checked(values["gateway"], Gateway, path, where))
     if "accelerator" in values and values["accelerator"].lower() in NO_ACCELERATOR:
         values["accelerator"] = ""
     if "hidden" in values:
@@ -156,7 +167,7 @@ def _checked(
 
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    if hint in (Datasets, Hidden):  # tables, which have checks of their own
+    if hint in (Datasets, Gateway, Hidden):  # tables, which have checks of their own
         return
     if hint == tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

@@ -1,7 +1,7 @@
 """What can be known before the run: are bundles, notebook and target of one piece?"""
 
 from bundler.competition.check import Check, verdict
-from bundler.rehearse.checks import bundles, notebook, old_gpu, paths, tree, wheels
+from bundler.rehearse.checks import bundles, notebook, old_gpu, paths, reached, tree, wheels
 from bundler.rehearse.inputs import Inputs
 
 FATAL = ("bundles", "upload", "ids", "wheels")  # where one of these fails, the run would, at once
@@ -26,7 +26,8 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     idle = list(wheels.without_gpu(libs, target, accelerator)) if wants_gpu else []
     texts = tree.read(inputs.bundles["code"])
     named = list(paths.of_laptop(texts))
-    too_new = old_gpu.demands(texts, model, wheels.pins(libs, target), accelerator)
+    loaded = reached.reached(texts, options.settings.run)
+    too_new = old_gpu.demands(loaded, model, wheels.pins(libs, target), accelerator)
     checks = [
         verdict("bundles", altered, "every file matches its manifest"),
         *changed,

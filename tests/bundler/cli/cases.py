@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ def case(words: str, pick: Pick, value: Any, default: Any = None) -> Case:
 
 
 def option(name: str) -> Pick:
-    """Return what picks a field of the options that the first argument is."""
-    return lambda run: getattr(run.call[0], name)
+    """Return what picks a field, or a part's field, of the options that the first argument is."""
+    return lambda run: attrgetter(name)(run.call[0])
 
 
 DATA = "settings-data"  # the folder that the settings name
@@ -143,33 +144,37 @@ MODEL = Command(
             default=(),
             alone=True,
         ),
-        "--ckpt": case("--ckpt a.pt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()),
-        "--run": case("--run r1", option("run"), "r1", "base"),
-        "--best": case("--best pfbeta", option("best"), "pfbeta"),
+        "--ckpt": case(
+            "--ckpt a.pt b", option("choice.checkpoints"), (Path("a.pt"), Path("b")), ()
+        ),
+        "--run": case("--run r1", option("choice.run"), "r1", "base"),
+        "--best": case("--best pfbeta", option("choice.best"), "pfbeta"),
         "--store": case(
             "--store sqlite:///x.db",
-            option("store"),
+            option("choice.store"),
             "sqlite:///x.db",
             f"sqlite:///{ROOT}/runs/mlflow.db",
         ),
-        "--by": case("--by last", option("by"), "last"),
-        "--fold": case("--fold 0 --fold 2", option("folds"), (0, 2), ()),
+        "--by": case("--by last", option("choice.by"), "last"),
+        "--fold": case("--fold 0 --fold 2", option("choice.folds"), (0, 2), ()),
         "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
-        "--arch": case("--arch resnet18", option("arch"), "resnet18"),
-        "--preset": case("--preset roi", option("preset"), "roi"),
-        "--mean": case("--mean 0.1,0.2,0.3", option("mean"), (0.1, 0.2, 0.3)),
-        "--std": case("--std 0.5", option("std"), (0.5,)),
-        "--scale": case("--scale 1/255", option("scale"), 1 / 255),
-        "--in-chans": case("--in-chans 3", option("in_chans"), 3),
-        "--head": case("--head softmax", option("head"), "softmax"),
-        "--prevalence": case("--prevalence 0.02", option("prevalence"), 0.02),
-        "--oof": case("--oof a.csv --oof b.csv", option("oof"), (Path("a.csv"), Path("b.csv")), ()),
-        "--images": case("--images .", option("images"), Path(".")),
-        "--threshold": case("--threshold 0.3", option("threshold"), 0.3),
-        "--aggregation": case("--aggregation max", option("aggregation"), "max", "mean"),
-        "--output": case("--output binary", option("output"), "binary", "probability"),
-        "--precision": case("--precision fp16", option("precision"), "fp16", "fp32"),
-        "--ensemble": case("--ensemble separate", option("ensemble"), "separate", "merge"),
+        "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
+        "--preset": case("--preset roi", option("training.preset"), "roi"),
+        "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
+        "--std": case("--std 0.5", option("training.std"), (0.5,)),
+        "--scale": case("--scale 1/255", option("training.scale"), 1 / 255),
+        "--in-chans": case("--in-chans 3", option("training.in_chans"), 3),
+        "--head": case("--head softmax", option("training.head"), "softmax"),
+        "--prevalence": case("--prevalence 0.02", option("training.prevalence"), 0.02),
+        "--oof": case(
+            "--oof a.csv --oof b.csv", option("export.oof"), (Path("a.csv"), Path("b.csv")), ()
+        ),
+        "--images": case("--images .", option("export.images"), Path(".")),
+        "--threshold": case("--threshold 0.3", option("export.threshold"), 0.3),
+        "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
+        "--output": case("--output binary", option("export.predict"), "binary", "probability"),
+        "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
         **reporting(),
