@@ -41,8 +41,8 @@ def write(folder: Path, *made_for: Target) -> Bundle:
         (
             ("host",),
             (OCTOBER,),
-            "was made for host, and the settings ask for kaggle-gpu-2026-10. Run `rsna-bundle libs`,"
-            ' or set `target = "host"`',
+            f"was made for host, and the settings ask for {OCTOBER}. Run `rsna-bundle libs`, "
+            'or set `target = "host"`',
         ),
         ((OCTOBER,), (JUNE,), f'set `target = "{OCTOBER}"` in [tool.rsna-bundle]'),
         ((OCTOBER, JUNE), (OCTOBER,), f'set `target = ["{OCTOBER}", "{JUNE}"]`'),
