@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
             first = next(iter(message.splitlines()[1:]), message)
             print(f"{case} ({', '.join(lines)}): {sorted(warm)[len(warm) // 2]:.1f} s", end=" ")
             print(f"(cold {cold:.1f} s; {min(warm):.1f}–{max(warm):.1f} s)\n  {first}")
-        wheels = [path for path in (folder / "cache").rglob("*.whl")]
+        wheels = list((folder / "cache").rglob("*.whl"))
         print(f"wheels downloaded: {len(wheels)}")
     return 0
 

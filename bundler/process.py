@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bundler import secrets
+from bundler import redaction
 from bundler.errors import CommandError
 
 TAIL = 25  # lines of a failed command's output that an error repeats
@@ -88,4 +88,4 @@ def explain(arguments: Sequence[str], result: subprocess.CompletedProcess[str]) 
     output = "\n".join(f"  {line}" for line in lines[-TAIL:])
     command = f"`{shlex.join(arguments)}` failed with exit code {result.returncode}"
     # pip, uv and git repeat addresses, and an address may hold a password.
-    return secrets.redacted(f"{command}:\n{output}")
+    return redaction.redacted(f"{command}:\n{output}")

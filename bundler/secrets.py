@@ -39,8 +39,6 @@ PATTERNS = {
     ),
 }
 RULES = {what: re.compile(pattern) for what, pattern in PATTERNS.items()}
-# A user alone is a token as often as not, but for the `git@` of an address for ssh.
-IN_ADDRESS = re.compile(r"(\bhttps?://)[^\s/@'\"]+@|(?<=://)[^\s/@:'\"]+:[^\s/@'\"]+@")
 OWN = ("KAGGLE_KEY", "KAGGLE_API_TOKEN")  # this machine's own, which are certain
 
 
@@ -54,11 +52,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.path}{f':{self.line}' if self.line else ''}: {self.what}"
-
-
-def redacted(text: str) -> str:
-    """Return a text for a message or a log, its addresses without users and passwords."""
-    return IN_ADDRESS.sub(r"\1", text)
 
 
 def check(files: Mapping[str, bytes], where: str) -> None:

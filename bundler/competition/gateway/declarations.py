@@ -1,6 +1,7 @@
 """What a gateway's class declares: row ids, target, deadline, servers, output; by its syntax."""
 
 import ast
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from bundler.competition.gateway import constants
@@ -84,14 +85,38 @@ def deadline(gateway: ast.ClassDef, known: Mapping[str, Value], default: float) 
 
 def servers(gateway: ast.ClassDef, known: Mapping[str, Value]) -> tuple[str, ...]:
     """Return the names of the servers that it calls; () for the usual single one."""
+    values = {**known, **_defaults(gateway)}
     for node in ast.walk(gateway):
-        if isinstance(node, ast.keyword) and node.arg == "server_names":
+        if isinstance(node, ast.keyword) and node.arg in ("server_names", "server_ports"):
             try:
-                names = constants.evaluate(node.value, known)
+                names = constants.evaluate(_keys(node.value), values)
             except UnknownError:
-                return ()
-            return tuple(str(name) for name in names) if isinstance(names, list) else ()
+                continue  # the other of the two may be written out
+            if isinstance(names, list):
+                return tuple(str(name) for name in names)
     return ()
+
+
+def _defaults(gateway: ast.ClassDef) -> dict[str, Value]:
+    """Return the default values of its constructor's arguments: Kaggle passes none."""
+    found: dict[str, Value] = {}
+    for node in gateway.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            own = node.args
+            named = own.args[len(own.args) - len(own.defaults) :]
+            pairs = [*zip(named, own.defaults, strict=True)]
+            pairs += [(a, d) for a, d in zip(own.kwonlyargs, own.kw_defaults, strict=True) if d]
+            for argument, default in pairs:
+                with contextlib.suppress(UnknownError):
+                    found[argument.arg] = constants.evaluate(default, {})
+    return found
+
+
+def _keys(node: ast.expr) -> ast.expr:
+    """Return the keys of a dict that is written out as a list; anything else as it is."""
+    if isinstance(node, ast.Dict) and all(node.keys):
+        return ast.List(elts=[key for key in node.keys if key])
+    return node
 
 
 def submission(gateway: ast.ClassDef) -> str:

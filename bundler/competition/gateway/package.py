@@ -26,6 +26,7 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "core/templates.py": {"Gateway": (), "InferenceServer": ("serve", "run_local_gateway")},
 }
 INPUT = "/kaggle/input/"
+HOST, DEFAULT = "inference_server", "default"  # a host name, and the server that has it alone
 HOUR, STARTUP = 3600.0, 900.0  # what Kaggle's versions so far have where a host sets nothing
 
 
@@ -61,6 +62,12 @@ class Package:
     modules: frozenset[str]  # top-level modules that the package imports
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the host names under which the gateway looks for the notebook."""
+        names = self.servers or (DEFAULT,)
+        return tuple(HOST if name == DEFAULT else f"{HOST}_{name}" for name in names)
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Return what the gateway reads and the competition's folder lacks."""
         return tuple(name for name in self.reads if not (self.folder / name).exists())
@@ -81,7 +88,7 @@ class Package:
         yield "target", self.target or "not known: predictions are tables"
         yield "ports", _ports(self.ports)
         if self.servers:
-            yield "servers", ", ".join(f"inference_server_{name}" for name in self.servers)
+            yield "servers", ", ".join(self.hosts)
         if self.shares_files:
             yield "files", "shared below /kaggle/shared, just before the call that needs them"
         yield "writes", f"{self.submission} and result.json: the gateway, not the notebook"

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from bundler import secrets
+from bundler import redaction
 from bundler.errors import InputError
 from bundler.libs.index import references
 from bundler.libs.index.references import Reference
@@ -102,7 +102,7 @@ class _Entry:
     @property
     def shown(self) -> str:
         """Return the text as a message may repeat it."""
-        return secrets.redacted(self.text)
+        return redaction.redacted(self.text)
 
 
 def _entries(path: Path, kind: str, depth: int) -> Iterator[_Entry]:

@@ -128,7 +128,7 @@ def test_lock_becomes_a_bundle_of_its_versions(
         "tqdm": "4.0",
     }
     assert {pin.name: pin.origin for pin in made.lock.pins}["inner"] == "./inner"
-    assert made.path == project / "wheelhouse.lock"
+    assert made.targets[0].path == project / "wheelhouse.lock"
     assert (project / "uv.lock").read_bytes() == uv_lock
     assert libs(requirements=project / "uv.lock", check=True)
     # A file that is none of those that uv saw is not taken, whatever its version.

@@ -111,7 +111,7 @@ def test_project_becomes_a_bundle_with_a_lock_of_its_own(
 
     names = {pin.name for pin in made.lock.pins}
     assert names == {"albumentations", "numpy", "pydicom", "pylibjpeg", "tqdm"}
-    assert made.path == folder / "wheelhouse.lock"
+    assert made.targets[0].path == folder / "wheelhouse.lock"
     assert (folder / "uv.lock").read_text() == "of uv, and none of ours\n"
     assert libs(requirements=folder / "pyproject.toml[dicom-files]", check=True)
     # Another part of the project is another input.
