@@ -23,8 +23,8 @@ def judged(checks: Sequence[Check], code: Bundle, settings: Settings) -> list[Ch
     if not advice:
         return list(checks)
     message = (
-        "Every row has the sample submission's own answer, since the command is still as `init` "
-        f"wrote it. {advice} by your model's answers, commit, and rehearse again."
+        "Every row has the same answer, since the command is still as `init` wrote it. "
+        f"{advice} by your model's answers, commit, and rehearse again."
     )
     return [
         replace(check, status="unproven", message=message) if check in failed else check
