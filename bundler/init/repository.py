@@ -90,7 +90,7 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
             adopted=adopted,
             ask=ask,
         )
-        added = table.render(answers, options.target or Settings.target)
+        added = table.render(answers, options.target or Settings.target[0])
         texts[path] = table.append(path, text, added)
         settings = Settings(
             root=root,
@@ -199,7 +199,11 @@ def _missing_lines(path: Path, lines: Sequence[str]) -> dict[Path, str]:
 def _differences(settings: Settings, options: InitOptions) -> Iterator[str]:
     """Say which options contradict the settings, which stay."""
     given = {"competition": options.competition, "owner": options.owner, "target": options.target}
-    held = {"competition": settings.competition, "owner": settings.owner, "target": settings.target}
+    held = {
+        "competition": settings.competition,
+        "owner": settings.owner,
+        "target": " and ".join(settings.target),
+    }
     for key, value in given.items():
         if value and value != held[key]:
             yield f"pyproject.toml keeps {key} = {held[key]!r}; edit it there to change it."

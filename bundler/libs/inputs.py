@@ -1,7 +1,10 @@
 """The first step, read: all that decides what a libs bundle holds, each file of it once."""
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
+from bundler.errors import UsageError
 from bundler.image import target as targets
 from bundler.image.target import Target
 from bundler.libs import locks, requirements
@@ -20,6 +23,7 @@ class Inputs:
     options: LibsOptions
     requirements: Requirements  # those that apply on the target
     target: Target
+    lock_path: Path  # of this target
     image: Target  # the target with those of its packages that the bundle may rely on
     sources: Sources
     lock: Lock | None  # of an earlier build
@@ -44,24 +48,55 @@ class Inputs:
         return lock is not None and lock.inputs == self.digest and not lock.is_edited
 
 
-def read(options: LibsOptions) -> Inputs:
-    """Read the requirements, the target, pip's settings and the lock. Raises InputError."""
-    target = targets.load(options.target, options.requirements.parent)
-    target_digest, environment = target.digest, target.environment
+def read(options: LibsOptions) -> tuple[Inputs, ...]:
+    """Read the requirements, pip's settings, and each target with its lock.
+
+    Raises InputError, UsageError.
+    """
     every = requirements.read(options.requirements)
+    loaded = {name: targets.load(name, options.requirements.parent) for name in options.targets}
+    _check_names([*loaded.values()], options)
+    return tuple(_of_target(options, every, name, target) for name, target in loaded.items())
+
+
+def _of_target(options: LibsOptions, every: Requirements, name: str, target: Target) -> Inputs:
     lines = every.lines()  # of all machines, so that a lock holds whoever resolves it
-    wanted = every.on(environment)
+    wanted = every.on(target.environment)
     return Inputs(
         options=options,
         requirements=wanted,
         target=target,
+        lock_path=options.lock(name),
         image=target.without(wanted.replaced if options.delta else target.packages),
         sources=sources.configured(wanted.sources),
-        lock=locks.read(options.lock),
+        lock=_lock(options, name, target),
         digest=locks.digest_inputs(
             lines=lines,
-            target=target_digest,
+            target=target.digest,
             delta=options.delta,
             allow_sdist=options.allow_sdist,
         ),
     )
+
+
+def _lock(options: LibsOptions, name: str, target: Target) -> Lock | None:
+    """Return the target's lock, or the one that was written while it was the only target."""
+    path = options.lock(name)
+    lock = locks.read(path)
+    if lock is None and path != options.only_lock and name != targets.HOST:
+        earlier = locks.read(options.only_lock)
+        return earlier if earlier and earlier.target_digest == target.digest else None
+    return lock
+
+
+def _check_names(loaded: list[Target], options: LibsOptions) -> None:
+    """Refuse targets that the notebook, or a folder of locks, could not tell apart."""
+    counts = Counter(target.name for target in loaded)
+    if double := [name for name, count in counts.items() if count > 1]:
+        raise UsageError(
+            f"Two targets have the name {double[0]!r}. Capture one of them again with another "
+            "`--name`."
+        )
+    paths = Counter(options.lock(name) for name in options.targets)
+    if same := [path for path, count in paths.items() if count > 1]:
+        raise UsageError(f"Two targets would have the lock {same[0]}. Rename one of their files.")

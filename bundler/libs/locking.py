@@ -31,7 +31,7 @@ def _current(inputs: Inputs) -> Lock:
         state = "was edited since it was written"
     else:
         state = "is stale: the requirements or the options have changed since it was written"
-    raise CheckError(f"{inputs.options.lock} {state}. Run `rsna-bundle libs` and commit the lock.")
+    raise CheckError(f"{inputs.lock_path} {state}. Run `rsna-bundle libs` and commit the lock.")
 
 
 def _resolve(inputs: Inputs) -> Lock:
@@ -95,7 +95,7 @@ def _kept_pins(inputs: Inputs) -> tuple[Pin, ...]:
     wanted = {canonicalize_name(need.name) for need in inputs.requirements.wanted}
     if unknown := sorted(upgraded - locked - wanted):
         raise UsageError(
-            f"Cannot upgrade {', '.join(unknown)}: not a package of {options.lock}, which has "
+            f"Cannot upgrade {', '.join(unknown)}: not a package of {inputs.lock_path}, which has "
             f"{', '.join(sorted(locked)) or 'no package'}."
         )
     # Wheels for another image would not fit, and the newest that do are what one wants there.

@@ -17,7 +17,8 @@ from packaging.version import Version
 
 from bundler.errors import BundlerError, InputError, NetworkError
 from bundler.image import stub_packages
-from bundler.image.target import Distribution, Target, parsed
+from bundler.image.distribution import Distribution, parsed
+from bundler.image.target import Target
 from bundler.libs import wheels
 from bundler.libs.index import metadata, releases, simple_api
 from bundler.libs.index.simple_api import File

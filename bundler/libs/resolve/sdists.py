@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from bundler.errors import InputError
 from bundler.image import stub_packages
-from bundler.image.target import Distribution
+from bundler.image.distribution import Distribution
 from bundler.libs import wheels
 from bundler.libs.index import downloads, releases
 from bundler.libs.index.simple_api import File

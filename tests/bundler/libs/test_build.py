@@ -205,7 +205,7 @@ def test_the_shipped_lock_is_current_and_leaves_the_image_alone() -> None:
     made = build(
         LibsOptions(
             requirements=root / "wheelhouse.txt",
-            target="kaggle-gpu-2026-10",
+            targets=("kaggle-gpu-2026-10",),
             out=root / "dist" / "libs",
             check=True,
         )
