@@ -6,6 +6,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from bundler.notebook import submission
 from tests.bundler.cli.harness import JSON, ROOT, TEXT, Run
 
 Pick = Callable[[Run], Any]
@@ -105,7 +106,9 @@ LIBS = Command(
         "--requirements": case(
             "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
         ),
-        "--target": case("--target host", option("target"), "host", "settings-target"),
+        "--target": case(
+            "--target a --target b", option("targets"), ("a", "b"), ("settings-target",)
+        ),
         "--resolver": case("--resolver pip-tools", option("resolver"), "pip-tools", "uv"),
         "--no-delta": case("--no-delta", option("delta"), False, True),
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
@@ -190,13 +193,18 @@ CODE = Command(
 )
 
 
+def command_of(run: Run) -> tuple[str, ...]:
+    """Return what the notebook runs by the settings that `write_for` takes."""
+    return submission.plan(run.call[0]).command
+
+
 def word_after(word: str) -> Pick:
-    """Return what picks a word of the notebook's command, of the plan of `write`."""
-    return lambda run: run.call[2].command[run.call[2].command.index(word) + 1]
+    """Return what picks a word of the notebook's command."""
+    return lambda run: command_of(run)[command_of(run).index(word) + 1]
 
 
 NOTEBOOK_SUBMISSION = Command(
-    functions=("bundler.notebook.submission:write",),
+    functions=("bundler.notebook.submission:write_for",),
     progress=False,
     options={
         "--competition": case(
@@ -207,17 +215,23 @@ NOTEBOOK_SUBMISSION = Command(
         ),
         "--on-failures": case(
             "--on-failures stop",
-            lambda run: "--on-failures" in run.call[2].command,
+            lambda run: "--on-failures" in command_of(run),
             False,  # the runner's own default
             True,
         ),
         "--run": Case(
             words=("--run", "python -m mine --x 'a b'"),
-            pick=lambda run: run.call[2].command[:5],
+            pick=lambda run: command_of(run)[:5],
             value=("python", "-m", "mine", "--x", "a b"),
             default=("python", "-m", "inference.run", "--competition", "settings-competition"),
         ),
-        **dist(at(1), ROOT / "dist" / "notebook"),
+        "--target": case(
+            "--target a --target b",
+            lambda run: run.call[0].target,
+            ("a", "b"),
+            ("settings-target",),
+        ),
+        **dist(at(1), ROOT / "dist"),
         **reporting(),
     },
 )
@@ -268,7 +282,10 @@ REHEARSE = Command(
         "--quick": case("--quick", option("quick"), True, False),
         "--competition-dir": case("--competition-dir .", folder_name("competition_dir"), "", DATA),
         "--target": case(
-            "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
+            "--target host",
+            lambda run: run.call[0].settings.target,
+            ("host",),
+            ("settings-target",),
         ),
         "--competition": case(
             "--competition x",
@@ -378,8 +395,8 @@ INIT = Command(
 )
 CAPTURE = Command(
     functions=(
-        "bundler.image.target:capture",
-        "bundler.image.target:capture_script",
+        "bundler.image.captured:capture",
+        "bundler.image.captured:capture_script",
         "bundler.publish.notebooks:capture",
     ),
     progress=False,
