@@ -175,6 +175,8 @@ MODEL = Command(
         "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
         "--output": case("--output binary", option("export.predict"), "binary", "probability"),
         "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--strict": case("--strict", option("export.strict"), True, False),
+        "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
