@@ -12,6 +12,8 @@ from bundler.progress import SILENT, Progress
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
+# Of inference.pixels.preprocess, which needs NumPy: `--help` does not.
+PRESET_NAMES = ("baseline-512", "bilinear-512", "roi-1024x512", "roi-1536x768", "roi-2048x1024")
 WeightsKind = Literal["ema", "raw"]
 WEIGHTS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 SCALES = {"1/255": 1 / 255, "1": 1.0}
@@ -30,6 +32,22 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreprocessChanges:
+    """Fields of a preprocessing that differ from the preset; `PreprocessConfig` explains them."""
+
+    size: tuple[int, int] | None = None
+    window: Literal["dicom", "min-max", "percentile"] | None = None
+    percentiles: tuple[float, float] | None = None
+    crop: Literal["breast", "none"] | None = None
+    crop_margin: float | None = None
+    flip: Literal["chest-left", "none"] | None = None
+    fit: Literal["pad", "stretch"] | None = None
+    reduce: Literal["area", "bilinear"] | None = None
+    decode_margin: float | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """How they were trained; None leaves a question to what the checkpoint records.
 
@@ -40,6 +58,7 @@ class Training:
     weights: WeightsKind | None = None
     arch: str | None = None
     preset: str | None = None
+    preprocessing: PreprocessChanges = PreprocessChanges()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     scale: float | None = None

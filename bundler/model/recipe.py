@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from bundler.errors import UsageError
-from bundler.model import architecture
+from bundler.model import architecture, preprocessing
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import Training
 from inference.boot.fields import Plain
@@ -84,7 +84,12 @@ def resolve(checkpoint: Checkpoint, training: Training) -> tuple[Recipe, float]:
     settle = questions.settle
     likely = architecture.name_likely(checkpoint.state) if checkpoint.arch is None else ""
     arch = settle("--arch", checkpoint.arch, training.arch, f"the timm model{likely}")
-    preprocess = settle("--preset", checkpoint.preprocess, _preset(training), _PRESETS)
+    preprocess = settle(
+        "--preset",
+        checkpoint.preprocess,
+        preprocessing.named(training, checkpoint.preprocess),
+        _PRESETS,
+    )
     normalize = _settle_normalize(questions, checkpoint.normalize, training)
     prevalence = settle("--prevalence", checkpoint.prevalence, training.prevalence, _PREVALENCE)
     if arch is None:  # the shape cannot be read without it
@@ -125,16 +130,6 @@ def _settle_normalize(
         std=questions.settle("--std", std, training.std, "what training then divided by"),
         scale=questions.settle("--scale", scale, training.scale, _SCALES),
     )
-
-
-def _preset(training: Training) -> PreprocessConfig | None:
-    if training.preset is None:
-        return None
-    if training.preset not in PRESETS:
-        raise UsageError(
-            f"Unknown preset {training.preset!r} in --preset. Choose one of {', '.join(PRESETS)}."
-        )
-    return PRESETS[training.preset]
 
 
 def _check_head(head: str, outputs: int | None, checkpoint: Checkpoint) -> None:
