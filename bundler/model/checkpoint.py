@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from bundler.errors import InputError
-from bundler.model import naming, weights
+from bundler.model import beside, naming, weights
+from bundler.model.adopted.reading import OnnxFile
 from inference.boot.fields import Plain
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint as schema
@@ -30,6 +31,7 @@ STATE_KEYS = (
     *("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights"),
     "module",
 )
+_CHUNK = 1 << 20
 _ARCH_KEYS = ("arch", "architecture", "model_name", "timm_model", "backbone", "encoder")
 
 
@@ -38,11 +40,14 @@ class Checkpoint:
     """Weights and what their file records about them; None where it records nothing.
 
     `ours` marks this project's own format, which says everything; `source` is the key that the
-    weights were found under; `when` is the file's time of modification (seconds).
+    weights were found under, `others` what lies beside it and may be weights, too; `when` is the
+    file's time of modification (seconds).
     """
 
     path: Path
     state: Mapping[str, torch.Tensor] = field(repr=False)
+    others: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    graph: OnnxFile | None = None  # in place of weights: an ONNX file is a whole network
     ours: bool = False
     source: str = ""
     when: float = 0.0
@@ -76,6 +81,7 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
     return Checkpoint(
         path=path,
         state=state,
+        others=beside.find(others, source, state),
         source=source,
         when=path.stat().st_mtime,
         arch=_find_arch(others),
@@ -86,10 +92,14 @@ def read(path: Path, *, mapped: bool = False) -> Checkpoint:
     )
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def digest(one: Checkpoint) -> str:
+    """Return the sha256 of a checkpoint's file, and of what lies beside an ONNX file with it."""
+    whole = hashlib.sha256()
+    for path in (one.path, *(one.graph.data if one.graph else ())):
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                whole.update(chunk)
+    return whole.hexdigest()
 
 
 def _read_ours(path: Path, content: Mapping[str, object]) -> Checkpoint:
