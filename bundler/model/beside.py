@@ -5,11 +5,12 @@ the file then predicts something else than its author's model did.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from bundler.model import fit
+from bundler.model.states import State
 
 # What only resuming a training needs, whatever it holds.
 _TRAINING = re.compile(
@@ -42,6 +43,21 @@ def find(
         if not fit.is_copy(fit.without_prefixes(tensors).keys(), names):
             found |= {name: one for name, one in tensors.items() if _may_be_weights(name, one)}
     return found
+
+
+def find_unaveraged(states: Sequence[State], chosen: State) -> dict[str, Tensor]:
+    """Return what only the raw weights of the chosen, averaged ones' key hold: a head, say."""
+    if chosen.kind == "raw":
+        return {}
+    averaged = tuple(fit.without_wrappers(chosen.tensors))
+    key = chosen.key.partition(":")[0]
+    return {
+        name: value
+        for state in states
+        if state.kind == "raw" and state.key == key
+        for name, value in state.tensors.items()
+        if not name.endswith((*averaged, *fit.BUFFERS))
+    }
 
 
 def _may_be_weights(name: str, value: Tensor) -> bool:

@@ -70,7 +70,7 @@ def _select(choice: Choice, options: ModelOptions) -> Selection:
     """Return the checkpoints that were named, or the ONNX files in their place."""
     if choice.onnx:
         return choosing.select(choice, options.training)
-    return selection.select(choice)
+    return selection.select(choice, options.training.weights)
 
 
 def _needed(selected: Selection) -> int:

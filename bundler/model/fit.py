@@ -19,7 +19,7 @@ from bundler.model.table import printable
 SHOWN = 4  # names of tensors that a message lists
 NOT_NEEDED = ("num_batches_tracked",)  # counts training steps; nothing predicts with it
 # What an average of weights over the training need not hold: it may be of parameters alone.
-_BUFFERS = ("running_mean", "running_var", *NOT_NEEDED)
+BUFFERS = ("running_mean", "running_var", *NOT_NEEDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def dense(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def is_copy(names: AbstractSet[str], wanted: AbstractSet[str]) -> bool:
     """Say whether tensors of these names are the very same network once more."""
-    needed = {name for name in wanted if not name.endswith(_BUFFERS)}
+    needed = {name for name in wanted if not name.endswith(BUFFERS)}
     return bool(names) and needed <= names <= wanted
 
 

@@ -7,13 +7,15 @@ The command line fills these from its parameters by name: a new option is one de
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bundler.progress import SILENT, Progress
 from inference.boot.fields import Plain
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
+WeightsKind = Literal["ema", "raw"]
+WEIGHTS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 SCALES = {"1/255": 1 / 255, "1": 1.0}
 
 
@@ -34,11 +36,13 @@ class Choice:
 class Training:
     """How they were trained; None leaves a question to what the checkpoint records.
 
+    `weights` chooses between the averaged and the raw weights of a file that holds both.
     `mean` and `std` hold one number, or one for each channel, of pixels after `scale`. `factory` is
     `module:function` of the repository at `root`, in place of timm's `arch`; `ignore` are patterns
     of tensors that nothing predicts with.
     """
 
+    weights: WeightsKind | None = None
     arch: str | None = None
     factory: str | None = None
     root: Path = Path()

@@ -158,6 +158,7 @@ MODEL = Command(
         "--by": case("--by last", option("choice.by"), "last"),
         "--fold": case("--fold 0 --fold 2", option("choice.folds"), (0, 2), ()),
         "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
+        "--weights": case("--weights raw", option("training.weights"), "raw"),
         "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
         "--preset": case("--preset roi", option("training.preset"), "roi"),
         "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
@@ -193,6 +194,8 @@ MODEL = Command(
             "--metadata-columns age,view", option("training.metadata_columns"), ("age", "view")
         ),
         "--ignore": case("--ignore a.* --ignore b", option("training.ignore"), ("a.*", "b"), ()),
+        "--strict": case("--strict", option("export.strict"), True, False),
+        "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
