@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.options import EXISTING_FILE, EXISTING_FOLDER, FILE, reporting
+from bundler.cli.options import FILE, FOLDER, reporting
 from bundler.cli.reports import Output
 from bundler.settings import Settings
 
@@ -66,13 +66,13 @@ def diff(settings: Settings, /, old: str, new: str, output: Output) -> None:
 @click.option("--name", required=True, help="The target's name.")
 @click.option(
     "--base",
-    type=EXISTING_FILE,
+    type=FILE,
     required=True,
     help="The `pip freeze` of the image that Kaggle's begins with (googlecolab/backend-info).",
 )
 @click.option(
     "--layer",
-    type=EXISTING_FOLDER,
+    type=FOLDER,
     required=True,
     help="A checkout of Kaggle/docker-python, which adds to it.",
 )
@@ -108,13 +108,14 @@ def make(
     output: Output,
 ) -> None:
     """Make a target of public lists, where the image itself cannot be looked into."""
-    from bundler.image import making, target
+    from bundler.image import making
 
     options = making.MakeOptions(
         name=name,
         base=base,
         layer=layer,
-        like=tuple(target.load(one, settings.root) for one in like or settings.target),
+        like=like or settings.target,
+        root=settings.root,
         python=python,
         image=image,
         seen=seen,

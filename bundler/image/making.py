@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from bundler import atomic, process
 from bundler.errors import CommandError, InputError
-from bundler.image import lists
+from bundler.image import lists, target
 from bundler.image.distribution import Distribution, normalised
 from bundler.image.target import Target
 from bundler.result import Json
@@ -23,7 +23,8 @@ class MakeOptions:
     name: str
     base: Path  # `pip freeze` of the image that Kaggle's begins with
     layer: Path  # a checkout of Kaggle's repository
-    like: tuple[Target, ...]  # the machine of the first; what all know of the same releases
+    like: tuple[str, ...]  # targets: the machine of the first, what all know of equal releases
+    root: Path  # of the repository, where targets' files lie
     python: str | None = None  # None: that of `like`
     image: str | None = None  # with its digest
     seen: tuple[str, ...] = ()  # NAME==VERSION that somebody saw in the image
@@ -52,9 +53,9 @@ class Made:
 
 def make(options: MakeOptions) -> Made:
     """Write the target that the lists describe. Equal lists, equal bytes. Raises InputError."""
-    target = describe(options)
-    atomic.write_text(options.out, target.text())
-    return Made(target=target, path=options.out)
+    described = describe(options)
+    atomic.write_text(options.out, described.text())
+    return Made(target=described, path=options.out)
 
 
 def describe(options: MakeOptions) -> Target:
@@ -64,22 +65,23 @@ def describe(options: MakeOptions) -> Target:
     for name, version in _seen(options.seen).items():
         versions[name] = version
         unknown.pop(name, None)
-    first = options.like[0]
+    like = [target.load(name, options.root) for name in options.like]
     return dataclasses.replace(
-        first,
+        like[0],
         name=options.name,
-        python=options.python or first.python,
+        python=options.python or like[0].python,
         image=options.image,
         estimate=True,
         source=_source(options, layer.base),
-        installed=normalised(_known(name, versions[name], options.like) for name in versions),
+        installed=normalised(_known(name, versions[name], like) for name in versions),
         unversioned=tuple(str(unknown[name]) for name in sorted(unknown)),
     )
 
 
 def _known(name: str, version: str, like: Sequence[Target]) -> Distribution:
     """Return a package with what targets know of the same release: other builds may differ."""
-    same = [one for target in like if (one := target.packages.get(name)) and one.version == version]
+    others = [one for other in like if (one := other.packages.get(name))]
+    same = [one for one in others if one.version == version]
     return Distribution(
         name=name,
         version=version,
