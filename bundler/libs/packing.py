@@ -15,6 +15,7 @@ from bundler.libs.checks import Checked
 from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
+from bundler.secrets.check import FROM_WHEELS, check_paths
 from inference.boot import bundle as reader
 from inference.boot import folders
 from inference.boot.install import WHEELS_ARCHIVE
@@ -36,6 +37,7 @@ def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
     """Yield a bundle beside its place, to be tested; unless it is placed, it is removed again."""
     inputs.options.progress.step("Packing the bundle")
     lock, files = checked.lock, checked.files
+    check_packages(checked, inputs)
     bill = sbom.write(lock, checked.wheels)
     out = inputs.options.out
     # Beside its place, on the same disk, so that moving it there is one rename.
@@ -45,6 +47,24 @@ def pack(checked: Checked, inputs: Inputs) -> Iterator[Built]:
             built = bundle.write(folder / out.name, packed.files, manifest, packed.known)
         check_hashes(built, lock)
         yield built
+
+
+def check_packages(checked: Checked, inputs: Inputs) -> None:
+    """Raise InputError for this machine's credentials in a package, or a secret in one's own.
+
+    A package of an index is public, with the keys that its tests may have; what comes from a
+    folder of links or was built here is somebody's own.
+    """
+    folders = [Path(link.removeprefix("file://")) for link in inputs.sources.links]
+    own = {
+        pin.file
+        for pin in (*checked.lock.pins, *checked.lock.build)
+        if pin.built_from or any((folder / pin.file).is_file() for folder in folders)
+    }
+    for by_rules in (True, False):
+        files = {name: path for name, path in checked.files.items() if (name in own) == by_rules}
+        where, progress = "The wheels", inputs.options.progress
+        check_paths(files, where, FROM_WHEELS, progress, by_rules=by_rules)
 
 
 def place(candidate: Built, out: Path) -> Built:
