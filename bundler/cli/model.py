@@ -1,120 +1,31 @@
-"""`rsna-bundle model`: checkpoints → one verified ONNX, or any files as they are → a bundle."""
+"""`rsna-bundle model`: checkpoints → one ONNX model, or any files as they are → a bundle."""
 
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from bundler.cli.model_options import (
+    CHOICE_OPTIONS,
+    EXPORT_OPTIONS,
+    TRAINING_OPTIONS,
+    dry_run_option,
+    files_option,
+)
 from bundler.cli.options import (
     ANY_PATH,
-    EXISTING_FOLDER,
-    FILE,
     add,
-    numbers,
+    fill,
     out_option,
     publish_option,
     refuse_options,
     reporting,
 )
 from bundler.cli.reports import Output
-from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES
+from bundler.model.options import ModelOptions
 from bundler.settings import Settings
-
-files_option = click.option(
-    "--files",
-    multiple=True,
-    type=ANY_PATH,
-    metavar="PATH...",
-    help="Bundle these files and folders byte for byte instead; export nothing.",
-)
-# Which checkpoints.
-CHOICE_OPTIONS = (
-    click.option(
-        "--ckpt",
-        "checkpoints",
-        multiple=True,
-        type=ANY_PATH,
-        help="A checkpoint or a folder of them; several, or repeated.",
-    ),
-    click.option("--run", metavar="ID", help="Take the checkpoints of this MLflow run."),
-    click.option("--best", metavar="METRIC", help="Take those of the best MLflow run."),
-    click.option(
-        "--store",
-        metavar="URI",
-        envvar="MLFLOW_TRACKING_URI",
-        help="The MLflow store (default: runs/mlflow.db).",
-    ),
-    click.option("--by", metavar="METRIC|last", help="Choose each fold's checkpoint by this."),
-    click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
-    click.option("--dry-run", is_flag=True, help="Show the chosen checkpoints; write nothing."),
-)
-# What a checkpoint of another program does not say.
-TRAINING_OPTIONS = (
-    click.option("--arch", metavar="MODEL", help="The timm model."),
-    click.option("--preset", metavar="NAME", help="The preprocessing that it was trained with."),
-    click.option(
-        "--mean",
-        metavar="X[,X,X]",
-        callback=numbers,
-        help="What training subtracted, after --scale.",
-    ),
-    click.option(
-        "--std", metavar="X[,X,X]", callback=numbers, help="What training divided by, after --mean."
-    ),
-    click.option(
-        "--scale",
-        type=click.Choice(list(SCALES)),
-        help="1/255 if it was trained on pixels from 0 to 1, 1 if on 0 to 255.",
-    ),
-    click.option("--in-chans", type=click.Choice(["1", "3"]), help="The input channels."),
-    click.option("--head", metavar="sigmoid:K|softmax", help="Which of the outputs is cancer."),
-    click.option("--prevalence", type=float, help="The share of cancer in the validation set."),
-)
-# What is made of them.
-EXPORT_OPTIONS = (
-    click.option(
-        "--oof",
-        multiple=True,
-        type=FILE,
-        help="Out-of-fold predictions, to find the threshold on; repeatable.",
-    ),
-    click.option(
-        "--images",
-        type=EXISTING_FOLDER,
-        help="DICOM files, to verify the export on besides the built-in ones.",
-    ),
-    click.option("--threshold", type=float, help="The probability that counts as cancer."),
-    click.option(
-        "--aggregation",
-        type=click.Choice(["mean", "max"]),
-        default="mean",
-        show_default=True,
-        help="How a breast's probability follows from its images'.",
-    ),
-    click.option(
-        "--output",
-        "predict",
-        type=click.Choice(["binary", "probability"]),
-        help="What the submission holds (default: from the settings).",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="fp32",
-        show_default=True,
-        help="The precision of the network.",
-    ),
-    click.option(
-        "--ensemble",
-        type=click.Choice(ENSEMBLES),
-        default="merge",
-        show_default=True,
-        help="One file that averages the folds, or one for each.",
-    ),
-)
-
 
 SEVERAL = ("--files", "--ckpt")  # options that a shell's pattern may give many values
 
@@ -144,7 +55,7 @@ def spread(arguments: Sequence[str], commands: Container[str]) -> list[str]:
 
 
 @click.group(cls=ModelGroup, invoke_without_command=True)
-@add((files_option, *CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS))
+@add((files_option, *CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS, dry_run_option))
 @out_option("dist/model")
 @publish_option
 @reporting
@@ -153,33 +64,13 @@ def model(
     context: click.Context,
     /,
     files: tuple[Path, ...],
-    checkpoints: tuple[Path, ...],
-    run: str | None,
-    best: str | None,
-    store: str | None,
-    by: str | None,
-    folds: tuple[int, ...],
     dry_run: bool,
-    arch: str | None,
-    preset: str | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
-    scale: str | None,
-    in_chans: str | None,
-    head: str | None,
-    prevalence: float | None,
-    oof: tuple[Path, ...],
-    images: Path | None,
-    threshold: float | None,
-    aggregation: Literal["mean", "max"],
-    predict: Literal["binary", "probability"] | None,
-    precision: str,
-    ensemble: str,
     out: Path | None,
     publish: bool,
     output: Output,
+    **values: Any,
 ) -> None:
-    """Export checkpoints to one verified ONNX model and bundle it.
+    """Export checkpoints to one ONNX model, compare it with torch, and bundle it.
 
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
     With --files, bundle any files and folders as they are, for a command of your own.
@@ -191,38 +82,14 @@ def model(
         _bundle_files(context, files, out, publish, output)
         return
     from bundler.model import export
-    from bundler.model.options import ModelOptions
 
     settings: Settings = context.obj
-    if not (checkpoints or run or best):
+    options = fill(ModelOptions, {**values, "progress": output.progress})
+    if not (options.choice.checkpoints or options.choice.run or options.choice.best):
         raise click.UsageError(
             "Name a checkpoint or a folder of them with --ckpt, an MLflow run with --run or "
             "--best, or any files with --files."
         )
-    options = ModelOptions(
-        checkpoints=checkpoints,
-        run=run,
-        best=best,
-        store=store or f"sqlite:///{settings.root / 'runs' / 'mlflow.db'}",
-        by=by,
-        folds=folds,
-        arch=arch,
-        preset=preset,
-        mean=mean,
-        std=std,
-        scale=SCALES[scale] if scale else None,
-        in_chans=int(in_chans) if in_chans else None,
-        head=head,
-        prevalence=prevalence,
-        oof=oof,
-        images=images,
-        threshold=threshold,
-        aggregation=aggregation,
-        output=predict or settings.output,
-        precision=precision,
-        ensemble=ensemble,
-        progress=output.progress,
-    )
     if dry_run:
         output.report(export.choose(options))
         return

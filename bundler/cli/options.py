@@ -1,9 +1,10 @@
 """The options that several commands have, and the kinds of values that options take."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -12,6 +13,7 @@ from bundler.cli.reports import Output
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
+T = TypeVar("T")
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -90,3 +92,20 @@ def reporting(command: Command) -> Command:
 def add(options: Sequence[Decorator]) -> Decorator:
     """Return a decorator that adds options to a command, in their order."""
     return lambda command: functools.reduce(lambda one, option: option(one), options[::-1], command)
+
+
+def fill(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass whose fields have the values of click's parameters of the same names.
+
+    A field that is a dataclass itself is filled from the same values. A field that no parameter
+    has is a KeyError: options are declared and stored under one name, or not at all.
+    """
+    hints = get_type_hints(kind).items()
+    return kind(
+        **{
+            name: fill(hint, values)
+            if isinstance(hint, type) and is_dataclass(hint)
+            else values[name]
+            for name, hint in hints
+        }
+    )

@@ -157,8 +157,8 @@ def _values(found: Submission, name: str, profile: Profile) -> Iterator[str]:
         return
     if (kind := found.kinds.get(name, "")) in TEXTS:
         yield (
-            f"{name} is stored as text ({kind}), though its values are numbers: a metric that reads "
-            "the file cannot compare them. Write numbers, as by float(…)."
+            f"{name} is stored as text ({kind}), though its values are numbers: a metric that "
+            "reads the file cannot compare them. Write numbers, as by float(…)."
         )
     infinite = [i for i, value in pairs if value.strip("+-").lower() in ("inf", "infinity")]
     if infinite:

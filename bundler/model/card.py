@@ -10,7 +10,8 @@ from bundler.model import checkpoint, graph, naming
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble
-from bundler.model.options import ModelOptions
+from bundler.model.options import ExportOptions
+from bundler.model.parity import rank_text
 from bundler.model.table import align, text
 from bundler.progress import Progress
 from bundler.result import Json
@@ -27,7 +28,7 @@ RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them whe
 def describe(
     ensemble: Ensemble,
     decided: Decision,
-    options: ModelOptions,
+    options: ExportOptions,
     *,
     operations: int,
     golden_images: int,
@@ -45,7 +46,7 @@ def describe(
         normalize=how.normalize,
         head=how.head,
         metadata_columns=tuple(how.metadata_columns),
-        output=options.output,
+        output=options.predict,
         aggregation=decided.aggregation,
         threshold=decided.threshold,
         prevalence=fmean(ensemble.prevalences),
@@ -185,7 +186,7 @@ def _parity_rows(parity: Parity | None) -> list[list[str]]:
             "parity",
             f"{parity.probability_max:.0e} in probability at most (mean "
             f"{parity.probability_mean:.0e}), {parity.logit_max:.0e} in logits (mean "
-            f"{parity.logit_mean:.0e}), ranks {parity.rank_agreement:.3f}, over "
+            f"{parity.logit_mean:.0e}), {rank_text(parity.rank_agreement)}, over "
             f"{parity.images} images ({parity.real} real); "
             f"{parity.tolerance:.0e} is allowed",
         ]

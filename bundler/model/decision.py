@@ -8,8 +8,9 @@ from typing import Literal
 from bundler.errors import InputError, UsageError
 from bundler.model import naming, thresholds
 from bundler.model.checkpoint import Checkpoint
-from bundler.model.options import ModelOptions
+from bundler.model.options import ExportOptions
 from bundler.model.thresholds import OutOfFold
+from bundler.progress import Progress
 from inference.boot import card
 from inference.boot.card import Curve
 
@@ -39,11 +40,11 @@ class Decision:
         )
 
 
-def decide(options: ModelOptions, chosen: Sequence[Checkpoint]) -> Decision:
+def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progress) -> Decision:
     """Return the threshold that was given, or the best out of fold. Raises UsageError."""
-    oof = _read_out_of_fold(options, chosen)
+    oof = _read_out_of_fold(options, chosen, progress)
     if oof is None:
-        if options.threshold is None and options.output == "binary":
+        if options.threshold is None and options.predict == "binary":
             raise UsageError(
                 "A binary output needs a threshold. Give out-of-fold predictions with --oof "
                 "oof.csv or a number with --threshold, or set output = "
@@ -71,13 +72,15 @@ def draw(decided: Decision, folder: Path) -> list[Path]:
     return [folder / PICTURE]
 
 
-def _given(options: ModelOptions) -> float | None:
+def _given(options: ExportOptions) -> float | None:
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise UsageError(f"The threshold {options.threshold} (--threshold) is not between 0 and 1.")
     return options.threshold
 
 
-def _read_out_of_fold(options: ModelOptions, chosen: Sequence[Checkpoint]) -> OutOfFold | None:
+def _read_out_of_fold(
+    options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progress
+) -> OutOfFold | None:
     """Return the out-of-fold predictions that were named, or those the training left beside."""
     if options.oof:
         return thresholds.read(options.oof)
@@ -88,12 +91,12 @@ def _read_out_of_fold(options: ModelOptions, chosen: Sequence[Checkpoint]) -> Ou
         try:
             pf1 = thresholds.curve(thresholds.read([path]), "mean").probabilistic
         except InputError as error:
-            options.progress.warn(f"no threshold can be read from {path.name}: {error}")
+            progress.warn(f"no threshold can be read from {path.name}: {error}")
             return None
         # A later training may have written its rows into the same folder.
         recorded = naming.find_metric(one.metrics, "pfbeta")
         if recorded is None or abs(pf1 - recorded) > _AGREES:
-            options.progress.warn(
+            progress.warn(
                 f"{path.name} gives pF1 {pf1:.4g}, {one.path.name} records {_recorded(recorded)}: "
                 "it is not this checkpoint's, and is not used. Name it with --oof to use it all "
                 "the same."

@@ -38,9 +38,9 @@ class Ensemble:
 def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ensemble]:
     """Return what becomes one file each. Raises InputError, and UsageError for what is unknown."""
     _check_distinct(checkpoints)
-    resolved = [recipe.resolve(one, options) for one in checkpoints]
+    resolved = [recipe.resolve(one, options.training) for one in checkpoints]
     recipes, prevalences = zip(*resolved, strict=True)
-    if options.ensemble == "merge":
+    if options.export.ensemble == "merge":
         _check_alike(checkpoints, recipes)
         file = "model.onnx"
         return [Ensemble(file=file, recipe=recipes[0], folds=checkpoints, prevalences=prevalences)]

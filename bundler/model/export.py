@@ -54,19 +54,19 @@ class Export:
 def build(options: ModelOptions, folder: Path) -> Built:
     """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
     bundle.check_out(folder)  # now: the export may take minutes
-    with store.fetched(options) as fetched:
-        selected = selection.select(fetched)
+    with store.fetched(options.choice) as choice:
+        selected = selection.select(choice)
         options.progress.note(selected.summary())
-        ensembles = group(selected.chosen, fetched)
-        decided = decision.decide(fetched, selected.chosen)
+        ensembles = group(selected.chosen, options)
+        decided = decision.decide(options.export, selected.chosen, options.progress)
         with tempfile.TemporaryDirectory(prefix="rsna-bundle-model-") as scratch:
-            return _bundle(ensembles, decided, fetched, Path(scratch), folder)
+            return _bundle(ensembles, decided, options, Path(scratch), folder)
 
 
 def choose(options: ModelOptions) -> Selection:
     """Return which checkpoints `build` would export. Raises InputError, UsageError."""
-    with store.fetched(options) as fetched:
-        return selection.select(fetched)
+    with store.fetched(options.choice) as choice:
+        return selection.select(choice)
 
 
 def _bundle(
@@ -108,7 +108,7 @@ def export(
     network = ensemble.assemble()
     operations = golden.count_operations(network, how.size, width)
     phantoms = golden.draw(how.preprocess, golden.affordable(operations, models))
-    real = parity.load_real(options.images, how.preprocess)
+    real = parity.load_real(options.export.images, how.preprocess)
     images = np.concatenate([phantoms, parity.random_images(how.size), real])
     metadata = parity.random_metadata(width, len(images))
     if metadata is not None:
@@ -119,18 +119,18 @@ def export(
     # Written twice: what is verified is a file, and the file is to say how it was verified.
     graph.write(exported, path)
     options.progress.step(f"{path.name}: compare ONNX Runtime with torch on {len(images)} images")
-    verified = verify(network, path, images, metadata, options.precision, real=len(real))
+    verified = verify(network, path, images, metadata, options.export.precision, real=len(real))
     about = card.describe(
         ensemble,
         decided,
-        options,
+        options.export,
         operations=operations,
         golden_images=len(phantoms),
         compared=verified.parity,
     )
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
-        path, phantoms, metadata, verified.answer, options.precision
+        path, phantoms, metadata, verified.answer, options.export.precision
     )
     return Export(
         model=card.of_file(path.name, about),
@@ -145,9 +145,9 @@ def _export_graph(
     """Return the network's graph in the precision that was asked for, stripped."""
     how = ensemble.recipe
     # float16 changes a network's weights in place; the one at hand stays as the reference.
-    exported = ensemble.assemble(half=True) if options.precision == "fp16" else network
+    exported = ensemble.assemble(half=True) if options.export.precision == "fp16" else network
     model = graph.export(exported, how.size, width, how.arch)
-    if options.precision == "int8":
+    if options.export.precision == "int8":
         model = graph.quantize(model, scratch)
     graph.strip(model)
     return model

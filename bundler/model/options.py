@@ -1,4 +1,8 @@
-"""The options of `rsna-bundle model`."""
+"""The options of `rsna-bundle model`, by what they decide.
+
+The command line fills these from its parameters by name: a new option is one declaration in
+`bundler/cli/model_options.py` and one field here.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +16,24 @@ SCALES = {"1/255": 1 / 255, "1": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """The options of an export; None leaves a question to what the checkpoint says.
+class Choice:
+    """Which checkpoints to take: files and folders, or those of an MLflow run."""
+
+    checkpoints: tuple[Path, ...] = ()
+    run: str | None = None
+    best: str | None = None
+    store: str = ""
+    by: str | None = None
+    folds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How they were trained; None leaves a question to what the checkpoint records.
 
     `mean` and `std` hold one number, or one for each channel, of pixels after `scale`.
     """
 
-    checkpoints: tuple[Path, ...]
     arch: str | None = None
     preset: str | None = None
     mean: tuple[float, ...] | None = None
@@ -27,16 +42,28 @@ class ModelOptions:
     in_chans: int | None = None
     head: str | None = None
     prevalence: float | None = None
-    threshold: float | None = None
-    aggregation: Literal["mean", "max"] = "mean"
-    output: Literal["binary", "probability"] = "binary"
-    precision: str = "fp32"
-    ensemble: str = "merge"
-    by: str | None = None
-    folds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What is made of them, and what it is compared with."""
+
     oof: tuple[Path, ...] = ()
     images: Path | None = None
-    run: str | None = None
-    best: str | None = None
-    store: str = ""
+    oof_atol: float = 0.05  # in probability: how far a replayed prediction may be off
+    strict: bool = False
+    threshold: float | None = None
+    aggregation: Literal["mean", "max"] = "mean"
+    predict: Literal["binary", "probability"] = "binary"
+    precision: str = "fp32"
+    ensemble: str = "merge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """All options of an export."""
+
+    choice: Choice
+    training: Training = Training()
+    export: ExportOptions = ExportOptions()
     progress: Progress = SILENT

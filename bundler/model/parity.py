@@ -139,14 +139,22 @@ def compare(
     )
 
 
-def rank_agreement(expected: Array, actual: Array, tolerance: float) -> float:
-    """Return the share of pairs, further apart than the tolerance, that keep their order."""
+def rank_agreement(expected: Array, actual: Array, tolerance: float) -> float | None:
+    """Return the share of pairs, further apart than the tolerance, that keep their order.
+
+    None where no pair is: answers that are all alike say nothing about the order.
+    """
     apart = expected[:, None].astype(np.float64) - expected[None]
     pairs = apart > tolerance
     if not pairs.any():
-        return 1.0
+        return None
     kept = (actual[:, None].astype(np.float64) - actual[None])[pairs] > 0
     return float(kept.mean())
+
+
+def rank_text(agreement: float | None) -> str:
+    """Return the rank agreement for people: whether any pair decides it."""
+    return "ranks not known" if agreement is None else f"ranks {agreement:.3f}"
 
 
 def check(parity: Parity, precision: str) -> None:
@@ -154,7 +162,7 @@ def check(parity: Parity, precision: str) -> None:
     if not parity.probability_max <= parity.tolerance:  # NaN is refused, too
         raise CheckError(
             f"The export in {precision} is off by {parity.probability_max:.1e} in probability "
-            f"(mean {parity.probability_mean:.1e}, rank agreement {parity.rank_agreement:.3f}); "
+            f"(mean {parity.probability_mean:.1e}, {rank_text(parity.rank_agreement)}); "
             f"at most {parity.tolerance:.0e} is allowed. Nothing was written. "
             + (
                 "Export with --precision fp32."

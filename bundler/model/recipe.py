@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from bundler.errors import UsageError
 from bundler.model import architecture
 from bundler.model.checkpoint import Checkpoint
-from bundler.model.options import ModelOptions
+from bundler.model.options import Training
 from inference.boot.fields import Plain
 from inference.pixels.preprocess import PRESETS, PreprocessConfig
 from train.checkpoint import Normalize
@@ -78,21 +78,21 @@ class _Questions:
             )
 
 
-def resolve(checkpoint: Checkpoint, options: ModelOptions) -> tuple[Recipe, float]:
+def resolve(checkpoint: Checkpoint, training: Training) -> tuple[Recipe, float]:
     """Return a checkpoint's recipe and its validation set's prevalence, or ask for them."""
     questions = _Questions(path=checkpoint.path)
     settle = questions.settle
     likely = architecture.name_likely(checkpoint.state) if checkpoint.arch is None else ""
-    arch = settle("--arch", checkpoint.arch, options.arch, f"the timm model{likely}")
-    preprocess = settle("--preset", checkpoint.preprocess, _preset(options), _PRESETS)
-    normalize = _settle_normalize(questions, checkpoint.normalize, options)
-    prevalence = settle("--prevalence", checkpoint.prevalence, options.prevalence, _PREVALENCE)
+    arch = settle("--arch", checkpoint.arch, training.arch, f"the timm model{likely}")
+    preprocess = settle("--preset", checkpoint.preprocess, _preset(training), _PRESETS)
+    normalize = _settle_normalize(questions, checkpoint.normalize, training)
+    prevalence = settle("--prevalence", checkpoint.prevalence, training.prevalence, _PREVALENCE)
     if arch is None:  # the shape cannot be read without it
         questions.ask()
     shape = architecture.read_shape(checkpoint, arch)
-    channels = settle("--in-chans", shape.channels, options.in_chans, "1 or 3 channels")
+    channels = settle("--in-chans", shape.channels, training.in_chans, "1 or 3 channels")
     head = settle(
-        "--head", OURS if checkpoint.ours else shape.head, options.head, shape.head_question
+        "--head", OURS if checkpoint.ours else shape.head, training.head, shape.head_question
     )
     questions.ask()
     _check_head(head, shape.outputs, checkpoint)
@@ -115,26 +115,26 @@ _PREVALENCE = "the share of breasts with cancer in its validation set (naturally
 
 
 def _settle_normalize(
-    questions: _Questions, recorded: Normalize | None, options: ModelOptions
+    questions: _Questions, recorded: Normalize | None, training: Training
 ) -> Normalize:
     mean, std, scale = (
         (None, None, None) if recorded is None else (recorded.mean, recorded.std, recorded.scale)
     )
     return Normalize(
-        mean=questions.settle("--mean", mean, options.mean, "what training subtracted"),
-        std=questions.settle("--std", std, options.std, "what training then divided by"),
-        scale=questions.settle("--scale", scale, options.scale, _SCALES),
+        mean=questions.settle("--mean", mean, training.mean, "what training subtracted"),
+        std=questions.settle("--std", std, training.std, "what training then divided by"),
+        scale=questions.settle("--scale", scale, training.scale, _SCALES),
     )
 
 
-def _preset(options: ModelOptions) -> PreprocessConfig | None:
-    if options.preset is None:
+def _preset(training: Training) -> PreprocessConfig | None:
+    if training.preset is None:
         return None
-    if options.preset not in PRESETS:
+    if training.preset not in PRESETS:
         raise UsageError(
-            f"Unknown preset {options.preset!r} in --preset. Choose one of {', '.join(PRESETS)}."
+            f"Unknown preset {training.preset!r} in --preset. Choose one of {', '.join(PRESETS)}."
         )
-    return PRESETS[options.preset]
+    return PRESETS[training.preset]
 
 
 def _check_head(head: str, outputs: int | None, checkpoint: Checkpoint) -> None:

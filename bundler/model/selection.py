@@ -10,7 +10,7 @@ from pathlib import Path
 from bundler.errors import InputError, UsageError
 from bundler.model import checkpoint, naming
 from bundler.model.checkpoint import SUFFIXES, Checkpoint
-from bundler.model.options import ModelOptions
+from bundler.model.options import Choice
 from bundler.model.table import align, text
 from bundler.result import Json
 
@@ -59,31 +59,31 @@ class Selection:
         }
 
 
-def select(options: ModelOptions) -> Selection:
+def select(choice: Choice) -> Selection:
     """Choose among the files and folders that were named. Raises InputError, UsageError."""
     candidates: list[Checkpoint] = []
     chosen: list[Checkpoint] = []
     notes: list[str] = []
-    for path in options.checkpoints:
+    for path in choice.checkpoints:
         if path.is_dir():
             some, unread = _read_folder(path)
             notes += unread
-            some = _of_folds(some, options)
-            picked = best_per_fold(some, options.by)
+            some = _of_folds(some, choice)
+            picked = best_per_fold(some, choice.by)
         else:
-            picked, some = _of_folds([checkpoint.read(path)], options), _read_beside(path)
+            picked, some = _of_folds([checkpoint.read(path)], choice), _read_beside(path)
         candidates += picked if path.is_file() else some
         chosen += picked
         for one in picked:
-            notes += look_beside(one, some, options.by)
+            notes += look_beside(one, some, choice.by)
     if not chosen:
-        which = f" of fold {', '.join(map(str, options.folds))}" if options.folds else ""
-        listed = ", ".join(str(path) for path in options.checkpoints)
+        which = f" of fold {', '.join(map(str, choice.folds))}" if choice.folds else ""
+        listed = ", ".join(str(path) for path in choice.checkpoints)
         raise InputError("\n".join([f"There is no checkpoint{which} in {listed}.", *notes]))
     notes += _note_runs(chosen)
     whole = [checkpoint.read(one.path) for one in chosen]
     return Selection(
-        candidates=candidates, chosen=whole, notes=list(dict.fromkeys(notes)), by=options.by
+        candidates=candidates, chosen=whole, notes=list(dict.fromkeys(notes)), by=choice.by
     )
 
 
@@ -127,8 +127,8 @@ def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None
     return notes
 
 
-def _of_folds(some: Sequence[Checkpoint], options: ModelOptions) -> list[Checkpoint]:
-    return [one for one in some if not options.folds or one.fold in options.folds]
+def _of_folds(some: Sequence[Checkpoint], choice: Choice) -> list[Checkpoint]:
+    return [one for one in some if not choice.folds or one.fold in choice.folds]
 
 
 def _note_runs(chosen: Sequence[Checkpoint]) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 from bundler.errors import InputError, NetworkError, UsageError
 from bundler.model import naming
 from bundler.model.checkpoint import SUFFIXES
-from bundler.model.options import ModelOptions
+from bundler.model.options import Choice
 
 OOF = "oof.csv"  # of all folds, where the training tracked it
 _MOST_RUNS = 1000
@@ -22,10 +22,10 @@ _MOST_DEEP = 3  # folders of artifacts below a run that are looked through
 
 
 @contextmanager
-def fetched(options: ModelOptions) -> Iterator[ModelOptions]:
-    """Yield the options with the checkpoints of the run that they name, if any, among the files."""
-    if options.run is None and options.best is None:
-        yield options
+def fetched(choice: Choice) -> Iterator[Choice]:
+    """Yield the choice with the checkpoints of the run that they name, if any, among the files."""
+    if choice.run is None and choice.best is None:
+        yield choice
         return
     try:
         from train import tracking
@@ -35,45 +35,45 @@ def fetched(options: ModelOptions) -> Iterator[ModelOptions]:
         ) from error
     with tempfile.TemporaryDirectory(prefix="rsna-bundle-run-") as folder, tracking.quietly():
         try:
-            run, client = _find(tracking, options)
+            run, client = _find(tracking, choice)
             _download(client, run, Path(folder))
         except _store_errors() as error:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise NetworkError(
-                f"The MLflow store {options.store} cannot be used: {first[:300]} Name it with "
+                f"The MLflow store {choice.store} cannot be used: {first[:300]} Name it with "
                 "--store, as `sqlite:///path/mlflow.db` or `https://…`."
             ) from error
-        yield replace(options, checkpoints=(*options.checkpoints, Path(folder)))
+        yield replace(choice, checkpoints=(*choice.checkpoints, Path(folder)))
 
 
-def _find(tracking: Any, options: ModelOptions) -> tuple[Any, Any]:
-    """Return the run that the options name, and the store's client."""
-    database = urlparse(options.store)
+def _find(tracking: Any, choice: Choice) -> tuple[Any, Any]:
+    """Return the run that was named, and the store's client."""
+    database = urlparse(choice.store)
     if database.scheme == "sqlite" and not Path(database.path[1:]).is_file():
         raise InputError(
-            f"There is no MLflow store {options.store}. Name it with --store, or train with "
+            f"There is no MLflow store {choice.store}. Name it with --store, or train with "
             "tracking first."
         )
-    client = tracking.open_client(options.store)
+    client = tracking.open_client(choice.store)
     experiments = [one.experiment_id for one in client.search_experiments()]
     runs = list(client.search_runs(experiments, max_results=_MOST_RUNS)) if experiments else []
-    if options.run is not None:
+    if choice.run is not None:
         for run in runs:
-            if options.run in (run.info.run_id, run.data.tags.get(tracking.TAG)):
+            if choice.run in (run.info.run_id, run.data.tags.get(tracking.TAG)):
                 return run, client
         newest = ", ".join(f"{run.info.run_id} ({run.info.run_name})" for run in runs[:_SHOWN])
         raise InputError(
-            f"{options.store} has no run {options.run} among its {len(runs)}. Give a run's id; "
+            f"{choice.store} has no run {choice.run} among its {len(runs)}. Give a run's id; "
             f"the newest are {newest or 'none'}."
         )
-    scored = [(score, run) for run in runs if (score := _score(run, str(options.best))) is not None]
+    scored = [(score, run) for run in runs if (score := _score(run, str(choice.best))) is not None]
     if not scored:
         names = sorted({_bare(name) for run in runs for name in run.data.metrics})
         raise UsageError(
-            f"No run in {options.store} records {options.best}; they record "
+            f"No run in {choice.store} records {choice.best}; they record "
             f"{', '.join(names[:12]) or 'nothing'}."
         )
-    choose = min if naming.is_lower_better(str(options.best)) else max
+    choose = min if naming.is_lower_better(str(choice.best)) else max
     return choose(scored, key=lambda pair: (pair[0], pair[1].info.run_id))[1], client
 
 

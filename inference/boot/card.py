@@ -53,7 +53,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Differences between torch in float32 and the ONNX file, over `images` images."""
+    """Differences between torch in float32 and the ONNX file, over `images` images.
+
+    `rank_agreement` is the share of pairs that keep their order; None where no two answers are
+    further apart than the tolerance, so that nothing was shown about the order.
+    """
 
     images: int
     real: int
@@ -61,19 +65,55 @@ class Parity:
     probability_mean: float
     logit_max: float
     logit_mean: float
-    rank_agreement: float
+    rank_agreement: float | None
     tolerance: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
-    """Agreement with probabilities that the user recorded, over `predictions` of them."""
+class Agreement:
+    """How probabilities differ from those that were recorded, over `predictions` of them.
+
+    `rank_agreement` is None where no two recorded ones are far enough apart, `correlation` where
+    one side is constant.
+    """
 
     predictions: int
     largest: float
     mean: float
     correlation: float | None
-    rank_agreement: float
+    rank_agreement: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldProof(Agreement):
+    """The agreement on images of one fold, replayed by the member that did not train on them."""
+
+    fold: str
+    member: str  # the checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof(Agreement):
+    """Agreement of the exported model with the user's own out-of-fold predictions.
+
+    Images are read, prepared and predicted anew; at most `tolerance` was allowed.
+    """
+
+    tolerance: float
+    folds: tuple[FoldProof, ...]
+
+    @property
+    def text(self) -> str:
+        """Return the numbers of the proof on one line."""
+        rest = "".join(
+            f", {name} {value:.3f}"
+            for name, value in (("correlation", self.correlation), ("ranks", self.rank_agreement))
+            if value is not None
+        )
+        return (
+            f"own predictions, n = {self.predictions} (off by {self.largest:.1g} at most, "
+            f"{self.mean:.1g} on average{rest})"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +172,12 @@ class Card:
     weight: float = 1.0  # in the mean over the bundle's models
     factory: str | None = None
     proof: Proof | None = None
+    warnings: tuple[str, ...] = ()  # what the export warned of
+
+    @property
+    def proof_line(self) -> str:
+        """Return what the user's own predictions prove of this model, in one line."""
+        return f"proof: {self.proof.text if self.proof else 'none'}"
 
 
 @dataclass(frozen=True, kw_only=True)

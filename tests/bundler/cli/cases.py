@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from bundler.notebook import submission
 from tests.bundler.cli.harness import JSON, ROOT, TEXT, Run
 
 Pick = Callable[[Run], Any]
@@ -37,8 +39,8 @@ def case(words: str, pick: Pick, value: Any, default: Any = None) -> Case:
 
 
 def option(name: str) -> Pick:
-    """Return what picks a field of the options that the first argument is."""
-    return lambda run: getattr(run.call[0], name)
+    """Return what picks a field, or a part's field, of the options that the first argument is."""
+    return lambda run: attrgetter(name)(run.call[0])
 
 
 DATA = "settings-data"  # the folder that the settings name
@@ -104,7 +106,9 @@ LIBS = Command(
         "--requirements": case(
             "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
         ),
-        "--target": case("--target host", option("target"), "host", "settings-target"),
+        "--target": case(
+            "--target a --target b", option("targets"), ("a", "b"), ("settings-target",)
+        ),
         "--resolver": case("--resolver pip-tools", option("resolver"), "pip-tools", "uv"),
         "--no-delta": case("--no-delta", option("delta"), False, True),
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
@@ -140,33 +144,37 @@ MODEL = Command(
             default=(),
             alone=True,
         ),
-        "--ckpt": case("--ckpt a.pt b", option("checkpoints"), (Path("a.pt"), Path("b")), ()),
-        "--run": case("--run r1", option("run"), "r1", "base"),
-        "--best": case("--best pfbeta", option("best"), "pfbeta"),
+        "--ckpt": case(
+            "--ckpt a.pt b", option("choice.checkpoints"), (Path("a.pt"), Path("b")), ()
+        ),
+        "--run": case("--run r1", option("choice.run"), "r1", "base"),
+        "--best": case("--best pfbeta", option("choice.best"), "pfbeta"),
         "--store": case(
             "--store sqlite:///x.db",
-            option("store"),
+            option("choice.store"),
             "sqlite:///x.db",
             f"sqlite:///{ROOT}/runs/mlflow.db",
         ),
-        "--by": case("--by last", option("by"), "last"),
-        "--fold": case("--fold 0 --fold 2", option("folds"), (0, 2), ()),
+        "--by": case("--by last", option("choice.by"), "last"),
+        "--fold": case("--fold 0 --fold 2", option("choice.folds"), (0, 2), ()),
         "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
-        "--arch": case("--arch resnet18", option("arch"), "resnet18"),
-        "--preset": case("--preset roi", option("preset"), "roi"),
-        "--mean": case("--mean 0.1,0.2,0.3", option("mean"), (0.1, 0.2, 0.3)),
-        "--std": case("--std 0.5", option("std"), (0.5,)),
-        "--scale": case("--scale 1/255", option("scale"), 1 / 255),
-        "--in-chans": case("--in-chans 3", option("in_chans"), 3),
-        "--head": case("--head softmax", option("head"), "softmax"),
-        "--prevalence": case("--prevalence 0.02", option("prevalence"), 0.02),
-        "--oof": case("--oof a.csv --oof b.csv", option("oof"), (Path("a.csv"), Path("b.csv")), ()),
-        "--images": case("--images .", option("images"), Path(".")),
-        "--threshold": case("--threshold 0.3", option("threshold"), 0.3),
-        "--aggregation": case("--aggregation max", option("aggregation"), "max", "mean"),
-        "--output": case("--output binary", option("output"), "binary", "probability"),
-        "--precision": case("--precision fp16", option("precision"), "fp16", "fp32"),
-        "--ensemble": case("--ensemble separate", option("ensemble"), "separate", "merge"),
+        "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
+        "--preset": case("--preset roi", option("training.preset"), "roi"),
+        "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
+        "--std": case("--std 0.5", option("training.std"), (0.5,)),
+        "--scale": case("--scale 1/255", option("training.scale"), 1 / 255),
+        "--in-chans": case("--in-chans 3", option("training.in_chans"), 3),
+        "--head": case("--head softmax", option("training.head"), "softmax"),
+        "--prevalence": case("--prevalence 0.02", option("training.prevalence"), 0.02),
+        "--oof": case(
+            "--oof a.csv --oof b.csv", option("export.oof"), (Path("a.csv"), Path("b.csv")), ()
+        ),
+        "--images": case("--images .", option("export.images"), Path(".")),
+        "--threshold": case("--threshold 0.3", option("export.threshold"), 0.3),
+        "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
+        "--output": case("--output binary", option("export.predict"), "binary", "probability"),
+        "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
         **reporting(),
@@ -184,13 +192,18 @@ CODE = Command(
 )
 
 
+def command_of(run: Run) -> tuple[str, ...]:
+    """Return what the notebook runs by the settings that `write_for` takes."""
+    return submission.plan(run.call[0]).command
+
+
 def word_after(word: str) -> Pick:
-    """Return what picks a word of the notebook's command, of the plan of `write`."""
-    return lambda run: run.call[2].command[run.call[2].command.index(word) + 1]
+    """Return what picks a word of the notebook's command."""
+    return lambda run: command_of(run)[command_of(run).index(word) + 1]
 
 
 NOTEBOOK_SUBMISSION = Command(
-    functions=("bundler.notebook.submission:write",),
+    functions=("bundler.notebook.submission:write_for",),
     progress=False,
     options={
         "--competition": case(
@@ -201,17 +214,23 @@ NOTEBOOK_SUBMISSION = Command(
         ),
         "--on-failures": case(
             "--on-failures stop",
-            lambda run: "--on-failures" in run.call[2].command,
+            lambda run: "--on-failures" in command_of(run),
             False,  # the runner's own default
             True,
         ),
         "--run": Case(
             words=("--run", "python -m mine --x 'a b'"),
-            pick=lambda run: run.call[2].command[:5],
+            pick=lambda run: command_of(run)[:5],
             value=("python", "-m", "mine", "--x", "a b"),
             default=("python", "-m", "inference.run", "--competition", "settings-competition"),
         ),
-        **dist(at(1), ROOT / "dist" / "notebook"),
+        "--target": case(
+            "--target a --target b",
+            lambda run: run.call[0].target,
+            ("a", "b"),
+            ("settings-target",),
+        ),
+        **dist(at(1), ROOT / "dist"),
         **reporting(),
     },
 )
@@ -262,7 +281,10 @@ REHEARSE = Command(
         "--quick": case("--quick", option("quick"), True, False),
         "--competition-dir": case("--competition-dir .", folder_name("competition_dir"), "", DATA),
         "--target": case(
-            "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
+            "--target host",
+            lambda run: run.call[0].settings.target,
+            ("host",),
+            ("settings-target",),
         ),
         "--competition": case(
             "--competition x",
@@ -372,8 +394,8 @@ INIT = Command(
 )
 CAPTURE = Command(
     functions=(
-        "bundler.image.target:capture",
-        "bundler.image.target:capture_script",
+        "bundler.image.captured:capture",
+        "bundler.image.captured:capture_script",
         "bundler.publish.notebooks:capture",
     ),
     progress=False,

@@ -1,12 +1,15 @@
 """Each option of each command arrives where it should; the list of options is click's own."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
 from bundler.cli import cli
+from bundler.cli.options import fill
+from bundler.model.options import Choice, ExportOptions, Training
 from tests.bundler.cli import harness
 from tests.bundler.cli.cases import COMMANDS, Case, Command
 from tests.recorder import Recorder
@@ -127,6 +130,17 @@ def test_files_take_the_place_of_an_export(tmp_path: Path) -> None:
     publication = done.called("publish_folder")
     assert publication
     assert done.call[0].out == publication[1] == Path("o")
+
+
+def test_an_option_without_a_field_is_refused(tmp_path: Path) -> None:
+    """Each option of `model` fills one field; one that none takes would be lost in silence."""
+    declared = {option.name for option in cli.commands["model"].params}
+    own = {"files", "dry_run", "out", "publish", "as_json", "quiet"}
+    parts = (Choice, Training, ExportOptions)
+    stored = [one.name for part in parts for one in fields(part)]
+    assert sorted(stored) == sorted(declared - own)
+    with pytest.raises(KeyError, match="by"):
+        fill(Choice, {"checkpoints": (), "run": None, "best": None, "store": ""})
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """Small checkpoints, in this project's format and in the formats of others."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from bundler.model.options import ModelOptions
+from bundler.model.options import Choice, ExportOptions, ModelOptions, Training
 from inference import metadata
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint, model
 from train.checkpoint import Normalize
 
+T = TypeVar("T")
 SIZE = (96, 64)
 ARCH = "test_resnet"  # timm's own for tests: 0.4 million parameters
 NORMALIZE = Normalize(mean=(0.4,), std=(0.2,), scale=1 / 255)
@@ -80,4 +82,12 @@ def save(path: Path, *, seed: int = 0, **changes: Any) -> Path:
 
 def options(*paths: Path, **changes: Any) -> ModelOptions:
     """Return the options of an export with a threshold, but for `changes`."""
-    return ModelOptions(**{"checkpoints": paths, "threshold": 0.5, **changes})
+    values = {"checkpoints": paths, "threshold": 0.5, **changes}
+
+    def part(kind: type[T]) -> T:
+        named = [one.name for one in fields(kind) if one.name in values]  # type: ignore[arg-type]
+        return kind(**{name: values.pop(name) for name in named})
+
+    return ModelOptions(
+        choice=part(Choice), training=part(Training), export=part(ExportOptions), **values
+    )

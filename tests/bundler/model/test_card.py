@@ -110,7 +110,7 @@ def test_the_out_of_fold_rows_beside_a_checkpoint_are_used_if_they_are_its_own(
     for pfbeta, used in ((own, True), (own + 0.05, False)):
         path = save(tmp_path / "fold0.pt", metrics={"pfbeta": pfbeta})
         chosen = [checkpoint.read(path)]
-        decided = decision.decide(options(path, threshold=0.3, progress=progress), chosen)
+        decided = decision.decide(options(path, threshold=0.3).export, chosen, progress)
         assert (len(decided.curves) == 2) is used
         assert decided.threshold == 0.3
     assert len(progress.texts) == 1

@@ -22,7 +22,7 @@ def bare(tmp_path: Path) -> Path:
 
 
 def resolve(path: Path, **changes: Any) -> tuple[recipe.Recipe, float]:
-    return recipe.resolve(checkpoint.read(path), options(path, **changes))
+    return recipe.resolve(checkpoint.read(path), options(path, **changes).training)
 
 
 def test_asks_for_all_that_is_missing_at_once(bare: Path) -> None:

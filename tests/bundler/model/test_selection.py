@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def select(*paths: Path, **changes: Any) -> Selection:
-    return selection.select(options(*paths, **changes))
+    return selection.select(options(*paths, **changes).choice)
 
 
 def names(selected: Selection) -> list[str]:

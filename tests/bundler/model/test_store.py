@@ -7,7 +7,7 @@ import pytest
 
 from bundler.errors import InputError, NetworkError, UsageError
 from bundler.model import selection, store, thresholds
-from bundler.model.options import ModelOptions
+from bundler.model.options import Choice
 from tests.bundler.model.checkpoints import save
 from tests.bundler.model.test_thresholds import drawn, write
 from train import tracking
@@ -49,8 +49,8 @@ def run_id(uri: str, name: str) -> str:
     return (Path(uri.removeprefix("sqlite:///")).parent / f"{name}.id").read_text()
 
 
-def chosen(options: ModelOptions) -> list[str]:
-    with store.fetched(options) as fetched:
+def chosen(choice: Choice) -> list[str]:
+    with store.fetched(choice) as fetched:
         return [one.path.name for one in selection.select(fetched).chosen]
 
 
@@ -59,20 +59,19 @@ BAD = ["fold0_epoch03_vpfbeta0.200.pt"]
 
 
 def test_the_best_run_by_a_metric(uri: str) -> None:
-    assert chosen(ModelOptions(checkpoints=(), store=uri, best="pfbeta")) == GOOD
-    assert chosen(ModelOptions(checkpoints=(), store=uri, best="loss")) == GOOD  # the lowest
-    assert chosen(ModelOptions(checkpoints=(), store=uri, best="vpfbeta")) == GOOD  # as in names
+    assert chosen(Choice(store=uri, best="pfbeta")) == GOOD
+    assert chosen(Choice(store=uri, best="loss")) == GOOD  # the lowest
+    assert chosen(Choice(store=uri, best="vpfbeta")) == GOOD  # as in names
 
 
 def test_a_run_by_its_id(uri: str) -> None:
-    options = ModelOptions(checkpoints=(), store=uri, run=run_id(uri, "bad"))
-    assert chosen(options) == BAD
+    assert chosen(Choice(store=uri, run=run_id(uri, "bad"))) == BAD
 
 
 def test_the_threshold_can_be_found_on_the_runs_own_rows(uri: str) -> None:
     """They lie beside the checkpoints as the training left them: a file for each fold."""
-    with store.fetched(ModelOptions(checkpoints=(), store=uri, best="pfbeta")) as options:
-        (folder,) = options.checkpoints
+    with store.fetched(Choice(store=uri, best="pfbeta")) as choice:
+        (folder,) = choice.checkpoints
         parts = [thresholds.read([folder / f"fold{fold}.oof.csv"]) for fold in (0, 1)]
         whole = thresholds.read([folder / "oof.csv"])
     assert not set(parts[0].patients) & set(parts[1].patients)
@@ -81,14 +80,14 @@ def test_the_threshold_can_be_found_on_the_runs_own_rows(uri: str) -> None:
 
 def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run nobody among its 3\. .* newest are .*good"):
-        chosen(ModelOptions(checkpoints=(), store=uri, run="nobody"))
+        chosen(Choice(store=uri, run="nobody"))
     with pytest.raises(UsageError, match=r"records auc; they record loss, pfbeta"):
-        chosen(ModelOptions(checkpoints=(), store=uri, best="auc"))
+        chosen(Choice(store=uri, best="auc"))
     missing = f"sqlite:///{tmp_path / 'none.db'}"
     with pytest.raises(InputError, match="There is no MLflow store"):
-        chosen(ModelOptions(checkpoints=(), store=missing, best="pfbeta"))
+        chosen(Choice(store=missing, best="pfbeta"))
     with pytest.raises(NetworkError, match="cannot be used"):
-        chosen(ModelOptions(checkpoints=(), store="http://127.0.0.1:9", best="pfbeta"))
+        chosen(Choice(store="http://127.0.0.1:9", best="pfbeta"))
 
 
 def test_lost_artifacts_are_named(uri: str, tmp_path: Path) -> None:
@@ -97,6 +96,6 @@ def test_lost_artifacts_are_named(uri: str, tmp_path: Path) -> None:
     (runs / "artifacts").rename(tmp_path / "elsewhere")
     try:
         with pytest.raises(InputError, match="copied loses its artifacts"):
-            chosen(ModelOptions(checkpoints=(), store=uri, best="pfbeta"))
+            chosen(Choice(store=uri, best="pfbeta"))
     finally:
         (tmp_path / "elsewhere").rename(runs / "artifacts")

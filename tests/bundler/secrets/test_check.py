@@ -1,6 +1,9 @@
 """What cannot be searched does not count as clean, and every bundle is searched."""
 
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,21 +22,8 @@ from inference.boot.manifest import Code
 from tests.bundler.secrets.planted import environ, filler, tarred, word, zipped
 from tests.recorder import Recorder
 
+ROOT = Path(__file__).parents[3]
 CODE = Code(commit="a" * 40, dirty=False, branch=None, runner="1", run=None)
-
-
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("x")
-    real = path.stat
-
-    class Vanishing(type(path)):  # type: ignore[misc]
-        def open(self, *_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied", str(self))
-
-    assert real
-    with pytest.raises(InputError, match=r"a\.txt: Permission denied"):
-        check_paths({"a.txt": Vanishing(path)}, "The model")
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
@@ -149,3 +139,55 @@ def test_a_notebook_before_it_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"libs\.ipynb:\d+: a password in an address \(cell 1\)"):
         libs_notebook.write(tmp_path, [f"a @ git+{address}"])
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the engine ---
+
+WITHOUT_SOCKETS = """
+import ctypes, sys
+from bundler.sandbox import seccomp
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+numbers, killed = seccomp.machine(), 0x80000000
+seccomp.load([
+    seccomp._step(seccomp.LOAD, seccomp.NUMBER),
+    seccomp._step(seccomp.EQUAL, numbers.socket, otherwise=1),
+    seccomp._step(seccomp.RETURN, killed),
+    seccomp._step(seccomp.RETURN, seccomp.ALLOW),
+])
+from bundler.errors import InputError
+from bundler.secrets.check import check_files
+try:
+    check_files({"a.py": sys.argv[1].encode()}, "The commit")
+except InputError:
+    print("refused", flush=True)
+if sys.argv[2:]:
+    import socket
+    socket.socket()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+@pytest.mark.parametrize(("more", "code"), [([], 0), (["socket"], -signal.SIGSYS)])
+def test_no_socket_is_opened(more: list[str], code: int) -> None:
+    # A token of a service that the engine could ask about; the kernel kills who opens a socket.
+    command = [sys.executable, "-c", WITHOUT_SOCKETS, f"x = 'ghp_{word(36)}'", *more]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (result.returncode, result.stdout) == (code, "refused\n"), result.stderr
+
+
+def test_without_the_engine_nothing_passes() -> None:
+    source = """
+import sys
+sys.modules["kingfisher_sdk"] = None
+from bundler import extras
+from bundler.secrets.check import check_files
+try:
+    check_files({"a.py": b"x"}, "The commit")
+except ModuleNotFoundError as error:
+    extras.refuse(error)
+"""
+    command = [sys.executable, "-c", source]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 3
+    assert "kingfisher_sdk is not installed" in result.stderr
+    assert "rsna-bundle[bundle]" in result.stderr
