@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 # What documentation and tests write where a secret would stand.
 PLACEHOLDER = re.compile(
     r"your|example|change.?me|placeholder|dummy|insert|replace|redact|todo|fake|sample|mock"
-    r"|password|passwd|secret|token|credential|undefined|default|x{4}|\*{3}|\.{3}|-{3}|_{3}"
+    r"|password|passwd|secret|s3cr3t|token|credential|undefined|default|x{4}|\*{3}|\.{3}|-{3}|_{3}"
     r"|(?:api|access|auth).?key|12345|abcdef",
     re.IGNORECASE,
 )

