@@ -18,6 +18,7 @@ from typing import IO, Any
 import inference
 from bundler import atomic
 from bundler.errors import BundlerError, InputError
+from bundler.secrets.check import FROM_BUNDLE, check_files
 from inference.boot import bundle as reader
 from inference.boot.bundle import CHUNK, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
 from inference.boot.manifest import MANIFEST, File, Member, Part, compose, kind_of
@@ -91,6 +92,7 @@ def write(
     known = known or {}
     entries = tuple(describe(name, path, known.get(name)) for name, path in sorted(files.items()))
     identity, text = compose(entries, part, inference.__version__)
+    check_files({MANIFEST: text.encode()}, f"The manifest of the {kind} bundle", FROM_BUNDLE)
     size = sum(entry.bytes for entry in entries)
     if is_whole(out, identity):
         return Built(bundle=reader.read(out), bytes=size, changed=False)

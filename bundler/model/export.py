@@ -34,6 +34,7 @@ from bundler.model.ensemble import Ensemble, group
 from bundler.model.options import Choice, ExportOptions, ModelOptions
 from bundler.model.origin import Origin
 from bundler.model.selection import Selection
+from bundler.secrets.check import FROM_BUNDLE, check_paths
 from inference.boot.card import Golden, GoldenPrediction, OnnxModel, Parity
 from inference.boot.manifest import Model
 
@@ -105,7 +106,9 @@ def _bundle(
         rows=golden.encode_rows(list(columns)),
     )
     part = Model(models=tuple(one.model for one in exports), golden=cases)
-    return bundle.write(folder, {path.name: path for path in files}, part)
+    named = {path.name: path for path in files}
+    check_paths(named, "The exported model", FROM_BUNDLE, options.progress)
+    return bundle.write(folder, named, part)
 
 
 def export(

@@ -470,6 +470,24 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command(functions=("bundler.doctor:examine",), progress=False, options=reporting()),
     "target": Command(functions=(), options={}, progress=False),
     "target capture": CAPTURE,
+    "target make": Command(
+        functions=("bundler.image.making:make",),
+        progress=False,
+        base=("--name", "n", "--base", "a.txt", "--layer", ".", "--out", "o.json"),
+        options={
+            "--name": case("--name m", option("name"), "m", "n"),
+            "--base": case("--base b.txt", option("base"), Path("b.txt"), Path("a.txt")),
+            "--layer": case("--layer data", option("layer"), Path("data"), Path(".")),
+            "--like": case(
+                "--like host --like a", option("like"), ("host", "a"), ("settings-target",)
+            ),
+            "--python": case("--python 3.14.1", option("python"), "3.14.1"),
+            "--image": case("--image x@sha256:0", option("image"), "x@sha256:0"),
+            "--seen": case("--seen a==1 --seen b==2", option("seen"), ("a==1", "b==2"), ()),
+            "--out": case("--out p.json", option("out"), Path("p.json"), Path("o.json")),
+            **reporting(),
+        },
+    ),
     "target show": Command(
         functions=("bundler.image.target:load",),
         progress=False,
