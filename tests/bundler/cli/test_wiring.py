@@ -137,7 +137,10 @@ def test_an_option_without_a_field_is_refused(tmp_path: Path) -> None:
     declared = {option.name for option in cli.commands["model"].params}
     own = {"files", "dry_run", "out", "publish", "as_json", "quiet"}
     parts = (Choice, Training, PreprocessChanges, ExportOptions)
-    stored = {one.name for part in parts for one in fields(part)} - {"preprocessing"}
+    stored = {one.name for part in parts for one in fields(part)} - {
+        "preprocessing",
+        "root",
+    }  # set by the command
     assert stored == declared - own
     with pytest.raises(KeyError, match="by"):
         fill(Choice, {"checkpoints": (), "run": None, "best": None, "store": ""})

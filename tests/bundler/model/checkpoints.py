@@ -96,5 +96,8 @@ def options(*paths: Path, **changes: Any) -> ModelOptions:
 
     values["preprocessing"] = part(PreprocessChanges)
     return ModelOptions(
-        choice=part(Choice), training=part(Training), export=part(ExportOptions), **values
+        choice=part(Choice),
+        training=part(Training),
+        export=part(ExportOptions),
+        **values,
     )
