@@ -1,6 +1,7 @@
-"""Checkpoints → a bundle of verified ONNX files: the flow of `rsna-bundle model`.
+"""Checkpoints → a bundle of ONNX files: the flow of `rsna-bundle model`.
 
-fetch → select → group → decide → for each file: export, verify, describe → golden cases → bundle
+fetch → select → group → decide → for each file: export, compare with torch, prove, describe →
+golden cases → bundle
 """
 
 import tempfile
@@ -21,20 +22,25 @@ from bundler.model import (
     golden_dicoms,
     graph,
     parity,
+    proof,
+    remarks,
+    sanity,
     selection,
     store,
 )
+from bundler.model.agreement import Limits
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.network import Folds
 from bundler.model.options import ModelOptions
+from bundler.model.sanity import Pictures
 from bundler.model.selection import Selection
 from inference.boot.card import Golden, GoldenPrediction, OnnxModel, Parity
 from inference.boot.manifest import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified:
+class Compared:
     """How an ONNX file differs from torch, and its answer: probabilities [N] and logits [N, F]."""
 
     parity: Parity
@@ -51,7 +57,7 @@ class Export:
 
 
 def build(options: ModelOptions, folder: Path) -> Built:
-    """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
+    """Export checkpoints, compare the ONNX files with torch, and write the model bundle."""
     bundle.check_out(folder)  # now: the export may take minutes
     with store.fetched(options.choice) as choice:
         selected = selection.select(choice)
@@ -96,9 +102,10 @@ def _bundle(
 def export(
     ensemble: Ensemble, decided: Decision, options: ModelOptions, scratch: Path, *, models: int
 ) -> Export:
-    """Write one ONNX file into the folder `scratch`, verified. Raises InputError, CheckError.
+    """Write one ONNX file into the folder `scratch`. Raises InputError, CheckError.
 
-    `models` such files share the time that a replay may take on the notebook.
+    It is compared with torch and, where they are given, with predictions of the user's. `models`
+    such files share the time that a replay may take on the notebook.
     """
     how, path = ensemble.recipe, scratch / ensemble.file
     width = architecture.metadata_width(how.metadata_columns)
@@ -113,21 +120,38 @@ def export(
 
     options.progress.step(f"{path.name}: export {len(ensemble.folds)} × {how.arch}")
     exported = _export_graph(network, ensemble, options, width, scratch)
-    # Written twice: what is verified is a file, and the file is to say how it was verified.
+    # Written twice: what is compared is a file, and the file is to say how it compared.
     graph.write(exported, path)
     options.progress.step(f"{path.name}: compare ONNX Runtime with torch on {len(images)} images")
-    verified = verify(network, path, images, metadata, options.export.precision, real=len(real))
+    compared = compare(network, path, images, metadata, options.export.precision, real=len(real))
+    proven = proof.prove(
+        ensemble,
+        path,
+        decided.oof,
+        options.export.images,
+        Limits(largest=options.export.oof_atol),
+        options.progress,
+    )
+    doubts: list[str] = []
+    if proven.proof is None:
+        drawn = slice(len(phantoms), len(images) - len(real))
+        pictures = Pictures.of(images, metadata, compared.answer[1], drawn)
+        doubts = list(sanity.check(ensemble, network, pictures, compared.parity))
     about = card.describe(
         ensemble,
         decided,
         options.export,
         operations=operations,
         golden_images=len(phantoms),
-        compared=verified.parity,
+        compared=compared.parity,
+        proof=proven.proof,
+        warnings=[*proven.warnings, *doubts],
     )
+    if options.export.strict:
+        remarks.refuse(about, path.name)
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
-        path, phantoms, metadata, verified.answer, options.export.precision
+        path, phantoms, metadata, compared.answer, options.export.precision
     )
     return Export(
         model=card.of_file(path.name, about),
@@ -150,7 +174,7 @@ def _export_graph(
     return model
 
 
-def verify(
+def compare(
     network: Folds,
     path: Path,
     images: npt.NDArray[np.uint8],
@@ -158,11 +182,11 @@ def verify(
     precision: str,
     *,
     real: int,
-) -> Verified:
+) -> Compared:
     """Compare torch and ONNX Runtime on uint8 [N, H, W] images. Raises CheckError."""
     expected = parity.answer_torch(network, images, metadata)
     actual = parity.answer_onnx(path, images, metadata)
     tolerance = parity.TOLERANCE[precision]
     compared = parity.compare(expected, actual, real=real, tolerance=tolerance)
     parity.check(compared, precision)
-    return Verified(parity=parity.rounded(compared), answer=actual)
+    return Compared(parity=parity.rounded(compared), answer=actual)
