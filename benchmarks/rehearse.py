@@ -116,7 +116,7 @@ def rehearse(
     layouts: tuple[str, ...],
 ) -> Rehearsal:
     """Rehearse some patients of the competition; the hidden test has all its images."""
-    chosen = replace(settings.load(), target=options.target, hidden_units=images)
+    chosen = replace(settings.load(), target=(options.target,), hidden_units=images)
     return run(
         RehearseOptions(
             settings=chosen,

@@ -116,7 +116,7 @@ def build_bundles(out: Path, checkpoint: Path) -> None:
     numbers = ["--output", "probability"]
     run_command("model", "--ckpt", str(checkpoint), *numbers, "--out", str(out / "model"))
     run_command("code", "--allow-dirty", "--out", str(out / "code"))
-    run_command("notebook", "--out", str(out))
+    run_command("notebook", "--target", "host", "--out", str(out))
 
 
 def run_command(*arguments: str) -> None:

@@ -106,24 +106,25 @@ def disk(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 def image(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Check how well the notebook's image is known."""
-    known = target.load(settings.target, settings.root)
-    days = _age(settings)
-    old = days is not None and days > OLD
-    remedy = "Capture it with `rsna-bundle target capture --push --out target.json`"
-    message = f"{known.name}, Python {known.python}"
-    if known.estimate:
-        message += f", is an estimate. {remedy}"
-    elif old:
-        message += f", is {days} days old. {remedy}"
-    yield "target", DOUBT if known.estimate or old else GOOD, message
+    """Check how well the notebook's images are known."""
+    for name in settings.target:
+        known = target.load(name, settings.root)
+        days = _age(settings, name)
+        old = days is not None and days > OLD
+        remedy = "Capture it with `rsna-bundle target capture --push --out target.json`"
+        message = f"{known.name}, Python {known.python}"
+        if known.estimate:
+            message += f", is an estimate: {known.knowledge.summary()}. {remedy}"
+        elif old:
+            message += f", is {days} days old. {remedy}"
+        yield "target", DOUBT if known.estimate or old else GOOD, message
 
 
-def _age(settings: Settings) -> int | None:
-    path = settings.root / settings.target
+def _age(settings: Settings, name: str) -> int | None:
+    path = settings.root / name
     if path.is_file():
         return int((time.time() - path.stat().st_mtime) / DAY)
-    month = MONTH.search(settings.target)
+    month = MONTH.search(name)
     if not month:
         return None
     return (datetime.now(UTC) - datetime(int(month[1]), int(month[2]), 1, tzinfo=UTC)).days

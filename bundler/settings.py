@@ -27,6 +27,13 @@ class Datasets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """What a gateway's package does not say of its calls, and a rehearsal must know."""
+
+    ordered: bool = False  # each call depends on those before it, as in a time series
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the commands share; each key is also an option of the commands that use it."""
 
@@ -37,7 +44,7 @@ class Settings:
     run: str | None = None  # the notebook's command; None: the runner, python -m inference.run
     datasets: Datasets = field(default_factory=Datasets)
     notebook: str = "rsna-bundle-submission"
-    target: str = "kaggle-gpu-2026-10"
+    target: tuple[str, ...] = ("kaggle-gpu-2026-10",)  # a text or a list of them in the file
     hidden_units: int = 32000  # rows, studies or images; of screening mammography: images
     time_limit_hours: float = 9.0
     accelerator: str = "NvidiaTeslaT4"  # "": none
@@ -46,6 +53,7 @@ class Settings:
     on_failures: str = "stop"
     image_packages: tuple[str, ...] = ()  # that a rehearsal's image holds, besides those found
     hidden: Hidden = field(default_factory=Hidden)
+    gateway: Gateway = field(default_factory=Gateway)
 
     @property
     def dist(self) -> Path:
@@ -72,13 +80,13 @@ def override(
     settings: Settings,
     *,
     competition: str | None = None,
-    target: str | None = None,
+    target: tuple[str, ...] = (),
     hidden_units: int | None = None,
     time_limit_hours: float | None = None,
     on_failures: str | None = None,
     run: str | None = None,
 ) -> Settings:
-    """Return the settings with a command's options in place of the keys; None keeps a key."""
+    """Return the settings with a command's options in place of the keys; None or () keeps one."""
     return replace(
         settings,
         competition=competition or settings.competition,
@@ -95,17 +103,21 @@ def _parse(path: Path) -> Settings:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"Could not read {path}: {error}.") from error
-    table = _renamed(document.get("tool", {}).get("rsna-bundle", {}), path)
+    table = _targets_listed(_renamed(document.get("tool", {}).get("rsna-bundle", {}), path), path)
     values = _checked(table, Settings, path, "tool.rsna-bundle", left_out=("root",))
     if "datasets" in values:
         where = "tool.rsna-bundle.datasets"
         values["datasets"] = Datasets(**_checked(values["datasets"], Datasets, path, where))
+    if "gateway" in values:
+        where = "tool.rsna-bundle.gateway"
+        values["gateway"] = Gateway(**_checked(values["gateway"], Gateway, path, where))
     if "accelerator" in values and values["accelerator"].lower() in NO_ACCELERATOR:
         values["accelerator"] = ""
     if "hidden" in values:
         values["hidden"] = hidden.parse(values["hidden"], f"{path}: [tool.rsna-bundle.hidden]")
-    if "image_packages" in values:
-        values["image_packages"] = tuple(values["image_packages"])
+    for key in ("image_packages", "target"):
+        if key in values:
+            values[key] = tuple(values[key])
     return Settings(root=path.parent, **values)
 
 
@@ -119,6 +131,20 @@ def _renamed(table: Any, path: Path) -> Any:
                 f"{path}: [tool.rsna-bundle] has both {new} and {old}, its old name. Remove {old}."
             )
     return {RENAMED.get(key, key): value for key, value in table.items()}
+
+
+def _targets_listed(table: Any, path: Path) -> Any:
+    """Return the table with its `target` as a list, whether it names one or several."""
+    if not isinstance(table, Mapping) or "target" not in table:
+        return table
+    target = table["target"]
+    if isinstance(target, str):
+        return {**table, "target": [target]}
+    if isinstance(target, list) and len(target) != len({str(name) for name in target} - {""}):
+        raise UsageError(f"{path}: [tool.rsna-bundle] target names one target twice, or none.")
+    if target == []:
+        raise UsageError(f"{path}: [tool.rsna-bundle] target is empty. Name a target, or several.")
+    return table
 
 
 def _checked(
@@ -141,7 +167,7 @@ def _checked(
 
 
 def _check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    if hint in (Datasets, Hidden):  # tables, which have checks of their own
+    if hint in (Datasets, Gateway, Hidden):  # tables, which have checks of their own
         return
     if hint == tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

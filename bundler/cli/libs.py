@@ -11,13 +11,19 @@ from bundler.settings import Settings
 
 @click.command()
 @click.option(
-    "--requirements", type=ANY_PATH, help="The list of packages (default: from the settings)."
+    "--requirements",
+    type=ANY_PATH,
+    metavar="FILE[[EXTRA]][:GROUP]",
+    help="The list of packages, or pyproject.toml, uv.lock or pylock.toml, of which EXTRA or GROUP "
+    "(default: from the settings).",
 )
 @click.option(
     "--target",
+    "targets",
+    multiple=True,
     metavar="NAME",
-    help="The notebook's image: a name, a JSON file, or `host` for this machine "
-    "(default: from the settings).",
+    help="The notebook's image: a name, a JSON file, a digest, or `host` for this machine; "
+    "repeatable, for one bundle that serves several (default: from the settings).",
 )
 @click.option(
     "--resolver",
@@ -46,7 +52,7 @@ from bundler.settings import Settings
     metavar="[PKG[,PKG...]]",
     help="Upgrade these locked packages, or all if none is named; repeatable.",
 )
-@out_option("dist/libs")
+@out_option("dist/libs; dist/libs-host for `host`")
 @publish_option
 @reporting
 @click.pass_obj
@@ -54,7 +60,7 @@ def libs(
     settings: Settings,
     /,
     requirements: Path | None,
-    target: str | None,
+    targets: tuple[str, ...],
     resolver: str,
     no_delta: bool,
     allow_sdist: bool,
@@ -74,13 +80,15 @@ def libs(
     """
     from bundler.libs.build import build
     from bundler.libs.options import LibsOptions
+    from bundler.notebook import folders
 
     if check and publish:
         raise click.UsageError("--check writes nothing, so there is nothing to --publish.")
+    names = tuple(dict.fromkeys(targets)) or settings.target
     options = LibsOptions(
         requirements=requirements or settings.root / settings.requirements,
-        target=target or settings.target,
-        out=out or settings.dist / "libs",
+        targets=names,
+        out=out or folders.new_libs(settings.dist, names),
         resolver=resolver,
         delta=not no_delta,
         allow_sdist=allow_sdist,

@@ -34,6 +34,14 @@ def notebook() -> None:
     help="What to do if too many images cannot be read (default: from the settings).",
 )
 @run_option
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="The image that the libs must have been made for; repeatable (default: from the "
+    "settings).",
+)
 @dist_option
 @reporting
 @click.pass_obj
@@ -44,6 +52,7 @@ def submission(
     time_limit_hours: float | None,
     on_failures: str | None,
     run: str | None,
+    targets: tuple[str, ...],
     dist: Path | None,
     output: Output,
 ) -> None:
@@ -56,9 +65,9 @@ def submission(
         time_limit_hours=time_limit_hours,
         on_failures=on_failures,
         run=run,
+        target=targets,
     )
-    folder = dist or settings.dist
-    output.report(submission.write(folder, folder / "notebook", submission.plan(settings)))
+    output.report(submission.write_for(settings, dist or settings.dist))
 
 
 @notebook.command()

@@ -129,7 +129,7 @@ def rehearse(
     options = RehearseOptions(
         settings=settings_module.override(
             settings,
-            target=target,
+            target=(target,) if target else (),
             competition=competition,
             run=run,
             hidden_units=hidden_units,

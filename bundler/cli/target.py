@@ -25,7 +25,7 @@ def capture(
     settings: Settings, /, out: Path | None, name: str, script: bool, push: bool, output: Output
 ) -> None:
     """Describe this machine, or Kaggle's image, as a target."""
-    from bundler.image import target
+    from bundler.image import captured
 
     if push:
         from bundler.publish import notebooks
@@ -33,9 +33,9 @@ def capture(
         path = out or settings.root / "target.json"
         output.report(notebooks.capture(settings, path, name, output.progress))
     elif script:
-        click.echo(target.capture_script())
+        click.echo(captured.capture_script())
     else:
-        output.report(target.capture(name, out))
+        output.report(captured.capture(name, out))
 
 
 @target.command()
@@ -43,10 +43,10 @@ def capture(
 @reporting
 @click.pass_obj
 def show(settings: Settings, /, name: str | None, output: Output) -> None:
-    """Show a target (default: from the settings)."""
+    """Show a target, by its name, file or digest (default: the first of the settings)."""
     from bundler.image import target
 
-    output.report(target.load(name or settings.target, settings.root))
+    output.report(target.load(name or settings.target[0], settings.root))
 
 
 @target.command()
@@ -55,7 +55,7 @@ def show(settings: Settings, /, name: str | None, output: Output) -> None:
 @reporting
 @click.pass_obj
 def diff(settings: Settings, /, old: str, new: str, output: Output) -> None:
-    """Show what changed between two targets."""
+    """Show what changed between two targets; each is a name, a file or an image's digest."""
     from bundler.image import difference, target
 
     targets = [target.load(name, settings.root) for name in (old, new)]

@@ -27,6 +27,21 @@ def verdict(name: str, problems: Sequence[str], fine: str) -> Check:
     return Check(name=name, status="passed", message=fine)
 
 
+def strongest(checks: Sequence[Check]) -> list[Check]:
+    """Return one check of each name: one that failed first, then one that passed.
+
+    So several runs that were compared in the same way count once: one failure is one too many, and
+    what one run has shown need not be shown by all.
+    """
+    order: Sequence[Status] = ("failed", "passed", "unproven")
+    best: dict[str, Check] = {}
+    for check in checks:
+        known = best.setdefault(check.name, check)
+        if order.index(check.status) < order.index(known.status):
+            best[check.name] = check
+    return list(best.values())
+
+
 def listed(values: Sequence[str], most: int = 60) -> str:
     """Return values separated by commas, each whole, in about `most` characters.
 

@@ -32,4 +32,4 @@ def choose(
     from bundler.competition.general import TableCompetition
 
     tables = TableCompetition(folder=folder, hidden=settings.hidden, root=settings.root)
-    return gateway.choose(tables, settings.hidden_units)
+    return gateway.choose(tables, settings.hidden_units, ordered=settings.gateway.ordered)

@@ -15,7 +15,7 @@ from bundler.competition import (
     submission_file,
     tables,
 )
-from bundler.competition.check import Check
+from bundler.competition.check import Check, strongest
 from bundler.competition.dealing import JOINED, Dealt
 from bundler.competition.parity import Answers
 from bundler.competition.profile import Profile
@@ -126,8 +126,8 @@ class TableTest:
         """Return None: the notebook reads the folder itself."""
         return None
 
-    def second(self, folder: Path, size: int) -> "TableTest":
-        """Write a hidden test of `size` units: those of this one, others and twins, turned round.
+    def second(self, folder: Path, size: int, *, turned: bool = True) -> "TableTest":
+        """Write a hidden test of `size` units: those of this one, others and twins, `turned` round.
 
         Units have other neighbours there. Twins are the same rows and files under other ids, as
         many as are needed: the training table lacks no more rows in a second run than in the first.
@@ -139,7 +139,7 @@ class TableTest:
             units=units,
             withheld=self.plan.withheld,
             seed=self.plan.seed,
-            order=1,
+            order=int(turned),
             twins=max(size - cases - units, 0),
             awkward=self.plan.awkward,
         )
@@ -187,7 +187,7 @@ class TableTest:
             checks.append(parity.same_answers(self._named(own), test._named(again), tolerance))
             if any(unit.twin for unit in test.data.dealt):
                 checks.append(parity.twins(test.data.dealt, again, tolerance))
-        return checks
+        return strongest(checks)
 
     def _named(self, answers: Answers) -> Answers:
         """Return answers by ids that are the same in every run."""
@@ -239,9 +239,9 @@ class TableCompetition:
         )
         return TableTest(data=data, plan=Plan(units=0), competition=self)
 
-    def validate(self, units: int) -> None:
+    def validate(self, units: int | None) -> None:
         """Raise UsageError where the number or the folder cannot be used."""
-        if not 1 <= units <= MOST_UNITS:
+        if units is not None and not 1 <= units <= MOST_UNITS:
             raise UsageError(f"--units is {units}. Choose from 1 to {MOST_UNITS}.")
         if self.folder is None and not self.hidden.hook:
             raise UsageError(NO_FOLDER)

@@ -10,6 +10,7 @@ from bundler.competition.columns import NUMBER
 from bundler.competition.dealing import JOINED, Dealt
 
 Answers = Mapping[str, tuple[str, ...]]  # id → values of the targets
+ORDER, TWINS = "order and neighbours", "same content, same answer"  # names of checks
 SHOWN = 3
 CHANCE = 0.05  # a check that a permutation would pass more often than this proves nothing
 
@@ -20,7 +21,7 @@ def same_answers(first: Answers, second: Answers, tolerance: float) -> Check:
     Fails where an id has another answer; "unproven" where answers are so alike that a permutation
     of them could hardly be told from the truth.
     """
-    name = "order and neighbours"
+    name = ORDER
     shared = [identity for identity in first if identity in second]
     if not shared:
         return Check(name=name, status="unproven", message="The two runs share no id.")
@@ -64,7 +65,7 @@ def twins(dealt: Sequence[Dealt], answers: Answers, tolerance: float) -> Check:
 
     So answers depend on the content and on nothing else, such as the id or the position.
     """
-    name, ids = "same content, same answer", {unit.name: unit.ids for unit in dealt}
+    name, ids = TWINS, {unit.name: unit.ids for unit in dealt}
     pairs = [
         (JOINED.join(one), JOINED.join(other))
         for unit in dealt

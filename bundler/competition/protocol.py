@@ -230,10 +230,11 @@ class Competition(Protocol):
     def public(self) -> HiddenTest | None:
         """Return the public test, as a notebook meets it when it is not rerun; None: not here."""
 
-    def validate(self, units: int) -> None:
+    def validate(self, units: int | None) -> None:
         """Raise UsageError where so many units, or the options given, cannot be a hidden test.
 
-        Called before anything else is done, so that a typing error costs no minutes.
+        Called before anything else is done, so that a typing error costs no minutes; None: their
+        number will follow from the budget.
         """
 
     def write(self, folder: Path, units: int) -> HiddenTest:

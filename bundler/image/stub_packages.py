@@ -12,7 +12,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bundler.image.target import Distribution, Target
+from bundler.image.distribution import Distribution
+from bundler.image.target import Target
 
 EXTRA = re.compile(r"""extra == ["']([^"']+)["']""")
 

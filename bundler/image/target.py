@@ -1,8 +1,8 @@
 """The machine that a wheelhouse is made for: its Python, its wheel tags, its packages.
 
-A target is a JSON file: two are shipped in the folder `targets` beside this file,
-`rsna-bundle target capture` writes one inside a notebook, and `host` is the interpreter that runs
-this.
+A target is a JSON file: two are shipped in the folder `targets` beside this file (`making` wrote
+them), `rsna-bundle target capture` writes one inside a notebook, and `host` is the interpreter that
+runs this.
 """
 
 import dataclasses
@@ -11,24 +11,26 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.markers import default_environment
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from bundler import atomic
 from bundler.errors import InputError
 from bundler.image import platforms
+from bundler.image.distribution import Distribution, Knowledge, normalised
 from bundler.result import Json
 from inference.boot.fields import parse_as
 from inference.boot.manifest import canonical
 
 FORMAT = 1
+HOST = "host"  # the target that is this interpreter
+DIGEST = re.compile(r"(?:.*sha256:)?([0-9a-f]{8,64})")  # or its beginning
 SHIPPED = Path(__file__).parent / "targets"
 SYSTEMS = ("linux", "darwin", "win32")
 # What says how large or fast a machine is, or of what it is a description, decides no wheel.
@@ -43,27 +45,6 @@ NOT_DIGESTED = (
     "estimate",
     "source",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """One package that the image has: its version and what it asks for."""
-
-    name: str  # normalised
-    version: str
-    requires: tuple[str, ...] | None = ()  # None: not known, in an estimate
-
-    def needs(self, names: Container[str] | None = None) -> list[Requirement]:
-        """Return what it asks for (of the packages `names` alone), as far as that can be read."""
-        lines = self.requires or ()
-        if names is not None:  # reading hundreds of requirements takes a second
-            lines = tuple(line for line in lines if _name(line) in names)
-        return [need for need in map(parsed, lines) if need]
-
-    def as_dict(self) -> Mapping[str, Json]:
-        """Return the JSON that a target's file holds of it."""
-        requires = None if self.requires is None else list(self.requires)
-        return {"name": self.name, "version": self.version, "requires": requires}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +65,7 @@ class Target:
     estimate: bool = False
     source: str = ""
     installed: tuple[Distribution, ...] = ()
+    unversioned: tuple[str, ...] = ()  # requirements, each of a package of unknown version
 
     @property
     def short_python(self) -> str:
@@ -99,6 +81,31 @@ class Target:
     def packages(self) -> dict[str, Distribution]:
         """Return what is installed, by normalised name."""
         return {package.name: package for package in self.installed}
+
+    @functools.cached_property
+    def unversioned_packages(self) -> dict[str, str]:
+        """Return what is installed in a version that is not known: the line by normalised name."""
+        return {canonicalize_name(Requirement(line).name): line for line in self.unversioned}
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """Return how much of its packages is known."""
+        return Knowledge(
+            packages=len(self.installed) + len(self.unversioned),
+            versions=len(self.installed),
+            requirements=sum(one.requires is not None for one in self.installed),
+            modules=sum(one.modules is not None for one in self.installed),
+        )
+
+    @property
+    def glibc(self) -> str | None:
+        """Return the version of the C library; None on other systems."""
+        return self.release if self.system == "linux" else None
+
+    @property
+    def image_digest(self) -> str | None:
+        """Return the digest of the container image, `sha256:…`; None where it is not known."""
+        return (self.image or "").partition("@")[2] or None
 
     def without(self, names: Container[str]) -> "Target":
         """Return the target as if it lacked some packages."""
@@ -146,6 +153,7 @@ class Target:
     def digest(self) -> str:
         """Return the sha256 of all that the choice of wheels depends on."""
         content = {k: v for k, v in self.as_dict().items() if k not in NOT_DIGESTED}
+        content["installed"] = [package.about_version() for package in self.installed]
         return hashlib.sha256(canonical(content)).hexdigest()
 
     def as_dict(self) -> Mapping[str, Json]:
@@ -165,6 +173,7 @@ class Target:
             **({"image": self.image} if self.image else {}),
             "estimate": self.estimate,
             "source": self.source,
+            **({"unversioned": list(self.unversioned)} if self.unversioned else {}),
             "installed": [package.as_dict() for package in self.installed],
         }
 
@@ -180,7 +189,8 @@ class Target:
                 f"  Python {self.python}, {self.system} {self.machine} {self.release}".rstrip(),
                 f"  CUDA {self.cuda or 'none'}; {self.cpus or '?'} CPUs{memory}{gpus}",
                 f"  wheels for {self.interpreter} on {tags}",
-                f"  {len(self.installed)} packages installed",
+                f"  image {self.image or 'not known'}",
+                f"  {self.knowledge.summary()}",
                 *([f"  {self.source}"] if self.source else []),
             ]
         )
@@ -200,19 +210,57 @@ def shipped() -> list[str]:
 
 
 def load(name: str, root: Path | None = None) -> Target:
-    """Return the target of a name, a file (relative to `root`) or `host`. Raises InputError."""
-    if name == "host":
+    """Return the target of a name, a file (relative to `root`), a digest, or `host`.
+
+    A digest is that of the container image or the target's own, or the first 8 digits or more of
+    it. Raises InputError.
+    """
+    if name == HOST:
         return host()
+    folder = root or Path.cwd()
     path = SHIPPED / f"{name}.json"
     if not path.is_file():
-        path = (root or Path.cwd()) / name
+        path = folder / name
     if not path.is_file():
-        known = ", ".join([*shipped(), "host"])
+        if match := DIGEST.fullmatch(name):
+            return _of_digest(match[1], name, folder)
+        known = ", ".join([*shipped(), HOST])
         raise InputError(
             f"Unknown target {name!r}. Choose one of {known}, or give a JSON file, which "
             "`rsna-bundle target capture --out FILE` writes where the bundle will be used."
         )
     return read(path)
+
+
+def _of_digest(digits: str, name: str, folder: Path) -> Target:
+    """Return the target of a digest among those that are shipped and the files in a folder."""
+    matching = {
+        target.digest: target
+        for target in _nearby(folder)
+        if any(digest.startswith(digits) for digest in _digests(target))
+    }
+    if len(matching) == 1:
+        return next(iter(matching.values()))
+    if matching:
+        names = ", ".join(f"{one.name} ({one.digest[:12]})" for one in matching.values())
+        raise InputError(f"The digest {name} is that of {names}. Choose one by its name.")
+    raise InputError(
+        f"No target has the digest {name}: neither one of {', '.join(shipped())} nor a file in "
+        f"{folder}. Capture that image with `rsna-bundle target capture`."
+    )
+
+
+def _nearby(folder: Path) -> Iterator[Target]:
+    for path in (*sorted(SHIPPED.glob("*.json")), *sorted(folder.glob("*.json"))):
+        try:
+            yield read(path)
+        except InputError:
+            continue  # any JSON may lie in a repository
+
+
+def _digests(target: Target) -> list[str]:
+    image = (target.image_digest or "").removeprefix("sha256:")
+    return [target.digest, *([image] if image else [])]
 
 
 def read(path: Path) -> Target:
@@ -233,71 +281,11 @@ def parse(content: object) -> Target:
     target = parse_as(Target, fields)
     if target.system not in SYSTEMS:
         raise ValueError(f"system {target.system!r} is none of {', '.join(SYSTEMS)}")
+    for line in target.unversioned:
+        Requirement(line)  # InvalidRequirement is a ValueError
     if len(Version(target.python).release) < 2 or not target.tags:
         raise ValueError(f"python {target.python!r} is not a full version, such as 3.13.5")
-    return dataclasses.replace(target, installed=_normalised(target.installed))
-
-
-def _normalised(packages: Iterable[Distribution]) -> tuple[Distribution, ...]:
-    """Sort installed packages by normal name; of two of one name the first on the path counts."""
-    by_name: dict[str, Distribution] = {}
-    for package in packages:
-        name = canonicalize_name(package.name)
-        try:
-            version = str(Version(package.version))
-        except InvalidVersion:
-            continue  # pip cannot compare it either
-        by_name.setdefault(name, dataclasses.replace(package, name=name, version=version))
-    return tuple(by_name[name] for name in sorted(by_name))
-
-
-def _name(line: str) -> str:
-    return canonicalize_name(re.split(r"[^A-Za-z0-9._-]", line.strip(), maxsplit=1)[0])
-
-
-@functools.lru_cache(maxsize=4096)
-def parsed(line: str) -> Requirement | None:
-    """Return a requirement, or None for what cannot be read; old packages have such."""
-    try:
-        return Requirement(line)
-    except InvalidRequirement:
-        return None
-
-
-def capture_script() -> str:
-    """Return the script that captures a target by itself, for a notebook's cell."""
-    return Path(__file__).with_name("capture.py").read_text(encoding="utf-8")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Captured:
-    """The target that describes this machine, and the file that it was written to."""
-
-    target: Target
-    path: Path | None
-
-    def as_dict(self) -> Mapping[str, Json]:
-        """Return the JSON that the file holds."""
-        return self.target.as_dict()
-
-    def summary(self) -> str:
-        """Return one line for people, or the file's text if there is no file."""
-        if self.path is None:
-            return self.target.text().rstrip()
-        return (
-            f"{self.path} describes this machine. Use it with `rsna-bundle libs --target "
-            f"{self.path}`."
-        )
-
-
-def capture(name: str, out: Path | None) -> Captured:
-    """Describe this machine as a target, and write it to `out` if given."""
-    from bundler.image import capture as script
-
-    captured = parse(json.loads(script.capture(name).text()))
-    if out is not None:
-        atomic.write_text(out, captured.text())
-    return Captured(target=captured, path=out)
+    return dataclasses.replace(target, installed=normalised(target.installed))
 
 
 def host() -> Target:
@@ -320,7 +308,7 @@ def host() -> Target:
     else:
         release = platform.mac_ver()[0] if system == "darwin" else ""
     return Target(
-        name="host",
+        name=HOST,
         python=platform.python_version(),
         system=system,
         machine=environment["platform_machine"],

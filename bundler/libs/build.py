@@ -1,9 +1,11 @@
-"""wheelhouse.txt → lock → wheels → bundle: the flow of `rsna-bundle libs`, one pass.
+"""wheelhouse.txt → locks → wheels → bundle: the flow of `rsna-bundle libs`, one pass.
 
 read → resolve → fetch → check → pack → install test → place: each step takes what the ones before
-returned, and changes none of it.
+returned, and changes none of it. With several targets the bundle holds a lock for each and the
+wheels of all.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundler.errors import BundlerError
@@ -14,8 +16,8 @@ from bundler.libs.install_test import InstallTest
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
 from bundler.libs.resolve import builds
-from bundler.libs.result import LibsResult
-from bundler.libs.stamps import Finished
+from bundler.libs.result import LibsResult, TargetResult
+from bundler.libs.stamps import Finished, Tested
 
 
 def build(options: LibsOptions) -> LibsResult:
@@ -33,36 +35,52 @@ def build(options: LibsOptions) -> LibsResult:
 
 def _build(options: LibsOptions) -> LibsResult:
     given = inputs.read(options)
-    lock = locking.lock(given)
+    locked = tuple(locking.lock(one) for one in given)
     if options.audit:
-        advisories.audit(lock, options.audit)
+        for lock in locked:
+            advisories.audit(lock, options.audit)
     if options.check:
-        finished = Finished(lock=lock, install_test=InstallTest(skipped="--check"))
-    elif unchanged := stamps.unchanged(lock, options):
+        skipped = InstallTest(skipped="--check")
+        finished = Finished(tested=tuple(Tested(lock=lock, test=skipped) for lock in locked))
+    elif unchanged := stamps.unchanged(locked, options):
         finished = unchanged
     else:
-        finished = _make(lock, given)
+        finished = _make(locked, given)
     # After the bundle: a run that is killed in between resolves again, and finds it unchanged.
-    changes = () if options.check else locks.write(finished.lock, given.lock, options.lock)
     return LibsResult(
         built=finished.built,
-        lock=finished.lock,
-        path=options.lock,
-        install_test=finished.install_test,
-        changes=changes,
-        estimate=given.target.estimate,
+        targets=tuple(map(_result, finished.tested, given)),
     )
 
 
-def _make(lock: Lock, given: Inputs) -> Finished:
+def _result(tested: Tested, given: Inputs) -> TargetResult:
+    """Write a target's lock where it has changed, and return what came of the target."""
+    write = not given.options.check
+    return TargetResult(
+        target=given.target,
+        lock=tested.lock,
+        path=given.lock_path,
+        install_test=tested.test,
+        changes=locks.write(tested.lock, given.lock, given.lock_path) if write else (),
+    )
+
+
+def _make(locked: Sequence[Lock], given: Sequence[Inputs]) -> Finished:
     """Build a bundle of what was resolved, and put it in its place once it is known to work."""
-    files = fetch(lock, given)
-    checked = checks.check(lock, files, given)
+    options = given[0].options
+    pairs = list(zip(locked, given, strict=True))
+    checked = [checks.check(lock, fetch(lock, one), one) for lock, one in pairs]
     with packing.pack(checked, given) as candidate:
-        tested = install_test.run(candidate.bundle.folder, checked, given)
-        built = packing.place(candidate, given.options.out)
-    finished = Finished(built=built, lock=checked.lock, install_test=tested)
-    stamps.record(finished, lock)
+        tests = [
+            install_test.run(candidate.bundle.folder, each, one)
+            for each, one in zip(checked, given, strict=True)
+        ]
+        built = packing.place(candidate, options.out)
+    tested = tuple(
+        Tested(lock=each.lock, test=test) for each, test in zip(checked, tests, strict=True)
+    )
+    finished = Finished(built=built, tested=tested)
+    stamps.record(finished, locked)
     return finished
 
 

@@ -1,6 +1,7 @@
 """Install a libs bundle as the notebook does, and import what it brought.
 
-Run in the sandbox, by the target's Python: `python install_script.py BUNDLE SCRATCH MODULES.json`.
+Run in the sandbox, by the target's Python:
+`python install_script.py BUNDLE SCRATCH MODULES.json TARGET`.
 It needs the standard library and `inference.boot`, as the notebook does, and writes its outcome
 to SCRATCH.
 """
@@ -56,18 +57,20 @@ class Outcome:
 
 def main(arguments: list[str]) -> None:
     """Install, import, and write the outcome."""
-    folder, scratch, modules = (Path(argument) for argument in arguments)
+    folder, scratch, modules = (Path(argument) for argument in arguments[:3])
     os.chdir(scratch)
     # Not printed: a package may print when it is imported.
-    text = json.dumps(asdict(install(folder, scratch, modules)))
+    text = json.dumps(asdict(install(folder, scratch, modules, arguments[3])))
     (scratch / OUTCOME).write_text(text, encoding="utf-8")
 
 
-def install(folder: Path, scratch: Path, modules: Path) -> Outcome:
-    """Install the bundle in a folder, and import its packages."""
+def install(folder: Path, scratch: Path, modules: Path, target: str) -> Outcome:
+    """Install the bundle in a folder by the lock of a target, and import its packages."""
     try:
         bundle = reader.read(folder)  # each file is verified when it is restored
-        installer.activate(installer.install(bundle, scratch))
+        # By its name: this machine may fit several, and each is to be tested.
+        chosen = next(one for one in bundle.libs.targets if one.name == target)
+        installer.activate(installer.install(bundle, scratch, chosen))
     except RunError as error:
         return Outcome(error=str(error))
     empty = scratch / "empty"  # Python looks for modules in the working folder, too

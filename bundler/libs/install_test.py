@@ -126,7 +126,7 @@ def run(bundle: Path, checked: Checked, inputs: Inputs) -> InstallTest:
     wheels = [wheel for wheel in checked.wheels if wheel.path.name in brought]
     beside = _image_wheels(target, wheels, inputs.sources)
     image = emulation.emulate(target, interpreter, wheels=beside)
-    outcome = _run_script(image.python, bundle, wheels)
+    outcome = _run_script(image.python, bundle, wheels, target.name)
     if outcome.error is not None:
         raise CheckError(
             f"The install test failed on Python {image.version}: {outcome.error}\nThe bundle was "
@@ -177,7 +177,7 @@ def _allowed(
     return replace(tested, allowed=failed)
 
 
-def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel]) -> Outcome:
+def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel], target: str) -> Outcome:
     """Run the script in a sandbox, or with the network and all files where there is none."""
     modules = {wheel.name: list(wheel.modules) for wheel in wheels}
     with cache.scratch("install-test") as name:
@@ -196,7 +196,14 @@ def _run_script(python: Path, bundle: Path, wheels: Sequence[Wheel]) -> Outcome:
             "TMPDIR": str(scratch),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        command = [python, script, bundle.resolve(), scratch, scratch / "modules.json"]
+        command: list[str | Path] = [
+            python,
+            script,
+            bundle.resolve(),
+            scratch,
+            scratch / "modules.json",
+            target,
+        ]
         if offline.why_not():
             process.run(command, cwd=scratch, env=environment)
         else:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.image.target import HOST
+from bundler.libs.reading.selection import lock_beside
 from bundler.progress import SILENT, Progress
 
 
@@ -11,7 +13,7 @@ class LibsOptions:
     """All inputs of one build; paths are used as they are."""
 
     requirements: Path
-    target: str
+    targets: tuple[str, ...]  # names or files, one bundle for all of them
     out: Path
     resolver: str = "uv"
     delta: bool = True
@@ -23,12 +25,20 @@ class LibsOptions:
     upgrade: tuple[str, ...] | None = None  # None: nothing; (): everything; else these packages
     progress: Progress = SILENT
 
-    @property
-    def lock(self) -> Path:
-        """Return the lock's path: beside the requirements, to be committed.
+    def lock(self, target: str) -> Path:
+        """Return the path of a target's lock: beside the requirements, to be committed.
 
-        `host` is another machine on every machine, so its lock lies beside the bundle.
+        Of several targets each has a file with its name. `host` is another machine on every
+        machine, so its lock lies beside the bundle.
         """
-        if self.target == "host":
-            return self.out.parent / f"{self.requirements.stem}.host.lock"
-        return self.requirements.with_suffix(".lock")
+        path = self.only_lock
+        if target == HOST:
+            return self.out.parent / f"{path.stem}.{HOST}.lock"
+        if len(self.targets) == 1:
+            return path
+        return path.with_name(f"{path.stem}.{Path(target).stem}.lock")
+
+    @property
+    def only_lock(self) -> Path:
+        """Return the path of the lock where there is one target."""
+        return lock_beside(self.requirements)

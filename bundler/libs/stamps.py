@@ -7,7 +7,7 @@ replace it: it would not show that a file was changed since, nor whether anythin
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,60 +27,79 @@ from inference.errors import BundleError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tested:
+    """A target's finished lock, and what the install test said on its Python."""
+
+    lock: Lock
+    test: InstallTest
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A bundle that was built, from which lock, and what the install test said."""
+    """A bundle that was built, from which locks, and how each was tested."""
 
     built: Built | None = None
-    lock: Lock
-    install_test: InstallTest
+    tested: tuple[Tested, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """The file in the cache: `files` holds size, time and inode by name."""
+    """The file in the cache: `files` holds size, time and inode by name.
 
-    resolved: str  # the digest of the lock as it was resolved, before the wheels were read
-    lock: str  # the text of the finished lock
+    The others hold one entry for each target.
+    """
+
+    resolved: tuple[str, ...]  # the digests of the locks as resolved, before the wheels were read
+    locks: tuple[str, ...]  # the texts of the finished locks
     files: Mapping[str, tuple[int, int, int]]
-    install_test: InstallTest
+    install_tests: tuple[InstallTest, ...]
 
 
-def record(finished: Finished, resolved: Lock) -> None:
-    """Remember a bundle's files, its lock, and what came of its install test."""
+def record(finished: Finished, resolved: Sequence[Lock]) -> None:
+    """Remember a bundle's files, its locks, and what came of its install tests."""
     assert finished.built is not None
     folder = finished.built.bundle.folder
     stamp = Stamp(
-        resolved=_digest(resolved.text()),
-        lock=finished.lock.text(),
+        resolved=tuple(_digest(lock.text()) for lock in resolved),
+        locks=tuple(one.lock.text() for one in finished.tested),
         files=_seen(folder),
-        install_test=finished.install_test,
+        install_tests=tuple(one.test for one in finished.tested),
     )
     atomic.write_text(_path(folder), json.dumps(asdict(stamp)))
 
 
-def unchanged(lock: Lock, options: LibsOptions) -> Finished | None:
-    """Return the bundle that is there where neither it nor its lock has changed since.
+def unchanged(locked: Sequence[Lock], options: LibsOptions) -> Finished | None:
+    """Return the bundle that is there where neither it nor its locks have changed since.
 
-    `lock` may be the finished one, read again, or the same resolution once more. Where a test is
+    A lock may be the finished one, read again, or the same resolution once more. Where a test is
     wanted, a bundle does not count that was built without one, or allowed to fail it.
     """
     folder = options.out
     allowed = {canonicalize_name(name) for name in options.allow_import_failure}
     try:
         stamp = parse_as(Stamp, json.loads(_path(folder).read_bytes()))
-        digests = (stamp.resolved, _digest(stamp.lock))
-        if _digest(lock.text()) not in digests or stamp.files != _seen(folder):
+        if not _same_locks(locked, stamp) or stamp.files != _seen(folder):
             return None
-        test = stamp.install_test
-        if options.install_test and (test.skipped == NOT_TESTED or test.allowed.keys() - allowed):
+        tests = stamp.install_tests if options.install_test else ()
+        if any(test.skipped == NOT_TESTED or test.allowed.keys() - allowed for test in tests):
             return None
         bundle = reader.read(folder)
-        finished = locks.parse(stamp.lock, _path(folder))
+        finished = [locks.parse(text, _path(folder)) for text in stamp.locks]
     except (OSError, ValueError, BundleError, InputError):
         return None  # no stamp, or none that this version reads: the bundle is built again
     size = sum(file.bytes for file in bundle.files)
     built = Built(bundle=bundle, bytes=size, changed=False)
-    return Finished(built=built, lock=finished, install_test=stamp.install_test)
+    pairs = zip(finished, stamp.install_tests, strict=True)
+    tested = tuple(Tested(lock=lock, test=test) for lock, test in pairs)
+    return Finished(built=built, tested=tested)
+
+
+def _same_locks(locked: Sequence[Lock], stamp: Stamp) -> bool:
+    """Say whether the locks are those of a stamp, in their order: as resolved, or finished."""
+    known = list(zip(stamp.resolved, map(_digest, stamp.locks), strict=True))
+    return len(known) == len(locked) and all(
+        _digest(lock.text()) in digests for lock, digests in zip(locked, known, strict=True)
+    )
 
 
 def _path(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 import inference
 from bundler import atomic, bundle
 from bundler.errors import BundlerError, UsageError
+from bundler.notebook import folders
 from bundler.settings import Settings
 from inference.boot.bundle import Bundle
 from inference.boot.manifest import MANIFEST, Code, Libs, Model, ModelFiles
@@ -102,6 +103,7 @@ class Plan:
     command: tuple[str, ...]
     options: tuple[str, ...]
     needs_model: bool
+    targets: tuple[str, ...] = ()  # that the libs are for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ def plan(settings: Settings, *more: str) -> Plan:
             command=command,
             options=(*chosen, *limit),
             needs_model=command[: len(RUNNER)] == RUNNER,
+            targets=settings.target,
         )
     # The runner keeps the limit itself: it leaves out what time does not allow.
     command = (*RUNNER, *chosen, *limit)
@@ -145,6 +148,7 @@ def plan(settings: Settings, *more: str) -> Plan:
         command=(*command, *more),
         options=chosen,
         needs_model=True,
+        targets=settings.target,
     )
 
 
@@ -159,13 +163,26 @@ def split(command: str) -> tuple[str, ...]:
     return parts
 
 
+def write_for(settings: Settings, dist: Path) -> Written:
+    """Write the notebook of the settings for the bundles in `dist`.
+
+    Raises CheckError for libs that were made for other targets than the settings name.
+    """
+    held = bundle.read(folders.folder(dist, "libs", settings.target), "libs")
+    folders.check(held, settings)
+    return write(dist, dist / "notebook", plan(settings))
+
+
 def write(dist: Path, out: Path, plan: Plan) -> Written:
     """Write the notebook for the bundles in `dist` into the folder `out`.
 
     A command of one's own may do without a model bundle. Equal input, equal bytes. Raises
     InputError where a bundle is missing.
     """
-    bundles = {kind: bundle.read(dist / kind, kind) for kind in kinds(dist, plan)}
+    bundles = {
+        kind: bundle.read(folders.folder(dist, kind, plan.targets), kind)
+        for kind in kinds(dist, plan)
+    }
     ids = {kind: held.id for kind, held in bundles.items()}
     run = RUN.format(command=_listed(plan.command), options=json.dumps(list(plan.options)))
     cells = [
@@ -243,8 +260,8 @@ def describe(held: Bundle) -> str:
             count = sum(len(f.members) if f.name in files.volumes else 1 for f in held.files)
             return f"{count} file{'' if count == 1 else 's'}"
         case Libs() as libs:
-            pythons = ", ".join(one.python for one in libs.targets)
-            return f"{len(libs.targets[0].lock)} wheels for Python {pythons}"
+            lines = [f"{len(one.lock)} wheels for Python {one.python}" for one in libs.targets]
+            return ", ".join(lines)
     return ""
 
 

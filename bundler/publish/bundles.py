@@ -1,12 +1,12 @@
 """Which bundle of this machine goes to which dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import bundle
 from bundler.errors import UsageError
-from bundler.notebook import submission
+from bundler.notebook import folders, submission
 from bundler.progress import Progress
 from bundler.publish import cache, dataset, slugs
 from bundler.publish.client import Client, connect
@@ -77,29 +77,34 @@ def publish(
         progress.step(f"Bundling the cache in {options.cache}")
         progress.note(cache.build(options.cache, dist / "cache").summary())
     kinds = options.kinds or submission.kinds(dist, submission.plan(settings))
-    folders = {kind: dist / kind for kind in kinds}
-    check(folders)
+    places = {kind: folders.folder(dist, kind, settings.target) for kind in kinds}
+    check(places, settings)
     client = connect(progress)
-    return Publication(datasets=tuple(publish_all(client, settings, folders)))
+    return Publication(datasets=tuple(publish_all(client, settings, places)))
 
 
 def publish_folder(settings: Settings, folder: Path, progress: Progress) -> Published:
     """Publish the bundle in a folder, whatever its kind."""
     kind = reader.read(folder).kind
+    check({kind: folder}, settings)
     (published,) = publish_all(connect(progress), settings, {kind: folder})
     return published
 
 
 def publish_all(
-    client: Client, settings: Settings, folders: dict[str, Path]
+    client: Client, settings: Settings, places: Mapping[str, Path]
 ) -> Iterator[Published]:
     """Publish folders by their kind, in order."""
-    datasets = refs(client, settings, tuple(folders))
-    for kind, folder in folders.items():
+    datasets = refs(client, settings, tuple(places))
+    for kind, folder in places.items():
         yield dataset.publish(client, folder, datasets[kind])
 
 
-def check(folders: dict[str, Path]) -> None:
-    """Raise InputError for a folder without a bundle of its kind, before anything is sent."""
-    for kind, folder in folders.items():
-        bundle.read(folder, kind)
+def check(places: Mapping[str, Path], settings: Settings) -> None:
+    """Check that each folder holds a bundle of its kind, before anything is sent.
+
+    Raises InputError, and CheckError for libs that were made for other targets.
+    """
+    held = {kind: bundle.read(folder, kind) for kind, folder in places.items()}
+    if "libs" in held:
+        folders.check(held["libs"], settings)

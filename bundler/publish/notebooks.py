@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bundler import atomic
 from bundler.errors import BundlerError, CheckError, InputError
-from bundler.image import target
+from bundler.image import captured, target
 from bundler.notebook import libs, training
 from bundler.notebook.other import folder
 from bundler.notebook.submission import render
@@ -104,14 +104,14 @@ def capture(settings: Settings, out: Path, name: str, progress: Progress) -> Ran
     ran = _run(client, notebook, follow=True, pattern=rf"^{TARGET}$")
     if not ran.files:
         raise CheckError(f"The run of {ran.version.url} is complete, but left no {TARGET}.")
-    captured = target.read(ran.files[0])
-    atomic.write_text(out, captured.text())
-    return Ran(version=ran.version, files=[out], advice=captured.summary())
+    described = target.read(ran.files[0])
+    atomic.write_text(out, described.text())
+    return Ran(version=ran.version, files=[out], advice=described.summary())
 
 
 def _capture_source() -> str:
     """Return the capture script without the part that prints."""
-    script = target.capture_script()
+    script = captured.capture_script()
     return script[: script.index('if __name__ == "__main__":')]
 
 

@@ -73,16 +73,23 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
     """Write the notebook; return it with how it is to run, and the ids that it expects."""
     owner = slugs.owner(client, settings.owner)
     ref = slugs.reference(owner, settings.notebook, "notebook")
-    written = submission.write(dist, dist / "notebook", submission.plan(settings))
+    written = submission.write_for(settings, dist)
     notebook = Notebook(
         path=written.path,
         ref=ref,
         datasets=[str(ref) for ref in bundles.refs(client, settings, tuple(written.ids)).values()],
         competitions=[settings.competition],
         accelerator=settings.accelerator or None,
-        image=kernel.image(target.load(settings.target, settings.root).source),
+        image=_pinned_image(settings),
     )
     return notebook, written.ids
+
+
+def _pinned_image(settings: Settings) -> str | None:
+    """Return the image that the only target was captured in; several are there to serve any."""
+    if len(settings.target) > 1:
+        return None
+    return kernel.image(target.load(settings.target[0], settings.root).source)
 
 
 def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) -> None:

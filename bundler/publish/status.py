@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bundler.model import sources
-from bundler.notebook import submission
+from bundler.notebook import folders, submission
 from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, push, slugs
 from bundler.publish.bundles import KINDS
@@ -96,7 +96,7 @@ def _kinds(settings: Settings, mounted: Collection[str]) -> tuple[str, ...]:
 
 def _local(settings: Settings, kind: str) -> str | None:
     try:
-        return reader.read(settings.dist / kind).id
+        return reader.read(folders.folder(settings.dist, kind, settings.target)).id
     except BundleError:
         return None
 

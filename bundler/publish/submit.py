@@ -10,7 +10,7 @@ from bundler import snapshot
 from bundler.errors import CheckError, InputError
 from bundler.libs.build import build as build_libs
 from bundler.libs.options import LibsOptions
-from bundler.notebook import submission
+from bundler.notebook import folders, submission
 from bundler.progress import Progress
 from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
@@ -164,15 +164,15 @@ def build(settings: Settings, options: SubmitOptions, progress: Progress) -> Non
 def _libs_options(settings: Settings, *, check: bool = False) -> LibsOptions:
     return LibsOptions(
         requirements=settings.root / settings.requirements,
-        target=settings.target,
-        out=settings.dist / "libs",
+        targets=settings.target,
+        out=folders.new_libs(settings.dist, settings.target),
         check=check,
     )
 
 
 def _local(settings: Settings, kind: str, options: SubmitOptions) -> tuple[str | None, bool]:
     """Return the id that a bundle would have in a submission, and whether it must be built."""
-    current = _id(settings.dist / kind)
+    current = _id(folders.folder(settings.dist, kind, settings.target))
     if kind == "code":
         with tempfile.TemporaryDirectory() as folder:
             scratch = Path(folder) / "code"
@@ -198,12 +198,12 @@ def _id(folder: Path) -> str | None:
 
 def _folders(settings: Settings) -> dict[str, Path]:
     kinds = submission.kinds(settings.dist, submission.plan(settings))
-    return {kind: settings.dist / kind for kind in kinds}
+    return {kind: folders.folder(settings.dist, kind, settings.target) for kind in kinds}
 
 
 def rehearsed(settings: Settings, options: SubmitOptions, progress: Progress) -> str:
     """Run the notebook here as Kaggle will; return the summary. Raises CheckError."""
-    submission.write(settings.dist, settings.dist / "notebook", submission.plan(settings))
+    submission.write_for(settings, settings.dist)
     from bundler.rehearse import rehearsal
 
     result = rehearsal.run(

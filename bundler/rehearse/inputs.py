@@ -8,7 +8,7 @@ from bundler import bundle
 from bundler.errors import InputError
 from bundler.image import target as targets
 from bundler.image.target import Target
-from bundler.notebook import submission
+from bundler.notebook import folders, submission
 from bundler.notebook.submission import NAME
 from bundler.rehearse.options import RehearseOptions
 from bundler.rehearse.run import limits
@@ -22,7 +22,8 @@ class Inputs:
     """The bundles and the notebook, the target that they were made for, and this machine."""
 
     options: RehearseOptions
-    target: Target
+    target: Target  # that is emulated: the first of the settings
+    targets: tuple[Target, ...]  # all that the bundles must fit
     bundles: Mapping[str, Bundle]  # by kind
     notebook: Path
     backend: str  # of the sandbox
@@ -32,21 +33,26 @@ class Inputs:
 def read(options: RehearseOptions) -> Inputs:
     """Read bundles and target, and find out how to make a sandbox. Raises BundlerError."""
     bundles, notebook = _bundles(options), _notebook(options.dist)
-    target = targets.load(options.settings.target, options.settings.root)
+    settings = options.settings
+    loaded = tuple(targets.load(name, settings.root) for name in settings.target)
     return Inputs(
         options=options,
-        target=target,
+        target=loaded[0],
+        targets=loaded,
         bundles=bundles,
         notebook=notebook,
         backend=backends.require(options.backend),
-        limits=limits.read(options, target),
+        limits=limits.read(options, loaded[0]),
     )
 
 
 def _bundles(options: RehearseOptions) -> dict[str, Bundle]:
     """Read the bundles that the notebook needs: a command of one's own may do without a model."""
-    kinds = submission.kinds(options.dist, submission.plan(options.settings))
-    return {kind: bundle.read(options.dist / kind, kind) for kind in kinds}
+    plan = submission.plan(options.settings)
+    return {
+        kind: bundle.read(folders.folder(options.dist, kind, plan.targets), kind)
+        for kind in submission.kinds(options.dist, plan)
+    }
 
 
 def _notebook(dist: Path) -> Path:

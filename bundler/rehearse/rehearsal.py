@@ -43,8 +43,7 @@ def run(options: RehearseOptions) -> Rehearsal:
     )
     if not options.layouts or set(options.layouts) - set(LAYOUTS):
         raise UsageError(f"Unknown layout. Choose from {', '.join(LAYOUTS)}.")
-    if options.units is not None:
-        competition.validate(options.units)
+    competition.validate(options.units)
     try:
         with (
             lock.only_one(options.out),

@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from inference.boot.bundle import Bundle, Restored, restore, unpack
+from inference.boot.bundle import Bundle, Restored, locate, restore_file, unpack
 from inference.boot.manifest import Libs, LibsTarget
 from inference.errors import InstallError
 
@@ -22,13 +23,15 @@ WHEELS_ARCHIVE = "wheels.tar"
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
-def install(bundle: Bundle, scratch: Path) -> Path:
+def install(bundle: Bundle, scratch: Path, target: LibsTarget | None = None) -> Path:
     """Install the wheels of `bundle` below `scratch` and return the folder to import from.
 
-    A folder that an earlier run completed for the same bundle is used again.
+    The lock is that of `target`, else of the one that fits this machine. A folder that an earlier
+    run completed for the same bundle is used again. Raises InstallError, BundleError.
     """
-    target = fitting(bundle.libs)
+    target = target or fitting(bundle.libs)
     site = folder(bundle, scratch)
+    print(f"libs: the lock for {target}, {len(target.lock)} packages", flush=True)
     if site.is_dir():
         return site
     if not target.lock:  # pip would take seconds to install nothing
@@ -37,7 +40,7 @@ def install(bundle: Bundle, scratch: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=scratch) as temporary:
         wheels = Path(temporary) / "wheels"
         requirements = Path(temporary) / "requirements.txt"
-        hashes = _restore_wheels(bundle, wheels)
+        hashes = _restore_wheels(bundle, wheels, target)
         requirements.write_text("\n".join(_pin(line, hashes) for line in target.lock))
         options = ["--find-links", str(wheels), "--requirement", str(requirements)]
         # Without --target pip looks at what the image has, so this is the check of the closure.
@@ -62,37 +65,56 @@ def activate(site: Path) -> None:
 
 
 def fitting(libs: Libs) -> LibsTarget:
-    """Return what was made for the Python that runs this. Raises InstallError."""
+    """Return what was made for the Python and the glibc that run this. Raises InstallError."""
     running = platform.python_version()
-    target = libs.fitting(running)
+    # Of another C library or system nothing is known that could be compared.
+    library, version = platform.libc_ver()
+    glibc = version if library == "glibc" else None
+    target = libs.fitting(running, glibc, os.environ.get("KAGGLE_DOCKER_IMAGE"))
     if target is None:
-        wanted = " and ".join(one.python for one in libs.targets)
+        wanted = " and for ".join(map(str, libs.targets))
+        has = f"Python {running}" + (f" and glibc {glibc}" if glibc else "")
         raise InstallError(
-            f"The libs bundle was made for Python {wanted}, and this notebook runs {running}: its "
-            "image has changed. Build the libs again for a target with this Python, or pin the "
-            "notebook's image."
+            f"The libs bundle was made for {wanted}, and this notebook runs {has}: its image has "
+            "changed. Build the libs again for a target with this Python, or pin the notebook's "
+            "image. `target` in the settings may be a list, so that one bundle serves both images."
         )
     return target
 
 
-def _restore_wheels(bundle: Bundle, wheels: Path) -> dict[str, str]:
-    """Restore the wheels; map each digest of the lock to that of the file as it was restored."""
+def _restore_wheels(bundle: Bundle, wheels: Path, target: LibsTarget) -> dict[str, str]:
+    """Restore the wheels; map each digest of the lock to that of the file as it was restored.
+
+    What only other targets install is left where it is: with their GPU libraries it may be large.
+    """
+    own, every = digests([target]), digests(bundle.libs.targets)
     hashes = {}
-    restored = restore(bundle, wheels)
-    for part in restored:
-        hashes[part.file.sha256] = part.sha256
-        if part.file.name == WHEELS_ARCHIVE:
-            hashes |= _unpack_archive(part, wheels)
+    wheels.mkdir()
+    for file in bundle.files:
+        if file.sha256 in every - own:
+            continue
+        part = restore_file(locate(bundle.folder, file), file, wheels / file.name)
+        hashes[file.sha256] = part.sha256
+        if file.name == WHEELS_ARCHIVE:
+            hashes |= _unpack_archive(part, wheels, every - own)
     return hashes
 
 
-def _unpack_archive(part: Restored, wheels: Path) -> dict[str, str]:
+def digests(targets: Iterable[LibsTarget]) -> set[str]:
+    """Return the sha256 of the files that locks install; what builds an sdist is in none."""
+    return {digest for one in targets for line in one.lock for digest in HASH.findall(line)}
+
+
+def _unpack_archive(part: Restored, wheels: Path, others: set[str]) -> dict[str, str]:
     unpacked = unpack(part.path, wheels / "unpacked")
     part.path.unlink()
-    for member in part.file.members:
-        shutil.move(unpacked / member.name, wheels / member.name)
+    own = [member for member in part.file.members if member.sha256 not in others]
+    for member in own:
+        # One whose name another target's file has lies in a folder.
+        shutil.move(unpacked / member.name, wheels / Path(member.name).name)
+    shutil.rmtree(unpacked)
     # Of an archive that was packed again, so may have been the wheels: they are verified by now.
-    return {member.sha256: _digest(wheels / member.name) for member in part.file.members}
+    return {member.sha256: _digest(wheels / Path(member.name).name) for member in own}
 
 
 def _digest(path: Path) -> str:

@@ -98,7 +98,8 @@ class LibsTarget:
     """The wheels for one image: requirement lines with hashes, what the image has, what is hidden.
 
     `excluded` are the image's own packages that the lock relies on (`name==version`), `shadowed`
-    those that the bundle's versions hide (`name old → new`).
+    those that the bundle's versions hide (`name old → new`). `glibc` is the image's C library
+    (None: not on Linux, or not known), `image` its reference with a digest, where that is known.
     """
 
     name: str
@@ -107,6 +108,32 @@ class LibsTarget:
     lock: tuple[str, ...]
     excluded: tuple[str, ...]
     shadowed: tuple[str, ...]
+    glibc: str | None = None
+    image: str | None = None
+
+    def __str__(self) -> str:
+        """Return the target with what it fits, for people."""
+        glibc = f", glibc {self.glibc}" if self.glibc else ""
+        return f"{self.name} (Python {self.python}{glibc})"
+
+    def fits(self, python: str, glibc: str | None) -> bool:
+        """Say whether wheels for this image run there: its Python's first two numbers, its glibc.
+
+        What is not known of either glibc decides nothing.
+        """
+        same_python = python.split(".")[:2] == self.python.split(".")[:2]
+        if not same_python or not self.glibc or not glibc:
+            return same_python
+        return _numbers(self.glibc) <= _numbers(glibc)
+
+    def is_image(self, reference: str | None) -> bool:
+        """Say whether this is the image of a reference, by its digest."""
+        digest = (self.image or "").partition("@")[2]
+        return bool(digest) and digest == (reference or "").partition("@")[2]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +143,22 @@ class Libs:
     targets: tuple[LibsTarget, ...]
 
     def __post_init__(self) -> None:
-        """Refuse wheels for nothing."""
+        """Refuse wheels for nothing, and two targets of one name."""
         if not self.targets:
             raise ValueError("targets is empty")
+        if len({one.name for one in self.targets}) < len(self.targets):
+            raise ValueError("targets names one target twice")
 
-    def fitting(self, python: str) -> LibsTarget | None:
-        """Return what was made for a Python, by its first two numbers; None where nothing was."""
-        release = python.split(".")[:2]
-        return next((one for one in self.targets if one.python.split(".")[:2] == release), None)
+    def fitting(
+        self, python: str, glibc: str | None = None, image: str | None = None
+    ) -> LibsTarget | None:
+        """Return the target that fits a Python and a glibc best; None where none does.
+
+        Of several the one for this very image, else the one with the newest glibc, else the first.
+        """
+        fitting = [one for one in self.targets if one.fits(python, glibc)]
+        same = [one for one in fitting if one.is_image(image)]
+        return max(same or fitting, key=lambda one: _numbers(one.glibc or ""), default=None)
 
 
 # --- model ---

@@ -7,8 +7,8 @@ integers they are, in a type just wide enough. 5355×4915 pixels of 12 bits to 5
 
 import numpy as np
 
-# Sums held at a time, a megabyte of float32: they stay in the processor's cache.
-BAND = 1 << 18
+# Sums held at a time, 512 KB of float32: they stay in the processor's cache.
+BAND = 1 << 17
 # Where each cell holds at most so many rows whole, the first of all cells are added, then the next.
 FEW = 3
 
@@ -46,8 +46,30 @@ def _add_rows(
 ) -> np.ndarray:
     """Return float32 [cells, w]: the rows of each cell added, those it cuts by their share."""
     first, last = index[:-1], index[1:]
+    leading, trailing = _shares(first, last, share)
+    # One buffer for both products: fresh memory costs more than the sums do.
+    part: np.ndarray = values[first] * leading[:, None]
+    if (most := int((last - first).max()) - 1) <= 0:
+        sums = part
+        part = np.empty_like(sums)
+    else:
+        sums = _add_whole_rows(values, first, last, most, dtype)
+        sums += part
+    np.multiply(values[last], trailing[:, None], out=part)
+    sums += part
+    return sums
+
+
+def _add_whole_rows(
+    values: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    most: int,
+    dtype: np.dtype[np.generic],
+) -> np.ndarray:
+    """Return float32 [cells, w]: the rows between `first` and `last`, `most` of them at most."""
     inner = np.zeros((len(first), values.shape[1]), dtype)
-    if (most := int((last - first).max()) - 1) <= FEW:
+    if most <= FEW:
         for row in range(1, most + 1):
             wide = np.flatnonzero(last - first > row)
             inner[wide] += values[first[wide] + row]
@@ -55,11 +77,7 @@ def _add_rows(
         for total, begin, end in zip(inner, (first + 1).tolist(), last.tolist(), strict=True):
             if begin < end:
                 np.add.reduce(values[begin:end], axis=0, dtype=dtype, out=total)
-    sums = inner.astype(np.float32, copy=False)
-    leading, trailing = _shares(first, last, share)
-    sums += values[first] * leading[:, None]
-    sums += values[last] * trailing[:, None]
-    return sums
+    return np.asarray(inner.astype(np.float32, copy=False))
 
 
 def _add_columns(values: np.ndarray, count: int) -> np.ndarray:

@@ -113,8 +113,10 @@ def prepare(
         averaged = averaged[:, ::-1]
     shown = _show(_pad(averaged, image, config), averaged, image, config)
     if image.photometric == "MONOCHROME1":
-        shown = 1 - shown
-    return (shown * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        np.subtract(1, shown, out=shown)
+    shown *= np.float32(255)
+    shown += np.float32(0.5)
+    return shown.astype(np.uint8)
 
 
 def needs_breast(config: PreprocessConfig) -> bool:

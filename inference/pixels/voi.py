@@ -43,5 +43,6 @@ def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Map `low` … `high` to 0 … 1 and cut what lies outside; a threshold where they meet."""
     if not high > low:
         return np.asarray(values > low, np.float32)
-    shown = (values - np.float32(low)) * np.float32(1 / (high - low))
-    return np.asarray(np.clip(shown, 0, 1))
+    shown = values - np.float32(low)
+    shown *= np.float32(1 / (high - low))
+    return np.asarray(np.clip(shown, 0, 1, out=shown))

@@ -38,12 +38,12 @@ def test_a_machine_without_an_accelerator(tmp_path: Path, written: str) -> None:
 
 
 def test_options_override_keys_and_none_keeps_them(tmp_path: Path) -> None:
-    kept = settings.Settings(root=tmp_path, owner="me", competition="a", target="host")
+    kept = settings.Settings(root=tmp_path, owner="me", competition="a", target=("host",))
     assert settings.override(kept) == kept
     changed = settings.override(
         kept,
         competition="b",
-        target="x",
+        target=("x",),
         hidden_units=1,
         time_limit_hours=0.5,
         on_failures="finish",
@@ -52,7 +52,7 @@ def test_options_override_keys_and_none_keeps_them(tmp_path: Path) -> None:
         root=tmp_path,
         owner="me",
         competition="b",
-        target="x",
+        target=("x",),
         hidden_units=1,
         time_limit_hours=0.5,
         on_failures="finish",

@@ -107,7 +107,7 @@ def test_to_a_rehearsed_submission(copy: Copy, way: tuple[str, ...]) -> None:
 @pytest.mark.network  # the image's pandas and scikit-learn, where no cache has them yet
 def test_on_kaggles_image_by_the_settings_that_init_writes(copy: Copy) -> None:
     """The default target: its Python, its packages at its versions, nothing of this environment."""
-    target = targets.load(settings.Settings.target, EXAMPLES)
+    target = targets.load(settings.Settings.target[0], EXAMPLES)
     try:
         interpreters.find(target)
     except NoInterpreterError as error:

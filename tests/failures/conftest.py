@@ -176,7 +176,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> House:
     place = tmp_path_factory.mktemp("sound")
     scratch = tmp_path_factory.mktemp("scratch")
     os.environ["RSNA_BUNDLE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    house = House(dist=place, settings=Settings(root=place, target="host", hidden_units=1000))
+    house = House(dist=place, settings=Settings(root=place, target=("host",), hidden_units=1000))
     write_model_bundle(place / "model", scratch, "fold0_best.pt")
     bundle.write(place / "libs", {}, parts.libs())
     write_code_bundle(place / "code", runner(), scratch)

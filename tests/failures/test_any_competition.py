@@ -39,7 +39,7 @@ def rehearse(
     """Rehearse a tree whose command is `python submit.py`, on six rows."""
     command = more.pop("run", "python submit.py")
     settings = Settings(
-        root=scratch, target="host", competition="houses", run=command, accelerator="none"
+        root=scratch, target=("host",), competition="houses", run=command, accelerator="none"
     )
     own = replace(house, settings=replace(settings, **more.pop("settings", {})))
     write_code_bundle(own.dist / "code", {**runner(), **tree}, scratch)

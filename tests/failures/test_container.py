@@ -102,7 +102,7 @@ def test_a_killed_rehearsal_leaves_no_container(plant: Plant, image: Path) -> No
         "from bundler.rehearse.rehearsal import run\n"
         "from bundler.settings import Settings\n"
         "dist = Path(sys.argv[1])\n"
-        "run(RehearseOptions(settings=Settings(root=dist, target='host'), dist=dist,\n"
+        "run(RehearseOptions(settings=Settings(root=dist, target=('host',)), dist=dist,\n"
         "    out=dist / 'rehearsal', units=1, layouts=('new',), backend='podman',\n"
         "    image=sys.argv[2], phantom_size=(320, 256)))\n"
     )

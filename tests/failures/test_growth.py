@@ -159,7 +159,7 @@ def command(house: House, competition: Path, scratch: Path, script: str, **more:
     """Rehearse a script of a competition of tables, whose public test has ten rows."""
     settings = Settings(
         root=scratch,
-        target="host",
+        target=("host",),
         competition="houses",
         run="python submit.py",
         accelerator="none",

@@ -30,7 +30,7 @@ from bundler.rehearse.rehearsal import run
 from bundler.settings import Settings
 place = Path(sys.argv[1])
 run(RehearseOptions(
-    settings=Settings(root=place, target="host"), dist=place, out=place / "rehearsal",
+    settings=Settings(root=place, target=("host",)), dist=place, out=place / "rehearsal",
     units=0, layouts=("new",), python=Path(sys.executable)))
 """
 

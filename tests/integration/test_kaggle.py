@@ -44,7 +44,7 @@ def laptop(demonstrated: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
         for (module, name), value in DELAYS.items():
             monkeypatch.setattr(module, name, value)
-        settings = Settings(root=tmp_path, target="host", accelerator="")
+        settings = Settings(root=tmp_path, target=("host",), accelerator="")
         yield Laptop(settings, kaggle)
 
 

@@ -15,6 +15,7 @@ from unittest import mock
 
 from bundler import bundle
 from bundler.errors import BundlerError
+from bundler.image import target as targets
 from bundler.publish import (
     bundles,
     client,
@@ -53,8 +54,9 @@ FOLDS = (
     parts.checkpoint("fold0.pt", metrics={"pfbeta": 0.4}, run_id="run0"),
     parts.checkpoint("fold1.pt", metrics={"pfbeta": 0.5}, run_id="run1"),
 )
+(TARGET,) = Settings.target
 PARTS: Mapping[str, Part] = {
-    "libs": parts.libs(),
+    "libs": parts.libs(name=TARGET, digest=targets.load(TARGET).digest),
     "code": parts.CODE,
     "cache": Cache(preprocess=Preprocess(version=1, size=(16, 8)), images=0, shards=0),
     "model": parts.model(parts.card(arch="tiny", threshold=0.31, checkpoints=FOLDS), "a.txt"),

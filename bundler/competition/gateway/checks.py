@@ -31,17 +31,19 @@ class Rerun:
     rows: int  # of the real hidden test
     planted: Sequence[Planted] = ()  # awkward rows, by their ids
 
-    @property
-    def first_seconds(self) -> float:
-        """Return what the first call took, without waiting for the server to listen."""
-        first = self.events.calls[0]
-        return first.ended - max([first.began, *self.events.serving.values()])
+    def seconds(self, call: Call) -> float:
+        """Return what a call took; of a server's first, without waiting for it to listen."""
+        since = self.events.serving.get(call.host, call.began) if call.first else call.began
+        return call.ended - max(call.began, since)
 
     @property
     def calls(self) -> int:
         """Return how many calls the real hidden test takes, by the rows of a call here."""
-        sizes = [len(call.ids) for call in self.events.calls if call.ids]
-        return max(round(self.rows / statistics.fmean(sizes)), 1) if sizes else self.rows
+        batches = self.events.batches
+        if not batches:
+            return self.rows
+        rows = statistics.fmean(map(len, batches))
+        return max(round(self.rows / rows * len(self.events.calls) / len(batches)), 1)
 
     @property
     def pace(self) -> float:
@@ -65,7 +67,7 @@ def curves(rerun: Rerun) -> tuple[Curve, ...]:
     calls = rerun.events.calls
     if len(calls) < 2:
         return ()
-    seconds = (rerun.first_seconds, *(call.seconds for call in calls[1:]))
+    seconds = tuple(rerun.seconds(call) for call in calls)
     deadline = next((call.deadline for call in calls if call.deadline), None)
     memory = timing.after(rerun.output.memory, [call.ended for call in calls])
     drawn = Curve(name="Seconds of each call", unit="s", values=seconds, limit=deadline)
@@ -121,19 +123,34 @@ def _gateway(rerun: Rerun) -> Check:
     lines = [results.explain(result)]
     failing = next((call for call in rerun.events.calls if call.error), None)
     if failing is not None:
+        to = f" to {failing.host}" if len(rerun.package.hosts) > 1 else ""
         about = f", for {', '.join(failing.ids[:SHOWN])}" if failing.ids else ""
-        lines.append(f"It was call {failing.number}{about}, after {_time(failing.seconds)}.")
+        lines.append(f"It was call {failing.number}{to}{about}, after {_time(failing.seconds)}.")
         lines += [
             f"{one.name} was planted: {one.case}. {one.advice}".strip()
             for one in rerun.planted
             if one.name in failing.ids
         ][:1]
+    if result.error == results.NEVER_STARTED:
+        lines += _another_port(rerun)
     if result.error == "GATEWAY_RAISED_EXCEPTION" and rerun.package.missing:
         lines.append(
             f"It reads {', '.join(rerun.package.missing)}, which the competition's folder lacks: "
             "download the files that are missing."
         )
     return Check(name=name, status="failed", message="\n".join(lines))
+
+
+def _another_port(rerun: Rerun) -> list[str]:
+    """Say where a server listens that its gateway did not find: not every version tries all."""
+    usual = rerun.package.ports[:1]
+    return [
+        f"A server does listen, on port {port}: {usual[0]} was taken when it was made, and this "
+        f"gateway looks for it elsewhere. Free {usual[0]} in the notebook before you make the "
+        "server, and make it only once."
+        for port in rerun.events.ports.values()
+        if port and usual and port != usual[0]
+    ][:1]
 
 
 def _serves(rerun: Rerun) -> Check:
@@ -154,7 +171,8 @@ def _deadline(rerun: Rerun) -> Check:
     """Hold the slowest call against the deadline: the slowest seen, and that of many more."""
     name, events = "call time", rerun.events
     later = [call for call in events.later if not call.error]
-    begin = f"the first call took {_time(rerun.first_seconds)}"
+    firsts = [_time(rerun.seconds(call)) for call in events.calls if call.first]
+    begin = f"the first call{'s' if firsts[1:] else ''} took {' and '.join(firsts)}"
     deadline = next((call.deadline for call in events.later if call.deadline), None)
     deadline = deadline or rerun.package.response_seconds
     over = [call for call in events.later if call.error == "GRPCDeadlineError"]

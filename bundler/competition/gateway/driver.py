@@ -45,6 +45,7 @@ class Event:
     kind: Literal["start", "end", "serving", "share", "batch", "call"]
     time: float = field(default_factory=time.time)  # seconds since 1970; of a call, its end
     host: str = ""
+    port: int = 0  # on which a server serves
     paths: tuple[str, ...] = ()  # shared
     ids: tuple[str, ...] = ()  # of a batch
     endpoint: str = ""
@@ -94,8 +95,8 @@ def _wait_for(spec: Spec, note: Note) -> None:
     waiting = list(spec.hosts)
     while waiting:
         for host in list(waiting):
-            if any(_serves(host, port) for port in spec.ports):
-                note(Event(kind="serving", host=host))
+            if port := next((port for port in spec.ports if _serves(host, port)), 0):
+                note(Event(kind="serving", host=host, port=port))
                 waiting.remove(host)
         time.sleep(LOOK)
 

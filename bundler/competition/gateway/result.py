@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAME = "result.json"
 CONNECTION = "SERVER_CONNECTION_FAILED"  # a kind of failure
+NEVER_STARTED = "SERVER_NEVER_STARTED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "SERVER_NEVER_STARTED": Kind(
+    NEVER_STARTED: Kind(
         shown="the inference server never started",
         cause="No server answered in time, or the notebook had ended.",
         change=(

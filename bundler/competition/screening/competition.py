@@ -166,9 +166,9 @@ class Screening:
     def public(self) -> None:
         """Return nothing: the runner in the box runs the public test as it does the hidden one."""
 
-    def validate(self, units: int) -> None:
+    def validate(self, units: int | None) -> None:
         """Raise UsageError where the number or the folder cannot be used."""
-        if not 0 <= units <= MOST_PATIENTS:
+        if units is not None and not 0 <= units <= MOST_PATIENTS:
             raise UsageError(
                 f"--patients is {units}. Choose from 0 (awkward images alone) to {MOST_PATIENTS}."
             )

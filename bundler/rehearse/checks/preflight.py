@@ -10,6 +10,7 @@ FATAL = ("bundles", "upload", "ids", "wheels")  # where one of these fails, the 
 def check(inputs: Inputs) -> tuple[Check, ...]:
     """Return the checks of what will be published. Raises InputError."""
     options, libs, target = inputs.options, inputs.bundles["libs"], inputs.target
+    named_targets = " and ".join(one.name for one in inputs.targets)
     accelerator = options.settings.accelerator
     model = inputs.bundles.get("model")
     altered = list(bundles.altered(inputs.bundles))
@@ -18,7 +19,7 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     stale = list(notebook.stale(inputs.notebook, inputs.bundles))
     # A notebook for other bundles differs from theirs anyway: one message is enough.
     edited = [] if stale else list(notebook.edited(inputs.notebook, options.dist, options.settings))
-    unfit = list(wheels.unfit(libs, target))
+    unfit = [line for one in inputs.targets for line in wheels.unfit(libs, one)]
     wants_gpu = bool(target.gpus) and accelerator.lower() not in ("", "none", "cpu")
     # A command of the user's may use the image's PyTorch: only one with ONNX Runtime is judged.
     wants_gpu = wants_gpu and (options.settings.run is None or wheels.has_onnxruntime(libs, target))
@@ -35,7 +36,7 @@ def check(inputs: Inputs) -> tuple[Check, ...]:
     ]
     if not stale:
         checks.append(verdict("notebook", edited, "as `rsna-bundle notebook` writes it"))
-    checks.append(verdict("wheels", unfit, f"all of them install on {target.name}"))
+    checks.append(verdict("wheels", unfit, f"all of them install on {named_targets}"))
     if wants_gpu:
         fine = f"onnxruntime-gpu for CUDA {target.cuda}"
         checks.append(verdict("accelerator", idle, fine))

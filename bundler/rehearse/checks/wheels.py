@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -11,21 +11,22 @@ from packaging.version import Version
 from bundler.image.target import Target
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
-from inference.boot.install import WHEELS_ARCHIVE
+from inference.boot.install import WHEELS_ARCHIVE, digests
+from inference.boot.manifest import LibsTarget, Member
 
 CUDA_13 = Version("1.27")  # of onnxruntime-gpu: from here on it wants CUDA 13
 
 
 def unfit(libs: Bundle, target: Target) -> Iterator[str]:
     """Yield which wheels of the bundle cannot be installed on the target."""
-    if libs.libs.fitting(target.python) is None:
-        pythons = " and ".join(one.python for one in libs.libs.targets)
+    made = fitting(libs, target)
+    if made is None:
+        wanted = " and for ".join(map(str, libs.libs.targets))
         yield (
-            f"The libs bundle was made for Python {pythons}, the target {target.name} runs "
+            f"The libs bundle was made for {wanted}, the target {target.name} runs Python "
             f"{target.python}. Run `rsna-bundle libs --target {target.name}`."
         )
-    names = [file.name for file in libs.files if file.name != WHEELS_ARCHIVE]
-    names += [m.name for file in libs.files if file.name == WHEELS_ARCHIVE for m in file.members]
+    names = _names(libs, made)
     for name in names:
         if name.endswith(".whl") and not _fits(name, target):
             yield (
@@ -35,6 +36,21 @@ def unfit(libs: Bundle, target: Target) -> Iterator[str]:
             )
         elif name.endswith((".tar.gz", ".zip")):
             yield from _sdist(libs, name, names)
+
+
+def fitting(libs: Bundle, target: Target) -> LibsTarget | None:
+    """Return what the notebook would take of the bundle on the target; None where nothing fits."""
+    return libs.libs.fitting(target.python, target.glibc, target.image)
+
+
+def _names(libs: Bundle, made: LibsTarget | None) -> list[str]:
+    """Return the names of the wheels and sdists, but for those that only other targets install."""
+    others = digests(one for one in libs.libs.targets if one is not made) if made else set[str]()
+    own = digests([made]) if made else set[str]()
+    members: list[Member] = []
+    for file in libs.files:
+        members += file.members if file.name == WHEELS_ARCHIVE else [file]
+    return [PurePosixPath(one.name).name for one in members if one.sha256 not in others - own]
 
 
 def _fits(wheel: str, target: Target) -> bool:
@@ -74,7 +90,7 @@ def has_onnxruntime(libs: Bundle, target: Target) -> bool:
 
 def pins(libs: Bundle, target: Target) -> dict[str, str]:
     """Return the locked version of each package that the bundle brings for the target."""
-    made = libs.libs.fitting(target.python)
+    made = fitting(libs, target)
     return dict(line.split()[0].split("==") for line in (made.lock if made else ()) if "==" in line)
 
 

@@ -35,6 +35,7 @@ class Prepared:
 
     image: EmulatedImage
     dist: Path  # the user's own, or one with a substitute for the libs bundle
+    libs: Path  # the libs bundle that is mounted
     ids: Mapping[str, str]  # kind → id of the bundle in it
     checks: tuple[Check, ...] = ()
     container: Container | None = None  # where the image itself runs
@@ -49,8 +50,10 @@ def prepare(inputs: Inputs, folder: Path) -> Prepared:
     image = _in_container(container, inputs) if container else _emulate(inputs)
     ids = {kind: bundle.id for kind, bundle in inputs.bundles.items()}
     if image.version.split(".")[:2] == target.python.split(".")[:2]:
-        dist = inputs.options.dist
-        return Prepared(image=image, dist=dist, ids=ids, container=container)
+        libs = inputs.bundles["libs"].folder
+        return Prepared(
+            image=image, dist=inputs.options.dist, libs=libs, ids=ids, container=container
+        )
     inputs.options.progress.step(f"Bundling the same packages for Python {image.version}")
     dist = substitute.build(inputs.options, folder)
     message = (
@@ -62,6 +65,7 @@ def prepare(inputs: Inputs, folder: Path) -> Prepared:
     return Prepared(
         image=image,
         dist=dist,
+        libs=dist / "libs",
         ids=ids | {"libs": reader.read(dist / "libs").id},
         container=container,
         checks=(Check(name="python", status="unproven", message=message),),
@@ -112,7 +116,7 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
     except NoInterpreterError as error:
         image = emulation.emulate(targets.host(), interpreters.this(), kernel=True)
         return replace(image, differences=(str(error),))
-    made = inputs.bundles["libs"].libs.fitting(target.python)
+    made = inputs.bundles["libs"].libs.fitting(target.python, target.glibc, target.image)
     own = packages_of_command(inputs.bundles, inputs.options.settings, target)
     own += _packages_of_gateway(inputs.options.competition_dir, target)
     return emulation.emulate(

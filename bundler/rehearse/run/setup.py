@@ -245,7 +245,8 @@ def _gateway(parts: _Parts) -> GatewaySetup | None:
 def _upload(prepared: Prepared, folder: Path, layout: Layout) -> dict[str, Path]:
     """Upload each bundle in the layout's form; return the datasets by kind."""
     for kind in prepared.ids:
-        upload.receive(prepared.dist / kind, folder / kind, layout.forms[kind])
+        held = prepared.libs if kind == "libs" else prepared.dist / kind
+        upload.receive(held, folder / kind, layout.forms[kind])
     return {kind: folder / kind for kind in prepared.ids}
 
 

@@ -7,6 +7,7 @@ the code to the submission, is rehearsed with wheels of the same requirements fo
 import platform
 from pathlib import Path
 
+from bundler.image.target import HOST
 from bundler.libs.build import build as build_libs
 from bundler.libs.options import LibsOptions
 from bundler.notebook import submission
@@ -30,7 +31,7 @@ def build(options: RehearseOptions, folder: Path) -> Path:
     build_libs(
         LibsOptions(
             requirements=settings.root / settings.requirements,
-            target="host",
+            targets=(HOST,),
             out=lasting / "libs",
             install_test=False,
             progress=options.progress,

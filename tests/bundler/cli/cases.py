@@ -6,6 +6,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from bundler.notebook import submission
 from tests.bundler.cli.harness import JSON, ROOT, TEXT, Run
 
 Pick = Callable[[Run], Any]
@@ -105,7 +106,9 @@ LIBS = Command(
         "--requirements": case(
             "--requirements x.txt", option("requirements"), Path("x.txt"), ROOT / "settings.txt"
         ),
-        "--target": case("--target host", option("target"), "host", "settings-target"),
+        "--target": case(
+            "--target a --target b", option("targets"), ("a", "b"), ("settings-target",)
+        ),
         "--resolver": case("--resolver pip-tools", option("resolver"), "pip-tools", "uv"),
         "--no-delta": case("--no-delta", option("delta"), False, True),
         "--allow-sdist": case("--allow-sdist", option("allow_sdist"), True, False),
@@ -155,6 +158,7 @@ MODEL = Command(
         "--by": case("--by last", option("choice.by"), "last"),
         "--fold": case("--fold 0 --fold 2", option("choice.folds"), (0, 2), ()),
         "--dry-run": case("--dry-run", name_of_call, "choose", "build"),
+        "--weights": case("--weights raw", option("training.weights"), "raw"),
         "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
         "--preset": case("--preset roi", option("training.preset"), "roi"),
         "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
@@ -171,6 +175,8 @@ MODEL = Command(
         "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
         "--output": case("--output binary", option("export.predict"), "binary", "probability"),
         "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--strict": case("--strict", option("export.strict"), True, False),
+        "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
@@ -189,13 +195,18 @@ CODE = Command(
 )
 
 
+def command_of(run: Run) -> tuple[str, ...]:
+    """Return what the notebook runs by the settings that `write_for` takes."""
+    return submission.plan(run.call[0]).command
+
+
 def word_after(word: str) -> Pick:
-    """Return what picks a word of the notebook's command, of the plan of `write`."""
-    return lambda run: run.call[2].command[run.call[2].command.index(word) + 1]
+    """Return what picks a word of the notebook's command."""
+    return lambda run: command_of(run)[command_of(run).index(word) + 1]
 
 
 NOTEBOOK_SUBMISSION = Command(
-    functions=("bundler.notebook.submission:write",),
+    functions=("bundler.notebook.submission:write_for",),
     progress=False,
     options={
         "--competition": case(
@@ -206,17 +217,23 @@ NOTEBOOK_SUBMISSION = Command(
         ),
         "--on-failures": case(
             "--on-failures stop",
-            lambda run: "--on-failures" in run.call[2].command,
+            lambda run: "--on-failures" in command_of(run),
             False,  # the runner's own default
             True,
         ),
         "--run": Case(
             words=("--run", "python -m mine --x 'a b'"),
-            pick=lambda run: run.call[2].command[:5],
+            pick=lambda run: command_of(run)[:5],
             value=("python", "-m", "mine", "--x", "a b"),
             default=("python", "-m", "inference.run", "--competition", "settings-competition"),
         ),
-        **dist(at(1), ROOT / "dist" / "notebook"),
+        "--target": case(
+            "--target a --target b",
+            lambda run: run.call[0].target,
+            ("a", "b"),
+            ("settings-target",),
+        ),
+        **dist(at(1), ROOT / "dist"),
         **reporting(),
     },
 )
@@ -267,7 +284,10 @@ REHEARSE = Command(
         "--quick": case("--quick", option("quick"), True, False),
         "--competition-dir": case("--competition-dir .", folder_name("competition_dir"), "", DATA),
         "--target": case(
-            "--target host", lambda run: run.call[0].settings.target, "host", "settings-target"
+            "--target host",
+            lambda run: run.call[0].settings.target,
+            ("host",),
+            ("settings-target",),
         ),
         "--competition": case(
             "--competition x",
@@ -377,8 +397,8 @@ INIT = Command(
 )
 CAPTURE = Command(
     functions=(
-        "bundler.image.target:capture",
-        "bundler.image.target:capture_script",
+        "bundler.image.captured:capture",
+        "bundler.image.captured:capture_script",
         "bundler.publish.notebooks:capture",
     ),
     progress=False,

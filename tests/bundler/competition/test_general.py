@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.competition.check import Check
+from bundler.competition.check import Check, Status, strongest
 from bundler.competition.choose import choose
 from bundler.competition.general import TableCompetition, TableTest
 from bundler.competition.protocol import Competition, RunOutput
@@ -211,6 +211,27 @@ def test_a_command_that_trains_on_the_spot_has_the_same_training_rows_in_both_ru
     seen = rehearse(tmp_path, tabular(tmp_path), learned + SUBMIT)
     assert seen.status("order and neighbours") == "passed"
     assert not seen.failed
+
+
+# Only on the largest of three does this answer by the number of the row.
+LARGE = "def answer(row): return float(row['area']) + (len(rows) > 30) * rows.index(row)\n" + SUBMIT
+
+
+@pytest.mark.parametrize(("script", "status"), [(GOOD, "passed"), (LARGE, "failed")])
+def test_runs_of_several_sizes_are_reported_once(tmp_path: Path, script: str, status: str) -> None:
+    first = tabular(tmp_path).write(tmp_path / "hidden", 6)
+    larger = [first.second(tmp_path / f"second-{size}", size) for size in (20, 40)]
+    output, *others = [run(tmp_path, test, script) for test in (first, *larger)]
+    checks = first.compare_runs(output, list(zip(larger, others, strict=True)))
+    names = [check.name for check in checks]
+    assert len(names) == len(set(names)) == 3
+    assert {check.name: check.status for check in checks}["order and neighbours"] == status
+
+
+def test_what_one_run_has_shown_need_not_be_shown_by_all() -> None:
+    statuses: list[Status] = ["unproven", "passed", "unproven"]
+    checks = [Check(name="one", status=status, message=status) for status in statuses]
+    assert [check.status for check in strongest(checks)] == ["passed"]
 
 
 def test_a_hook_writes_all_of_it(tmp_path: Path) -> None:

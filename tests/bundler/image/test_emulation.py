@@ -12,8 +12,9 @@ import pytest
 from bundler.errors import InputError
 from bundler.image import emulation, interpreters
 from bundler.image import target as targets
+from bundler.image.distribution import Distribution
 from bundler.image.emulation import EmulatedImage
-from bundler.image.target import Distribution, Target
+from bundler.image.target import Target
 from tests.bundler.libs.packages import wheel
 from tests.bundler.libs.registry import Registry, serving
 

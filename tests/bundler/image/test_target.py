@@ -11,7 +11,7 @@ import pytest
 from packaging import tags
 
 from bundler.errors import InputError
-from bundler.image import difference
+from bundler.image import captured, difference
 from bundler.image import target as targets
 from bundler.image.target import Target
 
@@ -145,7 +145,7 @@ def test_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_capture_runs_alone_on_the_standard_library(tmp_path: Path) -> None:
     script = tmp_path / "cell.py"
-    script.write_text(targets.capture_script())
+    script.write_text(captured.capture_script())
 
     subprocess.run(
         [sys.executable, "-I", "-S", script, tmp_path / "x.json"],
@@ -160,13 +160,13 @@ def test_capture_runs_alone_on_the_standard_library(tmp_path: Path) -> None:
 
 
 def test_capture_lists_what_is_installed(tmp_path: Path) -> None:
-    message = targets.capture("laptop", tmp_path / "x.json").summary()
+    message = captured.capture("laptop", tmp_path / "x.json").summary()
 
     found = targets.load("x.json", tmp_path)
     assert "x.json" in message
     assert found.packages["pytest"].version == pytest.__version__
     assert "pluggy" in {need.name for need in found.packages["pytest"].needs()}
-    again = targets.parse(targets.capture("laptop", None).as_dict())
+    again = targets.parse(captured.capture("laptop", None).as_dict())
     assert found.core_seconds is not None
     assert found.core_seconds > 0
     assert replace(again, core_seconds=None) == replace(found, core_seconds=None)

@@ -1,7 +1,7 @@
 """A small world: an index, an image, and nothing of this machine's settings."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,23 @@ def folder(tmp_path: Path) -> Path:
 def libs(folder: Path) -> Callable[..., LibsResult]:
     """Build the bundle of some requirement lines for a target."""
 
-    def run(*lines: str, target: Target | str | None = None, **options: Any) -> LibsResult:
+    def run(
+        *lines: str,
+        target: Target | str | None = None,
+        targets: Sequence[Target] = (),
+        **options: Any,
+    ) -> LibsResult:
         path = folder / "wheelhouse.txt"
         if lines:
             path.write_text("\n".join(lines) + "\n")
-        name = target if isinstance(target, str) else "image.json"
-        if not isinstance(target, str):
-            (folder / name).write_text((target or make_target()).text())
+        names = [target if isinstance(target, str) else "image.json"]
+        if targets:
+            names = [f"{one.name}.json" for one in targets]
+            for name, one in zip(names, targets, strict=True):
+                (folder / name).write_text(one.text())
+        elif not isinstance(target, str):
+            (folder / "image.json").write_text((target or make_target()).text())
         options = {"out": folder / "dist" / "libs", "install_test": False, **options}
-        return build(LibsOptions(requirements=path, target=name, **options))
+        return build(LibsOptions(**{"requirements": path, "targets": tuple(names), **options}))
 
     return run

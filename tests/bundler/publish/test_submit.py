@@ -46,7 +46,7 @@ def ready(
     with serving() as index:
         monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/simple")
         index.add(wheel("alpha", "1.0"))
-        yield Settings(root=repository, target="host")
+        yield Settings(root=repository, target=("host",))
 
 
 def commit(repository: Path, message: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from bundler.competition.check import Check
 from bundler.competition.gateway import competition as gateways
-from bundler.competition.gateway.competition import GatewayCompetition, GatewayTest
+from bundler.competition.gateway.competition import GatewayCompetition
+from bundler.competition.gateway.hidden import GatewayTest
 from bundler.competition.general import TableCompetition
 from bundler.competition.protocol import RunOutput
 from bundler.hidden import Hidden
@@ -74,6 +75,7 @@ class Bench:
 
     data: Path
     folder: Path
+    ordered: bool = False  # the setting: each call depends on those before it
     limits: Limits = field(
         default_factory=lambda: Limits(
             cpus=2,
@@ -87,7 +89,7 @@ class Bench:
     def competition(self, rows: int = 1000) -> GatewayCompetition:
         """Return the competition as a rehearsal sees it."""
         tables = TableCompetition(folder=self.data, hidden=Hidden(), root=self.folder)
-        found = gateways.choose(tables, rows)
+        found = gateways.choose(tables, rows, ordered=self.ordered)
         assert isinstance(found, GatewayCompetition)
         return found
 

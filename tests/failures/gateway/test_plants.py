@@ -196,7 +196,7 @@ PLANTS = [
         name="answers by the number of the call",
         script=answers("    return len(CALLS) / 100"),
         check="order and neighbours",
-        message="",
+        message=r"have another answer in a second run",
         twice=True,
     ),
     Plant(
@@ -206,7 +206,7 @@ PLANTS = [
             "    return float(risk(row)) + float(risk(CALLS[0]))"
         ),
         check="order and neighbours",
-        message="",
+        message=r"have another answer in a second run.*set `ordered = true`",
         twice=True,
     ),
     Plant(

@@ -8,6 +8,8 @@ from bundler.competition.choose import choose
 from bundler.competition.gateway.competition import GatewayCompetition
 from bundler.errors import InputError
 from bundler.hidden import Hidden
+from bundler.rehearse import rehearsal
+from bundler.rehearse.options import RehearseOptions
 from bundler.sandbox import backends
 from bundler.sandbox.backends import SandboxError
 from bundler.settings import Settings
@@ -86,9 +88,19 @@ def test_what_is_not_public_is_hidden_by_nothing(root: Path, tmp_path: Path) -> 
     assert plan is not None
     assert list((test.folder / "test_signals").iterdir())
     assert list(plan.public["test_signals"].iterdir()) == []
+    hidden.validate(None)  # the hidden test has what the gateway reads there
 
 
 # --- bad input: each with the way out ---
+
+
+def rehearse(root: Path) -> None:
+    """Rehearse without an option: what is wrong is said before any bundle is looked for."""
+    own = Settings(root=root.parent, competition="gait", run="python submit.py")
+    dist = root.parent / "dist"
+    rehearsal.run(
+        RehearseOptions(settings=own, dist=dist, out=dist / "rehearsal", competition_dir=root)
+    )
 
 
 def test_settings_that_name_a_gateway_which_the_folder_lacks(root: Path) -> None:
@@ -106,14 +118,18 @@ def test_a_version_that_nobody_knows(root: Path) -> None:
 
 def test_data_that_the_gateway_reads_and_nobody_has(root: Path) -> None:
     change(root, GATEWAY, "phantom-gait/test.csv", "phantom-gait/hidden_meta.csv")
-    with pytest.raises(
-        InputError, match=r"reads hidden_meta\.csv.*before the first call.*Download"
-    ):
+    message = r"reads hidden_meta\.csv.*before the first call.*Download"
+    with pytest.raises(InputError, match=message):
         chosen(root).validate(3)
+    with pytest.raises(InputError, match=message):
+        rehearse(root)
 
 
 def test_a_machine_without_user_namespaces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = {"namespaces": "the kernel refuses to make namespaces", "bubblewrap": None}
     monkeypatch.setattr(backends, "reasons", lambda: refused)
-    with pytest.raises(SandboxError, match=r"refuses to make namespaces.*sysctl"):
+    message = r"refuses to make namespaces.*sysctl"
+    with pytest.raises(SandboxError, match=message):
         chosen(root).validate(3)
+    with pytest.raises(SandboxError, match=message):
+        rehearse(root)

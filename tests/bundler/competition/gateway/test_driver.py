@@ -101,25 +101,6 @@ def test_notes_shape_columns_and_lost_digits(root: Path, tmp_path: Path) -> None
     assert not found.calls[0].rounded
 
 
-def test_an_answer_shows_a_server_that_nobody_had_looked_at(tmp_path: Path) -> None:
-    log = tmp_path / "events.jsonl"
-    failed = '{"kind": "call", "time": 3.0, "began": 2.0, "error": "RpcError"}\n'
-    log.write_text(failed)
-    assert events.read(log).serving_since is None
-    log.write_text(failed + '{"kind": "call", "time": 5.0, "began": 4.0}\n')
-    assert events.read(log).serving_since == 5.0
-    with log.open("a") as stream:
-        stream.write('{"kind": "serving", "time": 1.5, "host": "localhost"}\n')
-    assert events.read(log).serving_since == 1.5
-
-
-def test_a_log_that_was_cut_off(tmp_path: Path) -> None:
-    log = tmp_path / "events.jsonl"
-    log.write_text('{"time": 1.0, "kind": "start"}\n[1]\n{"time": 2.0, "kind": "ca')
-    assert events.read(log) == Events(serving={}, shared={}, started=1.0)
-    assert events.read(tmp_path / "none") == Events(serving={}, shared={})
-
-
 @pytest.mark.parametrize("text", ["", "[]", "{", "null"])
 def test_a_result_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "result.json").write_text(text)

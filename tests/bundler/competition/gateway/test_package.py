@@ -95,6 +95,24 @@ def test_several_servers_and_a_submission_of_its_own(root: Path) -> None:
     assert dict(found.lines())["servers"] == "inference_server_white, inference_server_black"
 
 
+@pytest.mark.parametrize(
+    "names",
+    ['server_names=["default", "second"]', 'server_ports={"default": 50051, "second": 60053}'],
+)
+def test_the_default_server_has_the_usual_name(root: Path, names: str) -> None:
+    change(root, GATEWAY, 'target_column_name="fall"', names)
+    assert read(root).hosts == ("inference_server", "inference_server_second")
+
+
+def test_names_of_servers_by_default(root: Path) -> None:
+    """Kaggle makes the gateway without arguments, so the default values of its own count."""
+    change(root, GATEWAY, "file_share_dir: str | None = None", "names: object = ('white', 'black')")
+    change(root, GATEWAY, 'file_share_dir, target_column_name="fall"', "server_names=names")
+    assert read(root).hosts == ("inference_server_white", "inference_server_black")
+    change(root, GATEWAY, "server_names=names", "server_names=make_names()")
+    assert read(root).hosts == ("inference_server",)
+
+
 def test_of_two_gateways_the_one_that_the_server_uses(root: Path) -> None:
     copy = root / "kaggle_evaluation" / "another_gateway.py"
     copy.write_text((root / GATEWAY).read_text().replace("GaitGateway", "AnotherGateway"))

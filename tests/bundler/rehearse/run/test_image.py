@@ -16,7 +16,7 @@ from tests.bundler.competition.gateway import phantom
 def test_a_gateway_is_not_rehearsed_in_containers(tmp_path: Path) -> None:
     data = phantom.competition(tmp_path / "data")
     options = RehearseOptions(
-        settings=Settings(root=tmp_path, target="host"),
+        settings=Settings(root=tmp_path, target=("host",)),
         dist=tmp_path,
         out=tmp_path / "out",
         competition_dir=data,
