@@ -68,7 +68,7 @@ class _Bench:
                 parity.answer_torch(network, np.ascontiguousarray(view), self.sample.metadata)[0]
                 for view in setup.views(pixels)
             ]
-        except (BundlerError, RuntimeError):  # a network that does not take it
+        except (BundlerError, RuntimeError, IndexError):  # a network that does not take it
             return None
         mean: Floats = np.mean(answers, axis=0, dtype=np.float64)
         return mean
@@ -181,7 +181,7 @@ def _bench(sample: Sample) -> _Bench:
 def _monotone(wrong: Case) -> str:
     """Return that the recorded numbers are a function of the answers, where they are."""
     mine, recorded = logits(wrong.replayed), logits(wrong.recorded)
-    if np.ptp(mine) == 0 or np.corrcoef(mine, recorded)[0, 1] < ALIKE:
+    if np.ptp(mine) == 0 or np.ptp(recorded) == 0 or np.corrcoef(mine, recorded)[0, 1] < ALIKE:
         return ""
     slope, offset = np.polyfit(mine, recorded, 1)
     return (

@@ -70,6 +70,13 @@ def prove(
     except _UnprovableError as error:
         return Proven(reason=str(error))
     wrong = [case for case in cases if not _agrees(case, limits)]
+    undecided = [case for case in cases if not agreement.decides(case.recorded)]
+    if undecided and not wrong:
+        return Proven(
+            reason=f"the {len(undecided[0].recorded)} readable images of fold "
+            f"{undecided[0].sample.fold} have recorded probabilities that are too few or too alike "
+            "to show anything"
+        )
     if wrong:
         progress.step(f"{path.name}: look for why the recorded predictions are not repeated")
         samples = [sample for fold in source.folds if (sample := source.draw(fold)) is not None]
@@ -127,12 +134,9 @@ def _replay(ensemble: Ensemble, path: Path, source: _Source, fold: str) -> Case:
             "IMAGE_ID.dcm"
         )
     pixels, read = sampling.prepare(sample, ensemble.recipe.preprocess)
+    if not len(read):
+        raise _UnprovableError(f"none of the images of fold {fold} can be read")
     sample = sample.only(read)
-    if not agreement.decides(sample.recorded):
-        raise _UnprovableError(
-            f"the {len(read)} readable images of fold {fold} have recorded probabilities that are "
-            "too few or too alike to show anything"
-        )
     numbers = [number for number, one in enumerate(ensemble.folds) if str(one.fold) == fold]
     return Case(
         members=tuple(ensemble.folds[number] for number in numbers),
@@ -193,6 +197,8 @@ def _read_table(path: Path) -> Mapping[str, Row]:
 
 
 def _agrees(case: Case, limits: Limits) -> bool:
+    if not agreement.decides(case.recorded):
+        return case.agreement.largest <= limits.largest
     return limits.allows(case.agreement, float(case.recorded.std()))
 
 
