@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from bundler.model import architectures, checkpoint
+from bundler.model import architectures, checkpoint, parity
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.ensemble import Ensemble
-from bundler.model.network import Folds
 from inference.pixels.preprocess import PreprocessConfig
 from train.checkpoint import Normalize
 
@@ -50,13 +49,26 @@ class Setup:
         """Return the export's own setup, of some of its members."""
         return cls(ensemble=replace(ensemble, folds=members, prevalences=(0.0,) * len(members)))
 
-    def build(self) -> Folds:
-        """Return the network in torch. Raises BundlerError where the weights do not fit."""
+    def answers(
+        self, views: Sequence[Pixels], metadata: npt.NDArray[np.float32] | None
+    ) -> list[npt.NDArray[np.floating]]:
+        """Return the probabilities [N] for each view, where the network comes from.
+
+        Raises BundlerError where the weights do not fit.
+        """
+        if self.is_adopted:
+            origin = self.ensemble.open()
+            return [origin.answer(view, metadata).probabilities for view in views]
         network = self.ensemble.assemble()
         if self.pooling:
             for module in list(network.modules()):
                 _replace_pools(module, self.pooling)
-        return network
+        return [parity.answer_torch(network, view, metadata)[0] for view in views]
+
+    @property
+    def is_adopted(self) -> bool:
+        """Say whether the network is an ONNX file: it has no layers to exchange."""
+        return any(one.graph is not None for one in self.ensemble.folds)
 
     def views(self, pixels: Pixels) -> list[Pixels]:
         """Return what the network gets of images [N, H, W]; its answers are averaged."""
@@ -129,6 +141,8 @@ def twins(setup: Setup) -> Iterator[Change]:
 
 def poolings(setup: Setup) -> Iterator[Change]:
     """Yield other ways to pool the last features; none of them has weights."""
+    if setup.is_adopted:
+        return
     names: tuple[Pooling, ...] = ("avg", "max", "avgmax", "gem")
     for name in names:
         remedy = f"--model-kwarg global_pool={name}"

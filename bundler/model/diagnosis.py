@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundler.errors import BundlerError
-from bundler.model import agreement, alternatives, parity, sampling
+from bundler.model import agreement, alternatives, sampling
 from bundler.model.agreement import Limits
 from bundler.model.alternatives import Change, Setup
 from bundler.model.checkpoint import Checkpoint
@@ -63,11 +63,8 @@ class _Bench:
         """Return a setup's probabilities [N]; None for one that cannot be computed."""
         try:
             pixels = self._prepare(setup.ensemble.recipe.preprocess)
-            network = setup.build()
-            answers = [
-                parity.answer_torch(network, np.ascontiguousarray(view), self.sample.metadata)[0]
-                for view in setup.views(pixels)
-            ]
+            views = [np.ascontiguousarray(view) for view in setup.views(pixels)]
+            answers = setup.answers(views, self.sample.metadata)
         except (BundlerError, RuntimeError, IndexError):  # a network that does not take it
             return None
         mean: Floats = np.mean(answers, axis=0, dtype=np.float64)

@@ -17,6 +17,8 @@ from bundler.errors import BundlerError
 from bundler.model import architectures, parity
 from bundler.model.ensemble import Ensemble
 from bundler.model.network import Folds
+from bundler.model.origin import Origin
+from bundler.model.torch_origin import TorchOrigin
 from inference.boot.card import Normalize, Parity
 
 FARTHEST = 30.0  # a logit: beyond it float32 knows only 0 and 1
@@ -62,15 +64,16 @@ class Pictures:
 
 
 def check(
-    ensemble: Ensemble, network: Folds, pictures: Pictures, compared: Parity
+    ensemble: Ensemble, origin: Origin, pictures: Pictures, compared: Parity
 ) -> Iterator[str]:
-    """Yield every sign that an export is not what was trained."""
+    """Yield every sign that an export is not what was trained; fewer of an adopted ONNX file."""
     names = [one.path.name for one in ensemble.folds]
     yield from normalization(ensemble.recipe.normalize)
     yield from answers(pictures.logits, names, pictures.drawn)
     yield from ranks(compared.rank_agreement, compared.tolerance)
-    yield from batch_norms(network, names, *pictures.mammograms())
-    yield from twins(ensemble, network, pictures.mammograms()[0])
+    if isinstance(origin, TorchOrigin):
+        yield from batch_norms(origin.network, names, *pictures.mammograms())
+        yield from twins(ensemble, origin.network, pictures.mammograms()[0])
 
 
 def normalization(normalize: Normalize) -> Iterator[str]:
@@ -175,7 +178,7 @@ def twins(ensemble: Ensemble, network: Folds, images: npt.NDArray[np.uint8]) -> 
     Nothing is yielded where the checkpoint itself records its architecture.
     """
     recipe, one = ensemble.recipe, ensemble.folds[0]
-    if one.arch is not None or recipe.metadata_columns:
+    if one.arch is not None or recipe.metadata_columns or recipe.factory:
         return
     own = parity.answer_torch(network, images, None)[1][:, 0]
     for name in architectures.twins(recipe.arch):
