@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import shutil
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -123,6 +124,18 @@ def check_out(out: Path) -> None:
             f"{out} holds files and is no bundle; a bundle would replace all of them. "
             "Name another folder with --out, or empty this one yourself."
         )
+
+
+def check_writable(out: Path) -> None:
+    """Raise BundlerError where no bundle can be written at `out`: now, before it is made."""
+    parent = next(one for one in (out.absolute().parent, *out.absolute().parents) if one.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=f".{out.name}-new-", dir=parent)).rmdir()
+    except OSError as error:
+        raise BundlerError(
+            f"No bundle can be written to {out}: {parent} takes no new files ({error.strerror}). "
+            "Name another folder with --out."
+        ) from error
 
 
 def read(folder: Path, kind: str) -> Bundle:

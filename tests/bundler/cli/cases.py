@@ -175,6 +175,25 @@ MODEL = Command(
         "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
         "--output": case("--output binary", option("export.predict"), "binary", "probability"),
         "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--atol": case("--atol 0.01", option("export.atol"), 0.01),
+        "--onnx": case(
+            "--onnx a.onnx --onnx b.onnx",
+            option("choice.onnx"),
+            (Path("a.onnx"), Path("b.onnx")),
+            (),
+        ),
+        "--onnx-output": case("--onnx-output out", option("training.onnx_output"), "out"),
+        "--factory": case("--factory a.b:c", option("training.factory"), "a.b:c"),
+        "--model-kwarg": case(
+            "--model-kwarg a=1 --model-kwarg b=max",
+            option("training.model_kwargs"),
+            {"a": 1, "b": "max"},
+            {},
+        ),
+        "--metadata-columns": case(
+            "--metadata-columns age,view", option("training.metadata_columns"), ("age", "view")
+        ),
+        "--ignore": case("--ignore a.* --ignore b", option("training.ignore"), ("a.*", "b"), ()),
         "--strict": case("--strict", option("export.strict"), True, False),
         "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
