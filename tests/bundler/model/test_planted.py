@@ -19,7 +19,9 @@ from bundler.model import checkpoint, export, out_of_fold, proof, sanity
 from bundler.model.agreement import Limits
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.proof import Proven
+from bundler.notebook import submission
 from bundler.progress import SILENT
+from bundler.rehearse.report import provenance
 from inference.boot import bundle as reader
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -262,6 +264,10 @@ def test_an_export_that_disagrees_writes_nothing_and_a_sound_one_records_it(
     built = export.build(options(*world.members, oof=(right,), **about), tmp_path / "bundle")
     (card,) = reader.read(built.bundle.folder).model.models
     assert card.proof_line.startswith("proof: own predictions, n = 16")
+    # Who looks at the notebook or at the rehearsal's report reads the same.
+    held = reader.read(built.bundle.folder)
+    assert submission.describe(held).endswith(card.proof_line)
+    assert provenance.of_models(held) == [f"model.onnx: {card.proof_line}"]
 
 
 def test_the_rows_of_another_model_are_refused(world: World, tmp_path: Path) -> None:
