@@ -181,7 +181,10 @@ def _content(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read {path}: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"Cannot read {path}: {reason}. Choose another with --requirements."
+        ) from error
 
 
 def _exported(selection: Selection) -> str:
