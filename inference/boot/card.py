@@ -23,6 +23,7 @@ class Preprocess:
     flip: Literal["chest-left", "none"] = "chest-left"
     fit: Literal["pad", "stretch"] = "pad"
     decode_margin: float = 1.0
+    reduce: Literal["area", "bilinear"] = "area"  # which came later: older ones are by area
 
 
 @dataclass(frozen=True, kw_only=True)

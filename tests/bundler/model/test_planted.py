@@ -212,15 +212,15 @@ PLANTED = {
     "maximum pooling": (Truth(pooling="max"), "the pooling.*global_pool=max"),
     "a fixed GeM": (Truth(pooling="gem"), r"the pooling.*GeM"),
     "another output": (Truth(output=1), "output that was taken for cancer.*--head sigmoid:1"),
-    "not flipped": (Truth(config=NATIVE), "the flip of the images.*flip = none"),
+    "not flipped": (Truth(config=NATIVE), "the flip of the images.*--flip none"),
     "test-time augmentation": (Truth(mirrored=True), "test-time augmentation.*mirror image"),
     "window by extremes": (
         Truth(config=replace(CONFIG, window="min-max")),
-        "the window.*window = min-max",
+        "the window.*--window min-max",
     ),
     "inverted": (Truth(inverted=True), "the window.*black and white exchanged"),
-    "not cropped": (Truth(config=replace(CONFIG, crop="none")), "the crop.*crop = none"),
-    "stretched": (Truth(config=replace(CONFIG, fit="stretch")), "images are fitted.*fit = stretch"),
+    "not cropped": (Truth(config=replace(CONFIG, crop="none")), "the crop.*--crop none"),
+    "stretched": (Truth(config=replace(CONFIG, fit="stretch")), "images are fitted.*--fit stretch"),
     "folds from one": (Truth(shift=1), r"cause is the fold: fold0\.pt, .* the rows of fold 1"),
     "calibrated": (Truth(calibrated=True), "changed after the model .calibrated"),
     "two at once": (
@@ -228,7 +228,7 @@ PLANTED = {
             normalize=Normalize(mean=(0.5,), std=(0.5,), scale=1 / 255),
             config=replace(CONFIG, crop="none"),
         ),
-        r"(--std 0\.5 --scale 1/255 and crop = none|crop = none and --mean 0\.5)",
+        r"(--std 0\.5 --scale 1/255 and --crop none|--crop none and --mean 0\.5)",
     ),
 }
 
