@@ -298,6 +298,8 @@ def test_a_replay_that_is_not_possible_is_no_proof_and_said(world: World, tmp_pa
     )
     unknown = proof.prove(nameless, world.onnx, rows, world.images, limits, SILENT)
     assert "does not say its fold" in unknown.warnings[0]
+    blend = proof.prove(world.ensemble, world.onnx, rows, world.images, limits, SILENT, shared=[1])
+    assert "several files of the bundle hold the fold 1" in blend.warnings[0]
 
 
 def test_twin_weights_are_named_with_and_without_predictions(tmp_path: Path) -> None:
