@@ -1,6 +1,7 @@
 """Checkpoints → a bundle of ONNX files: the flow of `rsna-bundle model`.
 
-fetch → select → group → decide → for each file: export, compare, describe → golden cases → bundle
+fetch → select → group → decide → for each file: export, compare, prove, describe →
+golden cases → bundle
 """
 
 from collections.abc import Sequence
@@ -22,17 +23,22 @@ from bundler.model import (
     golden_dicoms,
     graph,
     parity,
+    proof,
     recipe,
+    remarks,
+    sanity,
     scratch,
     selection,
     store,
 )
 from bundler.model import head as heads
 from bundler.model.adopted import choosing
+from bundler.model.agreement import Limits
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.options import Choice, ExportOptions, ModelOptions
 from bundler.model.origin import Origin
+from bundler.model.sanity import Pictures
 from bundler.model.selection import Selection
 from bundler.secrets.check import FROM_BUNDLE, check_paths
 from inference.boot.card import Golden, GoldenPrediction, OnnxModel, Parity
@@ -114,8 +120,9 @@ def _bundle(
 def export(
     ensemble: Ensemble, decided: Decision, options: ModelOptions, place: Path, *, models: int
 ) -> Export:
-    """Write one ONNX file into the folder `place`, compared. Raises InputError, CheckError.
+    """Write one ONNX file into the folder `place`. Raises InputError, CheckError.
 
+    It is compared with its origin and with predictions of the user's, where there are any.
     `models` such files share the time that a replay may take on the notebook.
     """
     how, path = ensemble.recipe, place / ensemble.file
@@ -141,6 +148,19 @@ def export(
     )
     answer = parity.answer_onnx(path, images, metadata)
     compared = compare(origin, images, metadata, answer, rows, options.export, real=len(real))
+    proven = proof.prove(
+        ensemble,
+        path,
+        decided.oof,
+        options.export.images,
+        Limits(largest=options.export.oof_atol),
+        options.progress,
+    )
+    doubts: list[str] = []
+    if proven.proof is None:
+        drawn = slice(len(phantoms), len(images) - len(real))
+        pictures = Pictures.of(images, metadata, answer[1], drawn)
+        doubts = list(sanity.check(ensemble, origin, pictures, compared))
     about = card.describe(
         ensemble,
         decided,
@@ -148,7 +168,11 @@ def export(
         operations=operations,
         golden_images=len(phantoms),
         compared=compared,
+        proof=proven.proof,
+        warnings=[*proven.warnings, *doubts],
     )
+    if options.export.strict:
+        remarks.refuse(about, path.name)
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
         path,
