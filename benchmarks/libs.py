@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundler.image import target as targets
-from bundler.libs import locks, requirements
+from bundler.libs import locks
 from bundler.libs.index import sources
+from bundler.libs.reading import pip_file
 from bundler.libs.resolve import solution, uv
+from bundler.libs.resolve.builds import Builder
 from bundler.libs.resolve.solution import Problem
 
 TYPICAL = (
@@ -60,14 +62,14 @@ def main(argv: Sequence[str]) -> int:
 def delta_against_complete(path: Path) -> None:
     """Resolve the typical list with and without the image and compare what would travel."""
     target = targets.load(TARGET)
-    wanted = requirements.read(path).on(target.environment)
+    wanted = pip_file.read(path).on(target.environment)
+    builder = Builder(target=target, sources=sources.configured(wanted.sources))
     counts = {}
     for delta in (True, False):
         problem = Problem(
             requirements=wanted,
             target=target if delta else target.without(target.packages),
-            sources=sources.configured(wanted.sources),
-            resolver="uv",
+            builder=builder,
         )
         pins = solution.solve(problem).pins
         counts[delta] = (len(pins), sum(pin.bytes or 0 for pin in pins))

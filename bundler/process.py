@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from bundler import redaction
 from bundler.errors import CommandError
 
 TAIL = 25  # lines of a failed command's output that an error repeats
@@ -85,4 +86,6 @@ def explain(arguments: Sequence[str], result: subprocess.CompletedProcess[str]) 
     """Return what is worth reading of a failed command: how it was called, how it ended."""
     lines = ((result.stderr or "") + (result.stdout or "")).strip().splitlines()
     output = "\n".join(f"  {line}" for line in lines[-TAIL:])
-    return f"`{shlex.join(arguments)}` failed with exit code {result.returncode}:\n{output}"
+    command = f"`{shlex.join(arguments)}` failed with exit code {result.returncode}"
+    # pip, uv and git repeat addresses, and an address may hold a password.
+    return redaction.redacted(f"{command}:\n{output}")

@@ -11,7 +11,11 @@ from bundler.settings import Settings
 
 @click.command()
 @click.option(
-    "--requirements", type=ANY_PATH, help="The list of packages (default: from the settings)."
+    "--requirements",
+    type=ANY_PATH,
+    metavar="FILE[[EXTRA]][:GROUP]",
+    help="The list of packages, or pyproject.toml, uv.lock or pylock.toml, of which EXTRA or GROUP "
+    "(default: from the settings).",
 )
 @click.option(
     "--target",

@@ -6,7 +6,7 @@ from typing import TypeVar
 import click
 
 from bundler.cli.options import ANY_PATH, EXISTING_FOLDER, FILE, numbers
-from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES
+from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES, WEIGHTS
 from bundler.settings import Settings
 
 T = TypeVar("T")
@@ -55,6 +55,11 @@ CHOICE_OPTIONS = (
 )
 # What a checkpoint of another program does not say.
 TRAINING_OPTIONS = (
+    click.option(
+        "--weights",
+        type=click.Choice(WEIGHTS),
+        help="Those averaged over the training, or the raw ones (default: averaged, if recorded).",
+    ),
     click.option("--arch", metavar="MODEL", help="The timm model."),
     click.option("--preset", metavar="NAME", help="The preprocessing that it was trained with."),
     click.option(

@@ -101,7 +101,7 @@ def init(root: Path, options: InitOptions, ask: Ask) -> Made:
             run=answers.run,
         )
         notes = list(adopted.notes)
-    texts |= _missing_files(settings, _tables(profile))
+    texts |= _missing_files(settings, profile)
     texts |= _missing_lines(root / ".gitignore", _ignored(settings, profile))
     written = _write(texts)
     if profile and _keep(profile, settings, path) and path not in written:
@@ -136,7 +136,6 @@ def _tables(profile: "Profile | None") -> Tables:
         test=hidden.test,
         submission=hidden.submission,
         ids=hidden.id,
-        gateway=hidden.gateway,
     )
 
 
@@ -150,17 +149,26 @@ def _keep(profile: "Profile", settings: Settings, path: Path) -> bool:
     return True
 
 
-def _missing_files(settings: Settings, tables: Tables) -> dict[Path, str]:
+def _missing_files(settings: Settings, profile: "Profile | None") -> dict[Path, str]:
     """Return the files that are to be made whole, by path."""
     own = settings.competition != Settings.competition
     wheelhouse = skeleton.WHEELHOUSE if own else dependencies.wheelhouse() + HINT
     files = {Settings.requirements: wheelhouse}
-    if settings.run and SUBMIT in shlex.split(settings.run) and not tables.gateway:
-        files[SUBMIT] = skeleton.submit(settings.competition, tables)
+    if settings.run and SUBMIT in shlex.split(settings.run):
+        files[SUBMIT] = _submit(settings.competition, profile)
     if settings.requirements != Settings.requirements:
         del files[Settings.requirements]  # the list of packages is the user's own
-    paths = {settings.root / name: text for name, text in files.items()}
+    paths = {settings.root / name: text for name, text in files.items() if text}
     return {path: text for path, text in paths.items() if not path.exists()}
+
+
+def _submit(competition: str, profile: "Profile | None") -> str:
+    """Return the text of a submit.py; "" where it is not known what the competition calls."""
+    if profile is None or profile.gateway is None:
+        return skeleton.submit(competition, _tables(profile))
+    from bundler.competition.gateway import skeleton as server
+
+    return server.submit(competition, profile)
 
 
 def _ignored(settings: Settings, profile: "Profile | None") -> list[str]:
@@ -213,10 +221,11 @@ def _script_notes(settings: Settings, adopted: Adopted) -> Iterator[str]:
 
 
 def _profile_notes(profile: "Profile | None") -> Iterator[str]:
-    if profile and profile.hidden.gateway:
+    if profile and profile.gateway and profile.gateway.batch is None:
         yield (
-            "The competition hands its rows over through kaggle_evaluation: no submit.py was "
-            "written. Start your inference server in it; the competition's files show how."
+            f"{profile.gateway.gateway} does not show what it calls `predict` with, as in a game, "
+            "so no submit.py was written. Start your inference server in it; the competition's "
+            "files show how."
         )
     if profile and profile.questions:
         keys = ", ".join(question.key for question in profile.questions)

@@ -7,11 +7,12 @@ from pathlib import Path
 from bundler.errors import UsageError
 from bundler.image import target as targets
 from bundler.image.target import Target
-from bundler.libs import locks, requirements
+from bundler.libs import locks
 from bundler.libs.index import sources
 from bundler.libs.index.sources import Sources
 from bundler.libs.locks import Lock
 from bundler.libs.options import LibsOptions
+from bundler.libs.reading import choose
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolve.builds import Builder
 
@@ -49,25 +50,28 @@ class Inputs:
 
 
 def read(options: LibsOptions) -> tuple[Inputs, ...]:
-    """Read the requirements, pip's settings, and each target with its lock.
+    """Read each target with its lock, the requirements for it, and pip's settings.
 
     Raises InputError, UsageError.
     """
-    every = requirements.read(options.requirements)
     loaded = {name: targets.load(name, options.requirements.parent) for name in options.targets}
     _check_names([*loaded.values()], options)
-    return tuple(_of_target(options, every, name, target) for name, target in loaded.items())
+    return tuple(_of_target(options, name, target) for name, target in loaded.items())
 
 
-def _of_target(options: LibsOptions, every: Requirements, name: str, target: Target) -> Inputs:
+def _of_target(options: LibsOptions, name: str, target: Target) -> Inputs:
+    every = choose.read(options.requirements, target)
     lines = every.lines()  # of all machines, so that a lock holds whoever resolves it
     wanted = every.on(target.environment)
+    # Who says where a package is to come from does not mean the image's.
+    own = {*wanted.replaced, *wanted.sources.direct}
+    image = target.without(own if options.delta else target.packages)
     return Inputs(
         options=options,
-        requirements=wanted,
+        requirements=wanted.beside(image),
         target=target,
         lock_path=options.lock(name),
-        image=target.without(wanted.replaced if options.delta else target.packages),
+        image=image,
         sources=sources.configured(wanted.sources),
         lock=_lock(options, name, target),
         digest=locks.digest_inputs(

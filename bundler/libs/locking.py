@@ -1,11 +1,15 @@
 """The second step, resolve: the lock that is there where it is current, else a new one."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from packaging.utils import canonicalize_name
 
 from bundler.errors import CheckError, NetworkError, UsageError
 from bundler.libs.inputs import Inputs
 from bundler.libs.locks import Lock
-from bundler.libs.resolve import solution
+from bundler.libs.resolve import direct, solution
+from bundler.libs.resolve.builds import Builder
 from bundler.libs.resolve.resolution import Pin, UnresolvedError
 from bundler.libs.resolve.solution import Problem, Solution
 
@@ -38,24 +42,39 @@ def _resolve(inputs: Inputs) -> Lock:
     """Resolve anew; what the old lock pinned for the same target is kept unless it is upgraded."""
     options, target, name = inputs.options, inputs.target, inputs.requirements.path.name
     kept = _kept_pins(inputs)
+    locked = {pin.name: pin for pin in kept}
     if not inputs.requirements.wanted:  # a resolver refuses an empty list, and asks the network
         return _lock(inputs, Solution(pins=()))
-    problem = Problem(
-        requirements=inputs.requirements,
-        target=inputs.image,
-        builder=inputs.builder,
-        upgrade=options.upgrade is not None,
-        keep=kept,
-    )
     options.progress.step(f"Resolving {name} for {target.name}")
     try:
+        builder = _with_direct(inputs, locked)
+        given = builder.sources.given
+        problem = Problem(
+            requirements=inputs.requirements,
+            target=inputs.image,
+            builder=builder,
+            upgrade=options.upgrade is not None,
+            keep=tuple(
+                pin
+                for pin in kept
+                if pin.name not in given or given[pin.name].version == pin.version
+            ),
+        )
         solved = _solve(problem)
     except NetworkError as error:
         raise NetworkError(
             f"Cannot resolve {name}: {error}\nConnect to the network and run `rsna-bundle libs` "
-            "again. Once the lock is current and the wheels are cached, it needs no network."
+            "again; where the address is wrong or its server is gone, correct or remove it. Once "
+            "the lock is current and the wheels are cached, no network is needed."
         ) from error
     return _lock(inputs, solved)
+
+
+def _with_direct(inputs: Inputs, locked: Mapping[str, Pin]) -> Builder:
+    """Return the builder whose sources know what the packages of one place are."""
+    builder = inputs.builder
+    given = direct.files(builder.sources.direct, builder, locked)
+    return replace(builder, sources=replace(builder.sources, given=given))
 
 
 def _lock(inputs: Inputs, solved: Solution) -> Lock:
@@ -68,7 +87,7 @@ def _lock(inputs: Inputs, solved: Solution) -> Lock:
         resolver=inputs.options.resolver,
         pins=solved.pins,
         build=solved.build,
-        notes=solved.notes,
+        notes=(*inputs.requirements.notes, *solved.notes),
     )
 
 

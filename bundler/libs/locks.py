@@ -1,4 +1,7 @@
-"""wheelhouse.lock: what a resolution answered, to be committed and reviewed. It holds no URLs."""
+"""wheelhouse.lock: what a resolution answered, to be committed and reviewed.
+
+It names where each package is of, without credentials, and no URL of a file.
+"""
 
 import hashlib
 import json
@@ -20,6 +23,7 @@ from packaging.version import InvalidVersion, Version
 
 from bundler import atomic
 from bundler.errors import InputError
+from bundler.libs.index.references import COMMIT
 from bundler.libs.resolve.resolution import Pin
 from inference.boot.manifest import canonical, check_name
 
@@ -88,7 +92,7 @@ class Lock:
 
 
 def _pin_table(pin: Pin) -> dict[str, Value]:
-    # No URL: it may hold credentials, and another index may serve the same file.
+    # Not the file's URL: it may hold credentials, and another index may serve the same file.
     return {
         "name": pin.name,
         "version": pin.version,
@@ -97,6 +101,8 @@ def _pin_table(pin: Pin) -> dict[str, Value]:
         "bytes": pin.bytes,
         "via": list(pin.via),
         "built-from": pin.built_from,
+        "origin": pin.origin or None,
+        "commit": pin.commit or None,
     }
 
 
@@ -205,12 +211,12 @@ def _parse_pin(entry: Mapping[str, Any]) -> Pin:
     size = entry.get("bytes")
     if size is not None and (type(size) is not int or size < 0):
         raise _EntryError(f"bytes is {size!r}, not a number", "bytes")
-    origin = None if entry.get("built-from") is None else _text(entry, "built-from")
-    if origin is not None:
-        source, _, digest = origin.partition(" ")
+    built_from = _optional(entry, "built-from") or None
+    if built_from is not None:
+        source, _, digest = built_from.partition(" ")
         if not SHA256.fullmatch(digest) or _wrong_name(source, name, version):
             raise _EntryError(
-                f"built-from is {origin!r}, not an sdist and its sha256", "built-from"
+                f"built-from is {built_from!r}, not an sdist and its sha256", "built-from"
             )
     sha256 = _text(entry, "sha256")
     if not SHA256.fullmatch(sha256):
@@ -222,7 +228,9 @@ def _parse_pin(entry: Mapping[str, Any]) -> Pin:
         sha256=sha256,
         bytes=size,
         via=_texts(entry, "via"),
-        built_from=origin,
+        built_from=built_from,
+        origin=_optional(entry, "origin"),
+        commit=_commit(entry),
     )
 
 
@@ -253,6 +261,18 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise _EntryError(f"{key} is {value!r}, not a string", key)
     return value
+
+
+def _optional(entry: Mapping[str, Any], key: str) -> str:
+    return "" if entry.get(key) is None else _text(entry, key)
+
+
+def _commit(entry: Mapping[str, Any]) -> str:
+    """Return the commit of a pin, which git is asked for: nothing that it takes for an option."""
+    commit = _optional(entry, "commit")
+    if commit and not COMMIT.fullmatch(commit):
+        raise _EntryError(f"commit is {commit!r}, not a commit's 40 digits", "commit")
+    return commit
 
 
 def _texts(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:

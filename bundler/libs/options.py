@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.image.target import HOST
+from bundler.libs.reading.selection import lock_beside
 from bundler.progress import SILENT, Progress
 
 
@@ -30,13 +31,14 @@ class LibsOptions:
         Of several targets each has a file with its name. `host` is another machine on every
         machine, so its lock lies beside the bundle.
         """
+        path = self.only_lock
         if target == HOST:
-            return self.out.parent / f"{self.requirements.stem}.{HOST}.lock"
+            return self.out.parent / f"{path.stem}.{HOST}.lock"
         if len(self.targets) == 1:
-            return self.only_lock
-        return self.requirements.with_name(f"{self.requirements.stem}.{Path(target).stem}.lock")
+            return path
+        return path.with_name(f"{path.stem}.{Path(target).stem}.lock")
 
     @property
     def only_lock(self) -> Path:
         """Return the path of the lock where there is one target."""
-        return self.requirements.with_suffix(".lock")
+        return lock_beside(self.requirements)

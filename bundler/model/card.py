@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bundler.errors import InputError
-from bundler.model import checkpoint, graph, naming
+from bundler.model import checkpoint, graph, metrics
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble
@@ -198,7 +198,7 @@ def _fold_rows(folds: Sequence[Fold]) -> list[list[str]]:
     for one in folds:
         numbers = (("fold", one.fold), ("epoch", one.epoch))
         parts = [f"{name} {text(number)}" for name, number in numbers if number is not None]
-        shown = naming.most_telling(list(one.metrics))
+        shown = metrics.most_telling(list(one.metrics))
         parts += [f"{name} {text(one.metrics[name])}" for name in shown]
         parts.append(f"per {one.metrics_per or '?'} at prevalence {one.prevalence:.2%}")
         if one.run_id:

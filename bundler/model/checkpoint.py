@@ -4,19 +4,19 @@ Reads this project's format, plain state_dicts, the usual dicts around one, Ligh
 safetensors.
 """
 
-import argparse
 import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeGuard
 
-import numpy as np
 import torch
 
 from bundler.errors import InputError
-from bundler.model import naming, weights
+from bundler.model import naming, recorded, states
+from bundler.model import weights as file_content
+from bundler.model.options import WeightsKind
+from bundler.model.states import State
 from inference.boot.fields import Plain
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint as schema
@@ -24,13 +24,6 @@ from train.checkpoint import Normalize
 from train.errors import DataError
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar")
-# Weights averaged over the training come first: where they exist the metrics are theirs.
-STATE_KEYS = (
-    *("ema", "ema_state_dict", "state_dict_ema", "model_ema", "model_ema_state_dict"),
-    *("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights"),
-    "module",
-)
-_ARCH_KEYS = ("arch", "architecture", "model_name", "timm_model", "backbone", "encoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +31,17 @@ class Checkpoint:
     """Weights and what their file records about them; None where it records nothing.
 
     `ours` marks this project's own format, which says everything; `source` is the key that the
-    weights were found under; `when` is the file's time of modification (seconds).
+    weights were found under, `weights` whether they are the average over the training (EMA);
+    `other_weights` is the key of the other kind, where the file holds both; `when` is the file's
+    time of modification (seconds).
     """
 
     path: Path
     state: Mapping[str, torch.Tensor] = field(repr=False)
     ours: bool = False
     source: str = ""
+    weights: WeightsKind = "raw"
+    other_weights: str | None = None
     when: float = 0.0
     arch: str | None = None
     model_kwargs: Mapping[str, Plain] = field(default_factory=dict)
@@ -60,28 +57,37 @@ class Checkpoint:
     dirty: bool | None = None
 
 
-def read(path: Path, *, mapped: bool = False) -> Checkpoint:
+def read(path: Path, *, weights: WeightsKind | None = None, mapped: bool = False) -> Checkpoint:
     """Read a checkpoint. Raises InputError where it cannot be read or holds no weights.
 
-    `mapped` leaves the weights on the disk until they are used: enough to list a folder.
+    `weights` chooses between the averaged and the raw ones (None: averaged where there are any);
+    UsageError where the file does not hold that kind. `mapped` leaves the weights on the disk until
+    they are used: enough to list a folder.
     """
-    content = weights.load(path, mapped)
+    content = file_content.load(path, mapped)
     if isinstance(content, Mapping) and schema.is_ours(content):
-        return _read_ours(path, content)
-    state, source = _find_state(content, path)
+        return _read_ours(path, content, weights)
+    chosen, other = states.choose(states.find(content, path), weights, path)
     named = naming.parse(Path(path.name.removesuffix(".tar")).stem)  # of x.pth.tar: x
     # What lies beside the weights; a bare state_dict has nothing but them.
-    others: Mapping[str, object] = content if isinstance(content, Mapping) and source else {}
+    others: Mapping[str, object] = {}
+    if path.suffix == ".safetensors":
+        others = recorded.read_header(path)
+    elif isinstance(content, Mapping) and chosen.key and not states.is_state(content):
+        others = content
     run_id = others.get("run_id")
+    fold, epoch = recorded.find_fold(others), recorded.whole(others.get("epoch"))
     return Checkpoint(
         path=path,
-        state=state,
-        source=source,
+        state=chosen.tensors,
+        source=chosen.key,
+        weights=chosen.kind,
+        other_weights=other,
         when=path.stat().st_mtime,
-        arch=_find_arch(others),
-        fold=_number(others.get("fold"), named.fold),
-        epoch=_number(others.get("epoch"), named.epoch),
-        metrics=_find_metrics(others) or named.metrics,
+        arch=recorded.find_arch(others),
+        fold=named.fold if fold is None else fold,
+        epoch=named.epoch if epoch is None else epoch,
+        metrics=recorded.find_metrics(others) or named.metrics,
         run_id=run_id if isinstance(run_id, str) else None,
     )
 
@@ -92,17 +98,25 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_ours(path: Path, content: Mapping[str, object]) -> Checkpoint:
+def _read_ours(
+    path: Path, content: Mapping[str, object], weights: WeightsKind | None
+) -> Checkpoint:
     """Return a checkpoint of the training's own format, as its schema reads it."""
     try:
         whole = schema.parse(content, path)
     except DataError as error:
         raise InputError(str(error)) from error
+    held = [State(key="model", kind="raw", tensors=whole.model)]
+    if whole.ema is not None:
+        held.insert(0, State(key="ema", kind="ema", tensors=whole.ema))
+    chosen, other = states.choose(held, weights, path)
     return Checkpoint(
         path=path,
-        state=whole.weights,
+        state=chosen.tensors,
         ours=True,
-        source="model" if whole.ema is None else "ema",
+        source=chosen.key,
+        weights=chosen.kind,
+        other_weights=other,
         when=path.stat().st_mtime,
         arch=whole.arch,
         model_kwargs=whole.model_kwargs,
@@ -118,76 +132,3 @@ def _read_ours(path: Path, content: Mapping[str, object]) -> Checkpoint:
         commit=whole.commit,
         dirty=whole.dirty,
     )
-
-
-def _find_state(content: object, path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Return the weights and the key they were found under ("" where they are the file)."""
-    if _is_state(content):
-        return _tensors(content), ""
-    if isinstance(content, Mapping):
-        for key in STATE_KEYS:
-            value = content.get(key)
-            if isinstance(value, Mapping) and not _is_state(value):
-                value = value.get("module", value.get("state_dict"))
-            if isinstance(value, Mapping) and _is_state(value):
-                return _tensors(value), key
-        keys = ", ".join(sorted(str(key) for key in content)[:8]) or "nothing"
-        if any("optim" in str(key).lower() for key in content) or "param_groups" in content:
-            raise InputError(
-                f"{path} holds the optimizer's state and no weights (keys: {keys}). Name the "
-                "file that holds the model."
-            )
-        raise InputError(
-            f"{path} holds no weights under a known key (its keys: {keys}). Save them as "
-            "{'state_dict': model.state_dict()}."
-        )
-    raise InputError(
-        f"{path} holds a {type(content).__name__}, not weights. Save model.state_dict() instead."
-    )
-
-
-def _is_state(value: object) -> TypeGuard[Mapping[str, object]]:
-    """Say whether a value maps names to tensors (a state_dict may hold a few other things)."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        return False
-    tensors = sum(isinstance(item, torch.Tensor) for item in value.values())
-    return tensors > 0 and tensors >= len(value) / 2 and any("." in key for key in value)
-
-
-def _tensors(state: Mapping[str, object]) -> dict[str, torch.Tensor]:
-    return {key: item for key, item in state.items() if isinstance(item, torch.Tensor)}
-
-
-def _find_arch(content: Mapping[str, object]) -> str | None:
-    """Return the architecture that a file names, at the top or among its hyperparameters."""
-    sections: list[object] = [content]
-    for key in ("hyper_parameters", "hparams", "config", "cfg", "args"):
-        value = content.get(key)
-        sections.append(vars(value) if isinstance(value, argparse.Namespace) else value)
-    for section in sections:
-        if isinstance(section, Mapping):
-            names = (section.get(key) for key in _ARCH_KEYS)
-            if name := next((name for name in names if isinstance(name, str) and name), None):
-                return name
-    return None
-
-
-def _find_metrics(content: Mapping[str, object]) -> dict[str, float]:
-    metrics = content.get("metrics")
-    if not isinstance(metrics, Mapping):
-        return {}
-    pairs = ((str(key), _float(value)) for key, value in metrics.items())
-    return {key: value for key, value in pairs if value is not None and math.isfinite(value)}
-
-
-def _float(value: object) -> float | None:
-    if isinstance(value, torch.Tensor):
-        return float(value) if value.numel() == 1 else None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        return None
-    return float(value)
-
-
-def _number(value: object, otherwise: int | None) -> int | None:
-    number = _float(value)
-    return int(number) if number is not None and number == number // 1 else otherwise

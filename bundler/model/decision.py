@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bundler.errors import InputError, UsageError
-from bundler.model import naming, thresholds
+from bundler.model import metrics, thresholds
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import ExportOptions
 from bundler.model.thresholds import OutOfFold
@@ -94,7 +94,7 @@ def _read_out_of_fold(
             progress.warn(f"no threshold can be read from {path.name}: {error}")
             return None
         # A later training may have written its rows into the same folder.
-        recorded = naming.find_metric(one.metrics, "pfbeta")
+        recorded = metrics.find(one.metrics, "pfbeta")
         if recorded is None or abs(pf1 - recorded) > _AGREES:
             progress.warn(
                 f"{path.name} gives pF1 {pf1:.4g}, {one.path.name} records {_recorded(recorded)}: "

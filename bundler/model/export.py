@@ -54,7 +54,7 @@ def build(options: ModelOptions, folder: Path) -> Built:
     """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
     bundle.check_out(folder)  # now: the export may take minutes
     with store.fetched(options.choice) as choice:
-        selected = selection.select(choice)
+        selected = selection.select(choice, options.training.weights)
         options.progress.note(selected.summary())
         ensembles = group(selected.chosen, options)
         decided = decision.decide(options.export, selected.chosen, options.progress)
@@ -65,7 +65,7 @@ def build(options: ModelOptions, folder: Path) -> Built:
 def choose(options: ModelOptions) -> Selection:
     """Return which checkpoints `build` would export. Raises InputError, UsageError."""
     with store.fetched(options.choice) as choice:
-        return selection.select(choice)
+        return selection.select(choice, options.training.weights)
 
 
 def _bundle(

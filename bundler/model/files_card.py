@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bundler.model import sources
-from bundler.model.naming import most_telling
+from bundler.model.metrics import most_telling
 from bundler.model.table import align, text
 from bundler.progress import amount
 from bundler.result import Json

@@ -6,12 +6,14 @@ The command line fills these from its parameters by name: a new option is one de
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bundler.progress import SILENT, Progress
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
+WeightsKind = Literal["ema", "raw"]
+WEIGHTS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 SCALES = {"1/255": 1 / 255, "1": 1.0}
 
 
@@ -31,9 +33,11 @@ class Choice:
 class Training:
     """How they were trained; None leaves a question to what the checkpoint records.
 
+    `weights` chooses between the averaged and the raw weights of a file that holds both.
     `mean` and `std` hold one number, or one for each channel, of pixels after `scale`.
     """
 
+    weights: WeightsKind | None = None
     arch: str | None = None
     preset: str | None = None
     mean: tuple[float, ...] | None = None

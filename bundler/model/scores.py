@@ -4,26 +4,17 @@ Read are file and folder names, the header of safetensors, `trainer_state.json` 
 `validation/summary.json` (nnU-Net). Nothing is unpickled, and no framework is imported.
 """
 
-import json
-import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bundler.commit_remarks import is_weights
-from bundler.model import naming
+from bundler.model import metrics, naming, recorded
 from bundler.model.tree import SourceFile, Tree
 from inference.boot.manifest import Weights
 
-LARGEST_JSON = 64 << 20  # bytes of a header or table that is read
 BEST = "best_metric"  # how Hugging Face's trainer calls the score that it went by
 LAST = ("checkpoint_final", "model_final_checkpoint")  # nnU-Net's, of version 2 and 1
-# What a key that holds a score is called; other numbers (steps, learning rates) are none.
-SCORE = re.compile(
-    r"auc|acc|loss|f1|dice|iou|map$|score|kappa|rmse|mae|mse|brier|recall|precision|pearson|r2$",
-    re.IGNORECASE,
-)
 
 
 def describe(tree: Tree) -> tuple[Weights, ...]:
@@ -45,10 +36,8 @@ def _of_name(name: str) -> Weights:
     """Read a name, and for the fold also the names of the folders above, the nearest first."""
     path = PurePosixPath(name)
     parsed = naming.parse(path.stem)
-    folds = (naming.parse(folder.name).fold for folder in path.parents)
-    fold = (
-        parsed.fold if parsed.fold is not None else next((f for f in folds if f is not None), None)
-    )
+    above = naming.fold_of_folders(path, len(path.parents))
+    fold = above if parsed.fold is None else parsed.fold
     return Weights(name=name, fold=fold, epoch=parsed.epoch, metrics=parsed.metrics)
 
 
@@ -72,56 +61,28 @@ def _of_header(file: SourceFile) -> Mapping[str, object]:
     """Return the metadata that a safetensors file begins with."""
     if not file.name.lower().endswith(".safetensors"):
         return {}
-    with file.path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = _parse(stream.read(length)) if length <= LARGEST_JSON else {}
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict):
-        return {}
-    nested = _parse(str(metadata.get("metrics", "")))
-    return {**metadata, **nested}
+    header = recorded.read_header(file.path)
+    nested = header.get("metrics")
+    return {**header, **(nested if isinstance(nested, Mapping) else {})}
 
 
 def _joined(known: Weights, values: Mapping[str, object]) -> Weights:
     """Return what is known once the values of one more source are taken in."""
-    numbers = {
-        key: number for key, value in values.items() if (number := _number(value)) is not None
+    scores = {
+        key: score
+        for key, value in values.items()
+        if (metrics.direction(key) or key == BEST) and (score := recorded.number(value)) is not None
     }
-    metrics = {key: value for key, value in numbers.items() if SCORE.search(key) or key == BEST}
+    fold, epoch = recorded.whole(values.get("fold")), recorded.whole(values.get("epoch"))
     return replace(
         known,
-        fold=_whole(numbers.get("fold"), known.fold),
-        epoch=_whole(numbers.get("epoch"), known.epoch),
-        metrics={**known.metrics, **metrics},
+        fold=known.fold if fold is None else fold,
+        epoch=known.epoch if epoch is None else epoch,
+        metrics={**known.metrics, **scores},
     )
 
 
-def _whole(number: float | None, otherwise: int | None) -> int | None:
-    whole = number is not None and 0 <= number < 2**53 and number.is_integer()
-    return int(number) if whole and number is not None else otherwise
-
-
-def _number(value: object) -> float | None:
-    """Return a finite number, or the text of one, as a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _read_json(path: Path) -> Mapping[str, object]:
-    if path.stat().st_size > LARGEST_JSON:
+    if path.stat().st_size > recorded.LARGEST_JSON:
         return {}
-    return _parse(path.read_bytes())
-
-
-def _parse(text: str | bytes) -> Mapping[str, object]:
-    """Return a JSON object; nothing of what is none, since it is somebody else's file."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return recorded.parse_json(path.read_bytes())

@@ -1,21 +1,21 @@
 """Which checkpoints to export: a folder's, best per fold, and what lies beside the chosen."""
 
-import math
+import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bundler.errors import InputError, UsageError
-from bundler.model import checkpoint, naming
-from bundler.model.checkpoint import SUFFIXES, Checkpoint
-from bundler.model.options import Choice
+from bundler.model import checkpoint, metrics, naming
+from bundler.model.candidates import read_file, read_folder
+from bundler.model.checkpoint import Checkpoint
+from bundler.model.criterion import BY_NAME, LAST, USUAL, Criterion
+from bundler.model.options import Choice, WeightsKind
 from bundler.model.table import align, text
 from bundler.result import Json
 
-LAST = "last"
-USUAL = "pfbeta"  # the competition's metric: taken without asking where all record it
 NO_FOLD = -1
 
 
@@ -31,16 +31,22 @@ class Selection:
     def summary(self) -> str:
         """Return all candidates as a table, the chosen ones marked, and the notes."""
         recorded = dict.fromkeys(name for one in self.candidates for name in one.metrics)
-        names = naming.most_telling(list(recorded), self.by)
+        names = metrics.most_telling(list(recorded), self.by)
         marked = {one.path for one in self.chosen}
-        rows = [["", "file", "fold", "epoch", *names, "when (UTC)", "run"]]
+        rows = [["", "file", "fold", "epoch", *names, "weights", "when (UTC)", "run"]]
         for one in sorted(self.candidates, key=lambda one: (_fold(one), _age(one), one.path.name)):
             when = datetime.fromtimestamp(one.when, UTC).strftime("%Y-%m-%d %H:%M")
             values = [text(one.fold), text(one.epoch)]
             values += [text(one.metrics.get(name)) for name in names]
+            values += [one.weights if one.other_weights is None else f"{one.weights} of both", when]
             mark = "→" if one.path in marked else ""
-            rows.append([mark, one.path.name, *values, when, (one.run_id or "")[:12]])
+            rows.append([mark, self._name(one), *values, (one.run_id or "")[:12]])
         return "\n".join([*align(rows), *self.notes])
+
+    def _name(self, one: Checkpoint) -> str:
+        """Return a file's name, with its folder's where the candidates are of several."""
+        several = len({each.path.parent for each in self.candidates}) > 1
+        return str(Path(one.path.parent.name) / one.path.name) if several else one.path.name
 
     def as_dict(self) -> Mapping[str, Json]:
         """Return what `--dry-run --json` prints."""
@@ -50,6 +56,8 @@ class Selection:
                     "file": str(one.path),
                     "fold": one.fold,
                     "epoch": one.epoch,
+                    "weights": one.weights,
+                    "other_weights": one.other_weights,
                     "run_id": one.run_id,
                     "metrics": one.metrics,
                 }
@@ -59,64 +67,93 @@ class Selection:
         }
 
 
-def select(choice: Choice) -> Selection:
+def select(choice: Choice, weights: WeightsKind | None = None) -> Selection:
     """Choose among the files and folders that were named. Raises InputError, UsageError."""
     candidates: list[Checkpoint] = []
     chosen: list[Checkpoint] = []
     notes: list[str] = []
+    beside: list[tuple[Sequence[Checkpoint], Sequence[Checkpoint]]] = []
+    some: Sequence[Checkpoint]
+    neighbours = functools.cache(lambda folder: read_folder(folder, deep=False).checkpoints)
     for path in choice.checkpoints:
         if path.is_dir():
-            some, unread = _read_folder(path)
-            notes += unread
-            some = _of_folds(some, choice)
-            picked = best_per_fold(some, choice.by)
+            read = read_folder(path, weights)
+            some = _of_folds(read.checkpoints, choice)
+            picked, more = best_per_fold(some, choice.by)
+            notes += [*read.notes, *more]
+            candidates += some
         else:
-            picked, some = _of_folds([checkpoint.read(path)], choice), _read_beside(path)
-        candidates += picked if path.is_file() else some
+            some = neighbours(path.parent)
+            picked = _of_folds([read_file(path, weights)], choice)
+            candidates += picked
         chosen += picked
-        for one in picked:
-            notes += look_beside(one, some, choice.by)
+        beside.append((picked, some))
+    chosen, more = _without_lasts(chosen)
+    notes += more
+    for mine, others in beside:
+        kept = [one for one in mine if one in chosen]
+        notes += [note for one in kept for note in look_beside(one, others, choice.by)]
     if not chosen:
         which = f" of fold {', '.join(map(str, choice.folds))}" if choice.folds else ""
         listed = ", ".join(str(path) for path in choice.checkpoints)
         raise InputError("\n".join([f"There is no checkpoint{which} in {listed}.", *notes]))
     notes += _note_runs(chosen)
-    whole = [checkpoint.read(one.path) for one in chosen]
+    # Listed without their weights; the fold may be known by the folder.
+    whole = [replace(checkpoint.read(one.path, weights=weights), fold=one.fold) for one in chosen]
     return Selection(
         candidates=candidates, chosen=whole, notes=list(dict.fromkeys(notes)), by=choice.by
     )
 
 
-def best_per_fold(candidates: Sequence[Checkpoint], by: str | None) -> list[Checkpoint]:
-    """Return the best checkpoint of each fold by a metric, or the last."""
+def best_per_fold(
+    candidates: Sequence[Checkpoint], by: str | None
+) -> tuple[list[Checkpoint], list[str]]:
+    """Return the best checkpoint of each fold by a metric, or the last, and notes for the user."""
+    candidates, notes = _without_foldless(candidates)
     folds: dict[int, list[Checkpoint]] = {}
     for one in candidates:
         folds.setdefault(_fold(one), []).append(one)
-    by = by or _usual_metric(candidates)
+    criterion = Criterion.of(by) if by else _usual_criterion(folds)
     chosen = []
     for fold, some in sorted(folds.items()):
-        if by == LAST:
+        if criterion.metric == LAST:
             chosen.append(max(some, key=_age))
             continue
-        measured = [one for one in some if naming.find_metric(one.metrics, by) is not None]
+        if criterion.metric == BY_NAME:
+            chosen.append(next(one for one in some if naming.is_best(one.path.stem)))
+            notes.append(
+                f"note: {chosen[-1].path.name} was chosen by its name: none records a metric."
+            )
+            continue
+        measured = [one for one in some if criterion.value(one) is not None]
         if not measured:
-            raise _unmeasured(by, fold, candidates)
-        chosen.append(max(measured, key=lambda one: (_goodness(one, by), _age(one))))
-    return chosen
+            raise _unmeasured(criterion.metric, fold, candidates)
+        # A last.pth often carries the best score of its run, not its own: the best goes first.
+        chosen.append(
+            max(
+                measured,
+                key=lambda one: (
+                    criterion.goodness(one),
+                    not naming.is_last(one.path.stem),
+                    _age(one),
+                ),
+            )
+        )
+    return chosen, notes
 
 
 def look_beside(chosen: Checkpoint, others: Sequence[Checkpoint], by: str | None) -> list[str]:
     """Say whether a better or a later checkpoint of the same run lies beside the chosen one."""
     same = [one for one in others if one.path != chosen.path and _is_same_run(one, chosen)]
     notes = []
-    metric = by if by not in (None, LAST) else _usual(chosen)
-    if metric and naming.find_metric(chosen.metrics, metric) is not None:
-        best = max([chosen, *same], key=lambda one: _goodness(one, metric))
-        if _goodness(best, metric) > _goodness(chosen, metric):
-            values = [text(naming.find_metric(one.metrics, metric)) for one in (best, chosen)]
+    criterion = _usual(chosen) if by in (None, LAST) else Criterion.of(str(by))
+    if criterion and criterion.value(chosen) is not None:
+        best = max([chosen, *same], key=criterion.goodness)
+        if criterion.goodness(best) > criterion.goodness(chosen):
+            values = [text(criterion.value(one)) for one in (best, chosen)]
             notes.append(
-                f"note: {best.path.name} of the same run has a better {metric} ({values[0]}) "
-                f"than {chosen.path.name} ({values[1]})."
+                f"note: {best.path.name} of the same run has a better {criterion.metric} "
+                f"({values[0]}) than {chosen.path.name} ({values[1]})."
             )
     last = max([chosen, *same], key=lambda one: -1 if one.epoch is None else one.epoch)
     if chosen.epoch is not None and last.epoch is not None and last.epoch > chosen.epoch:
@@ -143,34 +180,68 @@ def _note_runs(chosen: Sequence[Checkpoint]) -> list[str]:
     ]
 
 
-def _read_folder(folder: Path) -> tuple[list[Checkpoint], list[str]]:
-    """Return a folder's checkpoints, and a note on each file that is none."""
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    except OSError as error:
-        raise InputError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    checkpoints, notes = [], []
-    for path in paths:
-        try:
-            checkpoints.append(checkpoint.read(path, mapped=True))
-        except InputError as error:
-            notes.append(f"left out: {error}")
-    return checkpoints, notes
+def _without_foldless(candidates: Sequence[Checkpoint]) -> tuple[list[Checkpoint], list[str]]:
+    """Return the candidates without a last.pth of no fold beside those of folds, and a note.
+
+    Raises UsageError for others whose fold is not known beside those whose is, and where folders
+    apart hold some each: the best of all would stand for all of them.
+    """
+    foldless = [one for one in candidates if one.fold is None]
+    known = sorted({one.fold for one in candidates if one.fold is not None})
+    lasts = [one for one in foldless if known and naming.is_last(one.path.stem)]
+    unknown = [one for one in foldless if one not in lasts]
+    folders = {one.path.parent for one in foldless}
+    if unknown and (known or len(folders) > 1):
+        listed = ", ".join(str(one.path) for one in unknown[:3])
+        raise UsageError(
+            f"Which fold is {listed}{' …' if len(unknown) > 3 else ''} of? Neither the file nor "
+            "its name or folders (fold_0, f0, kfold=0) say. Rename it, choose folds with --fold, "
+            "or name each file that counts with --ckpt."
+        )
+    notes = [_left_out(one, "it is the last state of a run whose folds are known") for one in lasts]
+    return [one for one in candidates if one not in lasts], notes
 
 
-def _read_beside(path: Path) -> list[Checkpoint]:
-    return _read_folder(path.parent)[0]
+def _without_lasts(chosen: Sequence[Checkpoint]) -> tuple[list[Checkpoint], list[str]]:
+    """Return the chosen without a last.pth beside another of its run: it is no second fold."""
+    kept, notes = [], []
+    for one in chosen:
+        others = [each for each in chosen if each is not one and _is_beside(each, one)]
+        if naming.is_last(one.path.stem) and others:
+            notes.append(
+                _left_out(one, f"it is the last state of the run of {others[0].path.name}")
+            )
+        else:
+            kept.append(one)
+    return kept, notes
 
 
-def _usual_metric(candidates: Sequence[Checkpoint]) -> str:
-    """Return the metric to choose by where none was named: what all of them record, if clear."""
-    names = {_usual(one) for one in candidates}
-    if len(names) <= 1 and None not in names:
-        return str(next(iter(names), LAST))
-    if all(
-        len([1 for other in candidates if _fold(other) == _fold(one)]) == 1 for one in candidates
+def _is_beside(one: Checkpoint, last: Checkpoint) -> bool:
+    """Say whether a checkpoint is of the same run as a last.pth, and no last.pth itself."""
+    same_fold = last.fold is None or one.fold == last.fold
+    same_run = not (one.run_id and last.run_id) or one.run_id == last.run_id
+    same_folder = one.path.parent == last.path.parent
+    return same_fold and same_run and same_folder and not naming.is_last(one.path.stem)
+
+
+def _left_out(one: Checkpoint, reason: str) -> str:
+    return f"note: {one.path.name} is left out: {reason}. To take it, name it alone or --by last."
+
+
+def _usual_criterion(folds: Mapping[int, Sequence[Checkpoint]]) -> Criterion:
+    """Return what to choose by where nothing was named, if it is clear. Raises UsageError."""
+    if all(len(some) == 1 for some in folds.values()):
+        return Criterion(metric=LAST)  # there is nothing to choose
+    candidates = [one for some in folds.values() for one in some]
+    usual = {_usual(one) for one in candidates if not naming.is_last(one.path.stem)}
+    criterion = next(iter(usual), None)
+    if len(usual) == 1 and criterion is not None:
+        return criterion
+    if not any(one.metrics for one in candidates) and all(
+        len(some) == 1 or sum(naming.is_best(one.path.stem) for one in some) == 1
+        for some in folds.values()
     ):
-        return LAST  # there is nothing to choose
+        return Criterion(metric=BY_NAME)
     listed = sorted({name for one in candidates for name in one.metrics})
     raise UsageError(
         "Which checkpoint is the best? They record "
@@ -179,11 +250,12 @@ def _usual_metric(candidates: Sequence[Checkpoint]) -> str:
     )
 
 
-def _usual(one: Checkpoint) -> str | None:
+def _usual(one: Checkpoint) -> Criterion | None:
     """Return the competition's metric where it is recorded, else the only one that is."""
-    if naming.find_metric(one.metrics, USUAL) is not None:
-        return USUAL
-    return next(iter(one.metrics)) if len(one.metrics) == 1 else None
+    if metrics.find(one.metrics, USUAL) is not None:
+        return Criterion.of(USUAL)
+    names = [name for name in one.metrics if metrics.is_telling(name)]
+    return Criterion.of(names[0]) if len(names) == 1 else None
 
 
 def _unmeasured(by: str, fold: int, candidates: Sequence[Checkpoint]) -> UsageError:
@@ -211,10 +283,3 @@ def _fold(one: Checkpoint) -> int:
 
 def _age(one: Checkpoint) -> tuple[int, float]:
     return (-1 if one.epoch is None else one.epoch, one.when)
-
-
-def _goodness(one: Checkpoint, metric: str) -> float:
-    value = naming.find_metric(one.metrics, metric)
-    if value is None or math.isnan(value):
-        return -math.inf
-    return -value if naming.is_lower_better(metric) else value

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlparse
 
 from bundler.errors import InputError, NetworkError, UsageError
-from bundler.model import naming
+from bundler.model import metrics
 from bundler.model.checkpoint import SUFFIXES
+from bundler.model.criterion import Criterion
 from bundler.model.options import Choice
 
 OOF = "oof.csv"  # of all folds, where the training tracked it
@@ -66,23 +67,24 @@ def _find(tracking: Any, choice: Choice) -> tuple[Any, Any]:
             f"{choice.store} has no run {choice.run} among its {len(runs)}. Give a run's id; "
             f"the newest are {newest or 'none'}."
         )
-    scored = [(score, run) for run in runs if (score := _score(run, str(choice.best))) is not None]
+    criterion = Criterion.of(str(choice.best))
+    scored = [(score, run) for run in runs if (score := _score(run, criterion.metric)) is not None]
     if not scored:
         names = sorted({_bare(name) for run in runs for name in run.data.metrics})
         raise UsageError(
             f"No run in {choice.store} records {choice.best}; they record "
             f"{', '.join(names[:12]) or 'nothing'}."
         )
-    choose = min if naming.is_lower_better(str(choice.best)) else max
+    choose = max if criterion.higher else min
     return choose(scored, key=lambda pair: (pair[0], pair[1].info.run_id))[1], client
 
 
 def _score(run: Any, metric: str) -> float | None:
     """Return a run's metric, the mean of its folds where they have one each; none if it is NaN."""
-    metrics = dict(run.data.metrics)
-    score = naming.find_metric(metrics, metric)
+    recorded = dict(run.data.metrics)
+    score = metrics.find(recorded, metric)
     if score is None:
-        each = (naming.find_metric({_bare(name): metrics[name]}, metric) for name in metrics)
+        each = (metrics.find({_bare(name): recorded[name]}, metric) for name in recorded)
         folds = [value for value in each if value is not None]
         score = sum(folds) / len(folds) if folds else None
     return None if score is None or math.isnan(score) else score

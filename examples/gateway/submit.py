@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,9 @@ def main() -> None:
         server.serve()
     else:
         paths = (str(COMPETITION / "test.csv"), str(COMPETITION / "test_signals"))
-        # An own folder for what is shared: a second run finds it empty again.
-        server.run_local_gateway(paths, file_share_dir="shared")
+        # What is shared needs an empty folder; on the rerun it is /kaggle/shared.
+        with tempfile.TemporaryDirectory() as shared:
+            server.run_local_gateway(paths, file_share_dir=shared)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def missing_package(output: str) -> str:
     if not modules:
         return ""
     top = modules[-1].partition(".")[0]
+    if top == "kaggle_evaluation":  # which no index has, or another's of that name
+        return (
+            "\nThe module kaggle_evaluation lies among the competition's files. Attach the "
+            "competition to the notebook, and before the import put its folder on the path: "
+            'sys.path.append(os.environ["RSNA_BUNDLE_COMPETITION"]).'
+        )
     name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
     if listed := _listed(name):
         return (

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from bundler import dependencies, settings
 from bundler.init import InitOptions, init
-from bundler.libs import requirements
+from bundler.libs.reading import pip_file
 from bundler.libs.resolve import rules
 from bundler.notebook import training
 from bundler.rehearse.checks import wheels
@@ -80,8 +80,8 @@ def test_a_new_repositorys_wheelhouse_is_the_list(tmp_path: Path) -> None:
 
 def test_the_demos_list_differs_in_the_onnxruntime_and_goes_without_numba(tmp_path: Path) -> None:
     (tmp_path / "wheelhouse.txt").write_text(dependencies.demo_wheelhouse())
-    demo = {need.name for need in requirements.read(tmp_path / "wheelhouse.txt").wanted}
-    ours = {need.name for need in requirements.read(ROOT / "wheelhouse.txt").wanted}
+    demo = {need.name for need in pip_file.read(tmp_path / "wheelhouse.txt").wanted}
+    ours = {need.name for need in pip_file.read(ROOT / "wheelhouse.txt").wanted}
     assert demo - ours == {"onnxruntime"}
     assert ours - demo == {"onnxruntime-gpu", "numba"}
 

@@ -14,29 +14,32 @@ def row_ids(gateway: ast.ClassDef) -> tuple[str, ...]:
     """Return the columns of the row ids: as they are set, or as each batch yields them."""
     if names := tuple(settings(gateway, "row_id_column_name")):
         return names
-    method = next(
-        (
-            n
-            for n in gateway.body
-            if isinstance(n, ast.FunctionDef) and n.name == "generate_data_batches"
-        ),
-        None,
-    )
-    if method is None:
-        return ()
+    for _, ids in batches(gateway):
+        if names := tuple(_columns(ids)):
+            return names
+    return ()
+
+
+def batches(gateway: ast.ClassDef) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the data and the row ids of each batch that is written out as a pair.
+
+    A name is replaced by what was assigned to it.
+    """
+    generate = method(gateway, "generate_data_batches")
+    if generate is None:
+        return
     assigned = {
         node.targets[0].id: node.value
-        for node in ast.walk(method)
+        for node in ast.walk(generate)
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in ast.walk(method):
-        if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):
-            ids = node.value.elts[-1]
-            if isinstance(ids, ast.Name):
-                ids = assigned.get(ids.id, ids)
-            if names := tuple(_columns(ids)):
-                return names
-    return ()
+    for node in ast.walk(generate):
+        match node:
+            case ast.Yield(value=ast.Tuple(elts=[data, ids])):
+                yield (
+                    assigned.get(data.id, data) if isinstance(data, ast.Name) else data,
+                    assigned.get(ids.id, ids) if isinstance(ids, ast.Name) else ids,
+                )
 
 
 def _columns(node: ast.expr) -> Iterator[str]:
@@ -99,16 +102,15 @@ def servers(gateway: ast.ClassDef, known: Mapping[str, Value]) -> tuple[str, ...
 
 def _defaults(gateway: ast.ClassDef) -> dict[str, Value]:
     """Return the default values of its constructor's arguments: Kaggle passes none."""
-    found: dict[str, Value] = {}
-    for node in gateway.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            own = node.args
-            named = own.args[len(own.args) - len(own.defaults) :]
-            pairs = [*zip(named, own.defaults, strict=True)]
-            pairs += [(a, d) for a, d in zip(own.kwonlyargs, own.kw_defaults, strict=True) if d]
-            for argument, default in pairs:
-                with contextlib.suppress(UnknownError):
-                    found[argument.arg] = constants.evaluate(default, {})
+    node = method(gateway, "__init__")
+    if node is None:
+        return {}
+    own, found = node.args, dict[str, Value]()
+    pairs = [*zip(own.args[len(own.args) - len(own.defaults) :], own.defaults, strict=True)]
+    pairs += [(a, d) for a, d in zip(own.kwonlyargs, own.kw_defaults, strict=True) if d]
+    for argument, default in pairs:
+        with contextlib.suppress(UnknownError):
+            found[argument.arg] = constants.evaluate(default, {})
     return found
 
 
@@ -121,16 +123,19 @@ def _keys(node: ast.expr) -> ast.expr:
 
 def submission(gateway: ast.ClassDef) -> str:
     """Return the file that it writes."""
-    for node in gateway.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "write_submission":
-            names = [
-                text for text in texts(node) if text.startswith("submission.") and " " not in text
-            ]
-            return names[0] if names else SUBMISSION
-    return SUBMISSION
+    node = method(gateway, "write_submission")
+    found = texts(node) if node else iter(())
+    names = [text for text in found if text.startswith("submission.") and " " not in text]
+    return names[0] if names else SUBMISSION
 
 
 # --- syntax ---
+
+
+def method(gateway: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    """Return a method of a class itself; None where it has none of that name."""
+    own = (node for node in gateway.body if isinstance(node, ast.FunctionDef))
+    return next((node for node in own if node.name == name), None)
 
 
 def calls(node: ast.AST) -> Iterator[ast.Call]:

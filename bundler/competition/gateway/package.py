@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bundler.competition.gateway import constants, declarations
+from bundler.competition.gateway import batches, constants, declarations
+from bundler.competition.gateway.batches import INPUT, Batch
 from bundler.competition.gateway.constants import Value
 from bundler.errors import InputError
 from bundler.image import imports
@@ -25,7 +26,6 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "core/templates.py": {"Gateway": (), "InferenceServer": ("serve", "run_local_gateway")},
 }
-INPUT = "/kaggle/input/"
 HOST, DEFAULT = "inference_server", "default"  # a host name, and the server that has it alone
 HOUR, STARTUP = 3600.0, 900.0  # what Kaggle's versions so far have where a host sets nothing
 
@@ -57,6 +57,8 @@ class Package:
     startup_seconds: float
     ports: tuple[int, ...]
     servers: tuple[str, ...]  # names of several; () for the usual one
+    batch: Batch | None  # what a call is about; None where that is not written out
+    data_paths: tuple[str, ...]  # that `run_local_gateway` takes; () where not written out
     shares_files: bool
     submission: str  # what the gateway writes
     modules: frozenset[str]  # top-level modules that the package imports
@@ -130,6 +132,8 @@ def read(folder: Path) -> Package | None:
         startup_seconds=_seconds(core.get("STARTUP_LIMIT_SECONDS"), STARTUP),
         ports=tuple(p for p in ports if isinstance(p, int)) if isinstance(ports, list) else (),
         servers=declarations.servers(definition, known),
+        batch=batches.read(definition),
+        data_paths=batches.data_paths(definition),
         shares_files="share_files" in called,
         submission=declarations.submission(definition),
         modules=imports.closure(_sources(folder), ""),  # no command: all modules count

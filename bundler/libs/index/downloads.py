@@ -4,11 +4,13 @@ import hashlib
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from bundler import atomic, cache
 from bundler.errors import BundlerError, InputError, NetworkError
-from bundler.libs.index import simple_api, web
+from bundler.libs.index import simple_api, snapshots, web
+from bundler.libs.index.references import Reference
 from bundler.libs.index.sources import Sources
 from bundler.libs.resolve.resolution import Pin
 from bundler.progress import SILENT, Advance, Progress
@@ -125,6 +127,8 @@ def _fetch(pin: Pin, sources: Sources, advance: Advance) -> Path:
 
 def locate(pin: Pin, sources: Sources) -> str:
     """Return the URL of a locked file, which a lock does not hold. Raises InputError."""
+    if reference := sources.direct.get(pin.name):
+        return _locate_direct(pin, reference)
     try:
         listed = simple_api.files(sources, pin.name)
     except NetworkError as error:
@@ -139,6 +143,15 @@ def locate(pin: Pin, sources: Sources) -> str:
         f"{pin.file} is no longer on the index, or has another hash there. Lock another release "
         f"with `rsna-bundle libs --upgrade {pin.name}`."
     )
+
+
+def _locate_direct(pin: Pin, reference: Reference) -> str:
+    """Return the URL of a file that is required from one place; its archive is made or fetched."""
+    if reference.path is None and not reference.is_git:
+        return reference.location
+    taken = snapshots.take(replace(reference, commit=pin.commit or reference.commit))
+    assert taken.archive is not None
+    return taken.archive.as_uri()
 
 
 def _receive(url: str, partial: Path, received: "_Received") -> str:

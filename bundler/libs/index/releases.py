@@ -60,5 +60,7 @@ def pin(name: str, version: str, file: simple_api.File) -> Pin:
             sha256=file.sha256 or "",
             bytes=file.bytes,
             url=file.url,
+            origin=file.origin,
+            commit=file.commit,
         )
     )

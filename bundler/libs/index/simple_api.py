@@ -1,6 +1,5 @@
 """What the indexes hold of a package: its files, read from the simple API (PEP 503, 691, 700)."""
 
-import contextlib
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion
 
 from bundler import atomic, cache
+from bundler.errors import NetworkError
 from bundler.libs.index import web
 from bundler.libs.index.sources import Sources
 from inference.boot.fields import parse_as
@@ -44,6 +44,8 @@ class File:
     yanked: str | None = None  # the reason, or "" where none was given
     has_metadata: bool = False  # beside the file, under its URL and `.metadata` (PEP 658)
     uploaded: str | None = None  # when, in ISO 8601, where the index says it (PEP 700)
+    origin: str = ""  # the index, the folder or the reference that it is of; no credentials
+    commit: str = ""  # of a git repository
 
     @property
     def is_wheel(self) -> bool:
@@ -63,32 +65,56 @@ class Head:
 def files(sources: Sources, name: str, *, refresh: bool = False) -> list[File]:
     """Return the files of a package: of the first index that has it, and of folders of links.
 
-    With `refresh`, an index is asked also within the time for which its last answer holds.
-    Raises NetworkError where an index cannot be asked.
+    Of a package that is required from one place, or pinned to one index, nothing else counts. With
+    `refresh`, an index is asked also within the time for which its last answer holds. Raises
+    NetworkError, which names the index, where one cannot be asked.
     """
+    name = canonicalize_name(name)
+    if name in sources.direct:
+        return [sources.given[name]] if name in sources.given else []
     holders = _holders(sources, name, refresh)
     listed = next((files for _, files in holders), [])
-    return [*listed, *(file for link in sources.links for file in _linked(link, name))]
+    if name in sources.pinned:
+        return listed
+    return [*listed, *(file for link in sources.links for file in _of_link(sources, link, name))]
 
 
 def indexes_of(sources: Sources, name: str) -> list[str]:
     """Return which indexes have a package, without passwords; the first is the one that counts."""
-    return [web.shown(index) for index, _ in _holders(sources, name, refresh=False)]
+    if name in sources.direct:
+        return []
+    return [sources.shown(index) for index, _ in _holders(sources, name, refresh=False)]
 
 
 def _holders(sources: Sources, name: str, refresh: bool) -> Iterator[tuple[str, list[File]]]:
-    for index in sources.indexes:
-        with contextlib.suppress(web.AbsentError):
-            if listed := _listed(f"{index}/{canonicalize_name(name)}/", name, refresh):
-                yield index, listed
+    for known in sources.indexes:  # of which another tool's lock may name one without a password
+        web.remember(known)
+    for index in sources.indexes_for(name):
+        # Before its page is asked for: the credentials hold for all of the index.
+        plain = index if _is_folder(index) else web.remember(index)
+        try:
+            listed = _listed(f"{plain}/{name}/", name, refresh)
+        except web.AbsentError:
+            continue
+        except NetworkError as error:
+            # Not passed over: what it has may not be taken from another one.
+            raise NetworkError(
+                f"The index {sources.shown(index)} does not answer for {name}: {error}"
+            ) from error
+        if listed:
+            origin = sources.shown(index)
+            yield index, [replace(file, origin=origin) for file in listed]
+
+
+def _of_link(sources: Sources, link: str, name: str) -> list[File]:
+    origin = sources.shown(link)
+    return [replace(file, origin=origin) for file in _linked(link, name)]
 
 
 def _listed(url: str, name: str, refresh: bool) -> list[File]:
     """Return the files on an index's page, asked again only when its time is over."""
     if _is_folder(url):
         return _folder_page(url, name)
-    # From here on without a password: what is kept in the cache must not hold one.
-    url = web.remember(url)
     head = _fresh(url, name, refresh)
     return [File(**entry) for entry in json.loads(_files_path(head, url).read_bytes())]
 
@@ -116,8 +142,11 @@ def _fresh(url: str, name: str, refresh: bool) -> Head:
 
 
 def _keep_files(files: list[File], url: str, etag: str | None) -> Head:
-    """Write the list of files to the cache, and return its head, which is never fresh yet."""
-    text = json.dumps([asdict(file) for file in files])
+    """Write the list of files to the cache, and return its head, which is never fresh yet.
+
+    An index may put a password into the address of a file; the cache gets the address without it.
+    """
+    text = json.dumps([asdict(replace(file, url=web.remember(file.url))) for file in files])
     digest = hashlib.sha256(text.encode()).hexdigest()
     head = Head(etag=etag or "", digest=digest, until=0)
     atomic.write_text(_files_path(head, url), text)

@@ -1,23 +1,34 @@
-"""Where packages come from: the indexes that pip or uv are configured with on this machine.
+"""Where packages come from: what the requirements say, and what pip or uv are configured with here.
 
-They decide where to look, and go into no bundle and no lock.
+An index goes into no bundle; a lock names it without credentials, as the origin of a package.
 """
 
 import configparser
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.libs.index import web
+from bundler.libs.index.references import Reference
+
+if TYPE_CHECKING:
+    from bundler.libs.index.simple_api import File
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Indexes (PEP 503) and folders or pages of links."""
+    """Indexes (PEP 503), folders or pages of links, and what is said of single packages."""
 
-    index: str | None = None
-    extra: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
+    index: str | None = field(default=None, repr=False)  # URLs may hold credentials
+    extra: tuple[str, ...] = field(default=(), repr=False)
+    links: tuple[str, ...] = field(default=(), repr=False)
+    base: Path | None = None  # paths are named relative to it
+    pinned: Mapping[str, str] = field(default_factory=dict, repr=False)  # package → its only index
+    direct: Mapping[str, Reference] = field(default_factory=dict)  # package → its only place
+    given: Mapping[str, "File"] = field(default_factory=dict)  # what those of `direct` became
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -26,10 +37,26 @@ class Sources:
         Extra ones come first, as uv has it: they are the private ones, whose names nobody may take
         over on the default index. "" stands for no default index.
         """
-        from pip._internal.models.index import PyPI  # pip knows where one looks by default
-
-        own = self.index if self.index is not None else PyPI.simple_url
+        own = self.index if self.index is not None else default_index()
         return tuple(dict.fromkeys(url.rstrip("/") for url in (*self.extra, own) if url))
+
+    def indexes_for(self, name: str) -> tuple[str, ...]:
+        """Return the indexes that may have a package: the one it is pinned to, else all."""
+        pinned = self.pinned.get(name)
+        return self.indexes if pinned is None else (pinned.rstrip("/"),)
+
+    def shown(self, location: str) -> str:
+        """Return how a lock names an index or a folder: without credentials, paths relative."""
+        if "://" in location or self.base is None:
+            return web.shown(location)
+        return Path(os.path.relpath(location, self.base)).as_posix()
+
+
+def default_index() -> str:
+    """Return the index where one looks if nothing is configured."""
+    from pip._internal.models.index import PyPI  # pip knows it
+
+    return str(PyPI.simple_url).rstrip("/")
 
 
 def configured(own: Sources) -> Sources:

@@ -17,6 +17,7 @@ from bundler.errors import NetworkError
 
 if TYPE_CHECKING:
     import ssl
+    import urllib.request
 
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3
@@ -45,14 +46,13 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
     import urllib.error
     import urllib.request
 
-    plain, credentials = _split(url)
+    plain = remember(url)
     headers["User-Agent"] = f"rsna-bundle/{inference.__version__}"
-    if credentials:
-        headers["Authorization"] = f"Basic {credentials}"
     for attempt in range(TRIES):
         try:
             request = urllib.request.Request(plain, headers=headers)
-            return urllib.request.urlopen(request, timeout=TIMEOUT, context=_tls())
+            _authorize(request)
+            return _opener().open(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             if error.code == 304:
                 return error
@@ -85,32 +85,71 @@ def status_of(stream: Any) -> int:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its credentials."""
+    """Return a URL without what may be secret: its user and password, and its query."""
     parts = urlsplit(url)
-    if parts.scheme == "file" or "@" not in parts.netloc:
+    if parts.scheme == "file":
         return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    # Of an address for ssh the user is no secret, and part of the address.
+    host = parts.netloc if "ssh" in parts.scheme else parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query=""))
 
 
-_REMEMBERED: dict[str, str] = {}  # server → what authorizes, of URLs that were given with it
+_REMEMBERED: dict[str, str] = {}  # address of an index or a file → what authorizes there
 
 
 def remember(url: str) -> str:
-    """Return a URL without its credentials, which hold from now on for its server."""
+    """Return a URL without its credentials, which hold from now on below it and on its server."""
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
-    if parts.username and parts.scheme != "file":
-        host = parts.netloc.rpartition("@")[2]
+    if not parts.username or parts.scheme not in ("http", "https"):
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    plain = urlunsplit(parts._replace(netloc=host))
+    if plain not in _REMEMBERED:
         user = unquote(parts.username)
-        password = unquote(parts.password) if parts.password is not None else _keyring(host, user)
-        _REMEMBERED[host] = _basic(user, password)
-    return shown(url)
+        given = parts.password
+        password = unquote(given) if given is not None else _keyring(plain, host, user)
+        _REMEMBERED[plain] = _basic(user, password)
+    return plain
 
 
-def _split(url: str) -> tuple[str, str]:
-    """Return a URL without credentials, and what authorizes for its server ("" where unknown)."""
-    plain = remember(url)
+def authorization(plain: str) -> str:
+    """Return the header that authorizes at a URL without credentials, "" where none is known.
+
+    Of several addresses of one server the one counts that the URL starts with: a server may hold
+    indexes of several owners, each with a token of its own.
+    """
     host = urlsplit(plain).netloc
-    return plain, _REMEMBERED.get(host) or _netrc(host)
+    known = [url for url in _REMEMBERED if urlsplit(url).netloc == host]
+    above = [url for url in known if plain.startswith(url.rstrip("/") + "/") or plain == url]
+    best = max(above, key=len, default=next(iter(known), None))
+    credentials = _REMEMBERED[best] if best else _netrc(host)
+    return f"Basic {credentials}" if credentials else ""
+
+
+def _authorize(request: "urllib.request.Request") -> None:
+    """Add what authorizes for a request's own server, and is not sent on to another one."""
+    if header := authorization(request.full_url):
+        request.add_unredirected_header("Authorization", header)
+
+
+@functools.cache
+def _opener() -> "urllib.request.OpenerDirector":
+    import urllib.request
+
+    class Redirects(urllib.request.HTTPRedirectHandler):
+        """Follows redirects, each with the credentials of the server that it leads to."""
+
+        def redirect_request(self, *arguments: Any) -> "urllib.request.Request | None":
+            """Return the request to follow."""
+            request = super().redirect_request(*arguments)
+            if request is not None:
+                request.full_url = remember(request.full_url)
+                _authorize(request)
+            return request
+
+    return urllib.request.build_opener(Redirects, urllib.request.HTTPSHandler(context=_tls()))
 
 
 def _basic(user: str, password: str) -> str:
@@ -127,13 +166,19 @@ def _netrc(host: str) -> str:
     return _basic(entry[0], entry[2]) if entry else ""
 
 
-def _keyring(host: str, user: str) -> str:
-    """Return the password of a user from the program `keyring`, "" where it has none."""
+def _keyring(url: str, host: str, user: str) -> str:
+    """Return the password of a user from the program `keyring`, "" where it has none.
+
+    It is asked for the address first, then for the server, as pip and uv do.
+    """
     program = process.program("keyring")
     if program is None:
         return ""
-    result = process.run([program, "get", host, user], check=False)
-    return result.stdout.strip() if result.returncode == 0 else ""
+    for service in (url, host):
+        result = process.run([program, "get", service, user], check=False)
+        if result.returncode == 0 and result.stdout.strip():
+            return result.stdout.strip()
+    return ""
 
 
 @functools.cache

@@ -92,13 +92,14 @@ class Builder:
         if (stated := sdists.static_metadata(sdist)) is not None:
             return stated
         try:
-            return self._built_metadata(sdist)
+            return self.built_metadata(sdist)
         except CompiledError:
             if self.allow_sdist and (stated := sdists.stated_metadata(sdist)) is not None:
                 return stated
             raise
 
-    def _built_metadata(self, sdist: Sdist) -> str:
+    def built_metadata(self, sdist: Sdist) -> str:
+        """Return the METADATA that an sdist's build tool makes. Raises CompiledError."""
         folder = self._folder(sdist)
         with atomic.locked(folder / "lock"):
             kept = folder / "METADATA"
@@ -287,7 +288,7 @@ def _canonical(built: Path, path: Path) -> Path:
 def restore(pin: Pin, builder: Builder) -> Path:
     """Return a locked wheel that was built from an sdist, building it again where need be."""
     name, _, sha256 = (pin.built_from or "").partition(" ")
-    source = Pin(name=pin.name, version=pin.version, file=name, sha256=sha256)
+    source = replace(pin, file=name, sha256=sha256, built_from=None, bytes=None)
     path = downloads.fetch([source], builder.sources, builder.progress)[name]
     wheel = builder.wheel(Sdist(pin=source, path=path))
     if downloads.digest(wheel) != pin.sha256:

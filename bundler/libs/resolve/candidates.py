@@ -20,7 +20,7 @@ from bundler.image import stub_packages
 from bundler.image.distribution import Distribution, parsed
 from bundler.image.target import Target
 from bundler.libs import wheels
-from bundler.libs.index import metadata, releases, simple_api
+from bundler.libs.index import metadata, releases, simple_api, web
 from bundler.libs.index.simple_api import File
 from bundler.libs.index.sources import Sources
 from bundler.libs.requirements import holds
@@ -135,9 +135,12 @@ class Candidates:
             return sdists.described(candidate.name, candidate.version, needs)
         assert candidate.file is not None
         if candidate.file.is_wheel:
-            return metadata.text(candidate.file, self._sources)
-        assert self._build is not None  # else no sdist is offered
-        return self._build(self.sdist(candidate))
+            text = metadata.text(candidate.file, self._sources)
+        else:
+            assert self._build is not None  # else no sdist is offered
+            text = self._build(self.sdist(candidate))
+        _check_names(candidate, text)
+        return text
 
     def requires(self, candidate: Candidate) -> list[Requirement]:
         """Return what a candidate needs on the target, no extra of it asked for.
@@ -205,6 +208,21 @@ class Candidates:
         with self._lock:
             if self.failure is None or isinstance(error, NetworkError):
                 self.failure = self.failure or error
+
+
+def _check_names(candidate: Candidate, text: str) -> None:
+    """Raise InputError where a release needs a package from one place, by its metadata.
+
+    pip would fetch it from there on the notebook, whatever the bundle holds.
+    """
+    for line in wheels.headers(text).get("requires-dist", ()) if "@" in text else ():
+        if "@" in line and (need := parsed(line)) and need.url:
+            raise InputError(
+                f"{candidate.name} {candidate.version} needs {need.name} from "
+                f"{web.shown(need.url)}, which pip cannot reach on the notebook. Let the project "
+                f"of {candidate.name} require `{need.name}` by its name alone, and say where it is "
+                "in your requirements, or in the [tool.uv.sources] of your project."
+            )
 
 
 def _preference(file: File) -> tuple[bool, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -23,9 +23,11 @@ class Pin:
     file: str  # the wheel's name, or an sdist's
     sha256: str
     bytes: int | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     via: tuple[str, ...] = ()  # who requires it
     built_from: str | None = None  # the sdist that this wheel was built from: name sha256
+    origin: str = ""  # the index, folder, file, URL or repository that it is of; no credentials
+    commit: str = ""  # of the repository
 
     @property
     def is_wheel(self) -> bool:

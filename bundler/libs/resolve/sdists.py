@@ -4,7 +4,7 @@ import contextlib
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def static_metadata(sdist: Sdist) -> str | None:
     with contextlib.suppress(InvalidRequirement, InvalidVersion, InputError):
         lines = _stated_needs(sdist.path)
         if lines is not None:
-            return described(sdist.pin.name, sdist.pin.version, [*map(Requirement, lines)])
+            return _described(sdist, lines)
     return None
 
 
@@ -103,7 +103,7 @@ def stated_metadata(sdist: Sdist) -> str | None:
     """Return what PKG-INFO says, which a build may yet change; None where it cannot be read."""
     with contextlib.suppress(InvalidRequirement, InputError):
         lines = wheels.headers(_read(sdist.path, "PKG-INFO") or "").get("requires-dist", ())
-        return described(sdist.pin.name, sdist.pin.version, [*map(Requirement, lines)])
+        return _described(sdist, lines)
     return None
 
 
@@ -111,6 +111,33 @@ def described(name: str, version: str, needs: list[Requirement]) -> str:
     """Return the METADATA of a release that needs these."""
     package = Distribution(name=canonicalize_name(name), version=version)
     return stub_packages.describe(package, needs)
+
+
+def _described(sdist: Sdist, lines: Iterable[str]) -> str:
+    needs = [*map(Requirement, lines)]
+    text = described(sdist.pin.name, sdist.pin.version, needs)
+    # A stub shows none of these; here they are to be refused.
+    return text + "".join(f"Requires-Dist: {need}\n" for need in needs if need.url)
+
+
+def stated_release(path: Path) -> tuple[str, str] | None:
+    """Return (normalised name, version) where an archive states both for good, or None."""
+    headers = wheels.headers(_read(path, "PKG-INFO") or "")
+    project = _project(path).get("project", {})
+    stated = [headers.get(key, [project.get(key)])[0] for key in ("name", "version")]
+    if not all(isinstance(text, str) for text in stated):
+        return None
+    with contextlib.suppress(InvalidVersion):
+        return canonicalize_name(str(stated[0])), str(Version(str(stated[1])))
+    return None
+
+
+def stated_python(path: Path) -> str | None:
+    """Return the Requires-Python that an archive states, if any."""
+    headers = wheels.headers(_read(path, "PKG-INFO") or "")
+    stated = headers.get("requires-python", [None])[0]
+    project = _project(path).get("project", {}).get("requires-python")
+    return stated or (project if isinstance(project, str) else None)
 
 
 def _stated_needs(path: Path) -> list[str] | None:

@@ -175,6 +175,8 @@ def _bring(problem: Problem, candidates: Candidates, candidate: Candidate) -> _B
         file=wheel.name,
         sha256=downloads.digest(wheel),
         built_from=sdist.origin,
+        origin=candidate.file.origin,
+        commit=candidate.file.commit,
     )
     downloads.keep(wheel, pin.sha256)
     return _Brought(candidate=candidate, pin=pin)

@@ -18,16 +18,17 @@ def judged(checks: Sequence[Check], code: Bundle, settings: Settings) -> list[Ch
 
     Of any other code they are: a model that answers the same to all is broken.
     """
-    failed = [c for c in checks if c.status == "failed" and c.name.partition(" (")[0] == CONSTANT]
-    advice = _advice(code, settings) if failed else ""
+    named = [check for check in checks if check.name.partition(" (")[0] == CONSTANT]
+    equal = [check for check in named if check.status != "passed"]
+    advice = _advice(code, settings) if equal else ""
     if not advice:
         return list(checks)
     message = (
-        "Every row has the sample submission's own answer, since the command is still as `init` "
-        f"wrote it. {advice} by your model's answers, commit, and rehearse again."
+        "Every row has the same answer, since the command is still as `init` wrote it. "
+        f"{advice} by your model's answers, commit, and rehearse again."
     )
     return [
-        replace(check, status="unproven", message=message) if check in failed else check
+        replace(check, status="unproven", message=message) if check in equal else check
         for check in checks
     ]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 INPUT = "/kaggle/input/"
+GATEWAY = "kaggle_evaluation"  # the package of competitions whose rows a gateway hands over
 SHOWN = 12  # names that a message lists
 
 FILE = re.compile(r"No such file or directory: '(?P<path>[^'\n]+)'")
@@ -45,7 +46,7 @@ class Surroundings:
 
 def explain(error: str, surroundings: Surroundings) -> str | None:
     """Return in one line what the last error of a run was for want of, or None."""
-    finders = (_other_case, _variable, _column, _file, _package, _version)
+    finders = (_other_case, _variable, _column, _file, _gateway, _package, _version)
     return next((cause for find in finders if (cause := find(error, surroundings))), None)
 
 
@@ -101,6 +102,22 @@ def _file(error: str, surroundings: Surroundings) -> str | None:
             f'"/{relative}".'
         )
     return None
+
+
+def _gateway(error: str, surroundings: Surroundings) -> str | None:
+    """Explain a gateway's package that was not found: no index of packages has it."""
+    if not any(match["module"].partition(".")[0] == GATEWAY for match in MODULE.finditer(error)):
+        return None
+    if GATEWAY in surroundings.files:
+        return (
+            f"{GATEWAY} lies among the competition's files, which Python does not search. Before "
+            'you import it: sys.path.append(os.environ["RSNA_BUNDLE_COMPETITION"]).'
+        )
+    return (
+        f"{GATEWAY} comes with a competition's files, and the folder of the rehearsal has none. "
+        "Download the competition's files again, all of them, and name their folder by "
+        "--competition-dir."
+    )
 
 
 def _package(error: str, surroundings: Surroundings) -> str | None:

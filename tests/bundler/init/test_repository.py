@@ -12,6 +12,7 @@ from bundler import dependencies, settings
 from bundler.errors import BundlerError, UsageError
 from bundler.init import InitOptions, init
 from bundler.settings import Settings
+from tests.bundler.competition.gateway import phantom
 
 ROOT = Path(__file__).parents[3]
 OPTIONS = InitOptions(owner="rosa", competition="leaf-disease")
@@ -286,6 +287,25 @@ def test_adds_the_tables_to_settings_that_lack_them(folder: Path) -> None:
     assert folder / "pyproject.toml" in init(folder, options, refuse).files
     assert (folder / "pyproject.toml").read_text().startswith(text)
     assert settings.load(folder).hidden.id == ("scan",)
+
+
+def test_a_server_where_a_gateway_calls(folder: Path) -> None:
+    phantom.competition(folder / "data")
+    options = InitOptions(owner="rosa", competition="gait", competition_dir=folder / "data")
+    made = init(folder, options, refuse)
+    assert "GaitInferenceServer(predict)" in (folder / "submit.py").read_text()
+    assert "submit.py" in made.summary().splitlines()[0]
+    assert settings.load(folder).hidden.gateway
+    assert "submission.parquet" in (folder / ".gitignore").read_text().splitlines()
+
+
+def test_no_server_where_a_gateway_does_not_show_its_calls(folder: Path) -> None:
+    phantom.competition(folder / "data")
+    phantom.change(folder / "data", phantom.GATEWAY, "generate_data_batches", "play")
+    options = InitOptions(owner="rosa", competition="gait", competition_dir=folder / "data")
+    made = init(folder, options, refuse)
+    assert not (folder / "submit.py").exists()
+    assert "no submit.py was written. Start your inference server in it" in made.summary()
 
 
 # --- as a user runs it ---

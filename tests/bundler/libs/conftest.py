@@ -107,6 +107,6 @@ def libs(folder: Path) -> Callable[..., LibsResult]:
         elif not isinstance(target, str):
             (folder / "image.json").write_text((target or make_target()).text())
         options = {"out": folder / "dist" / "libs", "install_test": False, **options}
-        return build(LibsOptions(requirements=path, targets=tuple(names), **options))
+        return build(LibsOptions(**{"requirements": path, "targets": tuple(names), **options}))
 
     return run

@@ -28,6 +28,9 @@ class Registry:
         self.release = threading.Event()
         self.as_html = False
         self.password = ""  # `user:password` that each request must give, if any
+        self.passwords: list[str] = []  # what each request gave
+        self.elsewhere = ""  # the server that files are redirected to, if any
+        self.user_of_files = ""  # `user:password@` that a page puts into its links
         self.url = ""
         self.server: ThreadingHTTPServer
 
@@ -66,7 +69,7 @@ class Registry:
                 continue
             entry: dict[str, Any] = {
                 "filename": name,
-                "url": f"{self.url}/files/{name}",
+                "url": f"{self.url}/files/{name}".replace("://", f"://{self.user_of_files}"),
                 "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
                 "size": len(content),
                 "core-metadata": name.endswith(".whl"),
@@ -86,10 +89,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = self.headers.get("Range")
         self.registry.log.append(f"{self.path} {asked}" if asked else self.path)
+        self.registry.passwords.append(self.headers.get("Authorization") or "")
         parts = self.path.strip("/").split("/")
         wanted = base64.b64encode(self.registry.password.encode()).decode()
         if self.registry.password and self.headers.get("Authorization") != f"Basic {wanted}":
             self._send(401, b"who are you")
+        elif parts[0] == "files" and self.registry.elsewhere:
+            self._send(302, b"", {"Location": self.registry.elsewhere + self.path})
         elif parts[0] == "simple" and len(parts) == 2:
             self._page(parts[1])
         elif parts[0] == "files" and parts[1].endswith(".whl.metadata"):

@@ -51,7 +51,8 @@ def test_takes_the_best_of_each_fold(folder: Path) -> None:
 
 def test_prints_all_of_them_and_marks_the_chosen(folder: Path) -> None:
     table = select(folder).summary().splitlines()
-    assert table[0].split() == ["file", "fold", "epoch", "vpfbeta", "vacc", "when", "(UTC)", "run"]
+    columns = ["file", "fold", "epoch", "vpfbeta", "vacc", "weights", "when", "(UTC)", "run"]
+    assert table[0].split() == columns
     assert [line[0] for line in table[1:5]] == [" ", "→", "→", " "]
     assert "0.504" in table[2]
 
@@ -127,3 +128,95 @@ def test_a_script_reads_what_a_dry_run_would_choose(folder: Path) -> None:
     assert [one["file"] for one in said["chosen"]] == [str(folder / NAMES[i]) for i in (0, 2)]
     assert said["chosen"][0]["metrics"] == {"vacc": 0.91, "vpfbeta": 0.412}
     assert "is later (epoch 49)" in said["notes"][0]
+
+
+# --- folds, and what is no fold ---
+
+
+def write(folder: Path, *names: str, **content: Any) -> Path:
+    """Write small files of weights; `content` lies beside them."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = float(sum(map(ord, name)))
+        torch.save({"state_dict": {"fc.weight": torch.full((2, 2), number)}, **content}, path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "pattern", ["m_f{}.pth", "fold_{}/best.pth", "kfold={}/best.pth", "f{}/a.pth", "{}/best.pth"]
+)
+def test_folds_are_known_by_names_and_folders(pattern: str, tmp_path: Path) -> None:
+    write(tmp_path, *(pattern.format(fold) for fold in range(3)))
+    selected = select(tmp_path)
+    assert [one.fold for one in selected.chosen] == [0, 1, 2]
+    assert ("taken for folds" in str(selected.notes)) == (pattern == "{}/best.pth")
+    one = tmp_path / pattern.format(1)
+    if pattern != "{}/best.pth":
+        assert [one.fold for one in select(one).chosen] == [1]
+
+
+def test_f1_alone_is_no_fold(tmp_path: Path) -> None:
+    assert [one.fold for one in select(write(tmp_path / "a" / "b", "m_f1.pth")).chosen] == [None]
+
+
+def test_a_last_state_is_no_second_fold(tmp_path: Path) -> None:
+    write(tmp_path, "fold0_best.pth", "last.pth")
+    for paths in ([tmp_path], [tmp_path / "fold0_best.pth", tmp_path / "last.pth"]):
+        selected = select(*paths)
+        assert names(selected) == ["fold0_best.pth"]
+        assert "note: last.pth is left out: it is the last state of" in str(selected.notes)
+    assert names(select(tmp_path / "last.pth")) == ["last.pth"]  # where it is meant
+
+
+def test_the_best_is_known_by_its_name_where_no_metric_is(tmp_path: Path) -> None:
+    selected = select(write(tmp_path, "best.pth", "last.pth"))
+    assert names(selected) == ["best.pth"]
+    assert "best.pth was chosen by its name" in str(selected.notes)
+    assert len(names(select(tmp_path, by="last"))) == 1
+
+
+def test_a_last_state_that_carries_the_best_score_is_not_the_best(tmp_path: Path) -> None:
+    """As many trainings save it: `best_auc` is the run's so far, in every file."""
+    write(tmp_path, "best.pth", best_auc=0.9, epoch=3)
+    write(tmp_path, "last.pth", best_auc=0.9, epoch=9)
+    assert names(select(tmp_path)) == ["best.pth"]
+
+
+def test_an_unknown_fold_beside_known_ones_is_asked_about(tmp_path: Path) -> None:
+    write(tmp_path, "fold0.pth", "fold1.pth", "other.pth")
+    with pytest.raises(UsageError, match=r"Which fold is .*other\.pth of\?"):
+        select(tmp_path)
+    assert names(select(tmp_path, folds=(0, 1))) == ["fold0.pth", "fold1.pth"]
+    write(tmp_path / "runs", "a/best.pth", "b/best.pth")
+    with pytest.raises(UsageError, match=r"Which fold is .*best\.pth, .*best\.pth of\?"):
+        select(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("metric", ["lr", "best_threshold", "seed", "epoch", "img_size"])
+def test_what_is_no_quality_is_never_ranked(metric: str, tmp_path: Path) -> None:
+    for name, value in (("a.pth", 1.0), ("b.pth", 2.0)):
+        write(tmp_path, name, metrics={metric: value})
+    with pytest.raises(
+        UsageError, match=f"{metric} is a setting or a count, no measure of quality"
+    ):
+        select(tmp_path, by=metric)
+    with pytest.raises(UsageError, match="Which checkpoint is the best"):
+        select(tmp_path)
+
+
+def test_an_unknown_direction_is_asked_about(tmp_path: Path) -> None:
+    for name, value in (("a.pth", 1.0), ("b.pth", 2.0)):
+        write(tmp_path, name, metrics={"foo": value})
+    with pytest.raises(UsageError, match=r"Is a high or a low foo better\? Say --by foo:max or"):
+        select(tmp_path, by="foo")
+    assert names(select(tmp_path, by="foo:max")) == ["b.pth"]
+    assert names(select(tmp_path, by="foo:min")) == ["a.pth"]
+
+
+def test_averaged_weights_are_shown_and_chosen(tmp_path: Path) -> None:
+    write(tmp_path, "a.pth", ema={"fc.weight": torch.zeros(2, 2)})
+    write(tmp_path, "fold0.ckpt")
+    assert "ema of both" in select(tmp_path / "a.pth").summary()
+    chosen = selection.select(options(tmp_path / "a.pth").choice, "raw").chosen
+    assert (chosen[0].weights, chosen[0].other_weights) == ("raw", "ema")

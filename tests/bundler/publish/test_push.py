@@ -1,6 +1,7 @@
 """The notebook runs on Kaggle with the bundles that it was made for, or it is said why not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,13 @@ def test_what_is_not_published_is_not_pushed(
     assert not published.kernels.all
     stale = {row.kind: row.stale for row in status.look(settings, progress).rows}
     assert stale["code"].startswith("not published")
+
+
+def test_libs_for_another_target_are_not_pushed(
+    published: Kaggle, settings: Settings, progress: Recorder
+) -> None:
+    """The settings were changed after the bundle was built and published."""
+    moved = replace(settings, target=("kaggle-gpu-2026-06",))
+    with pytest.raises(CheckError, match=r"was made for kaggle-gpu-2026-10, and the settings ask"):
+        push.push(moved, settings.dist, progress)
+    assert not published.kernels.all.get(NOTEBOOK)

@@ -94,6 +94,23 @@ def test_a_package_with_its_line_for_the_wheelhouse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        (["test.csv"], "Download the competition's files again"),
+        (["kaggle_evaluation", "test.csv"], "sys.path.append("),
+    ],
+)
+def test_the_package_of_a_gateway(tmp_path: Path, files: list[str], advice: str) -> None:
+    """It is on no index: to ask for it in the wheelhouse would lead nowhere, or to a stranger's."""
+    log = run(tmp_path, "import kaggle_evaluation.gait_inference_server")
+    hint = hints.missing_package(log)
+    assert "Attach the competition to the notebook" in hint
+    cause = str(explain(log.rstrip() + hint, Surroundings(files=files)))
+    assert advice in cause
+    assert "wheelhouse" not in hint + cause
+
+
+@pytest.mark.parametrize(
     ("code", "name"),
     [("import numpy; numpy.float9", "float9"), ("from numpy import gone", "gone")],
 )

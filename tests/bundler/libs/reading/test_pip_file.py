@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from bundler.errors import BundlerError, InputError
 from bundler.libs import requirements
 from bundler.libs.index import sources
+from bundler.libs.reading import pip_file
 
 
 def read(folder: Path, text: str) -> requirements.Requirements:
     path = folder / "wheelhouse.txt"
     path.write_text(text)
-    return requirements.read(path)
+    return pip_file.read(path)
 
 
 def test_pips_syntax_is_read(tmp_path: Path) -> None:
@@ -60,10 +61,14 @@ def test_a_list_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
     ("text", "said"),
     [
         ("numpy\n\n\nnum py\n", "line 4: invalid requirement `num py`"),
-        ("./folder/x.whl\n", "a path cannot be pinned"),
-        ("-e .\n", "line 1: unsupported option `-e .`"),
+        ("./folder/x.whl\n", "line 1: cannot use `./folder/x.whl`: "),
+        ("-e .\n", "line 1: the name of the package at `.` is not known"),
+        ("x @ svn+https://one.example/x\n", "git alone is supported"),
+        ("git+https://one.example/x\n", "Write `NAME @ git+https://one.example/x`"),
         ("--pre\n", "unsupported option `--pre`"),
-        ("x @ https://one.example/x.whl\n", "is required by a URL"),
+        ("x @ ftp://one.example/x.whl\n", "the scheme ftp is not supported"),
+        ("x @ https://one.example/x.whl\nx @ https://one.example/y.whl\n", "line 2: x is required"),
+        ("--trusted https://me:s3cr3t@one.example/\n", "`--trusted https://one.example/`"),
         ("-r missing.txt\n", "missing.txt: No such file"),
         ("-r wheelhouse.txt\n", "includes itself"),
     ],
@@ -79,12 +84,12 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     folder = tmp_path_factory.mktemp("any")
     (folder / "wheelhouse.txt").write_bytes(text.encode("utf-8", errors="surrogatepass"))
     try:
-        wanted = requirements.read(folder / "wheelhouse.txt").wanted
+        wanted = pip_file.read(folder / "wheelhouse.txt").wanted
     except BundlerError:
         return
     lines = "".join(f"{requirements.write(need)}\n" for need in wanted)
     (folder / "again.txt").write_text(lines, encoding="utf-8")
-    again = requirements.read(folder / "again.txt").wanted
+    again = pip_file.read(folder / "again.txt").wanted
     assert list(map(requirements.write, again)) == list(map(requirements.write, wanted))
 
 
