@@ -7,6 +7,7 @@ image's packages. No wheel is downloaded.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from bundler.libs.resolve import rules, solution, uv
 from bundler.libs.resolve.builds import Builder
 from bundler.libs.resolve.solution import Problem
 
+OF_TORCH = re.compile("nvidia-|cuda-|triton")  # what torch alone needs of these stacks
 TARGET = "kaggle-gpu-2026-10"
 STACKS = {
     "classification": ("timm", "albumentations"),
@@ -79,24 +81,39 @@ def bundled(target: Target, lines: Sequence[str]) -> dict[str, str]:
 
 def compiled(target: Target, lines: Sequence[str]) -> dict[str, str]:
     """Return what uv chooses besides the image's packages, held at the image's versions."""
-    # A build of the image's own (+cu128) is on no index; there its release stands for it.
+    # A build of the image's own (+cu128) is on no index; there its release stands for it, which
+    # needs the CUDA of another year. The image has its own, so that need is none of the question.
     image = [f"{one.name}=={Version(one.version).public}" for one in target.installed]
+    cuda = [line for line in image if OF_TORCH.match(line)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "constraints.txt").write_text("\n".join([*image, *rules.constraints(target)]))
+        (folder / "overrides.txt").write_text("\n".join(cuda))
         (folder / "requirements.in").write_text("\n".join(lines))
         command = ["pip", "compile", "requirements.in", "--constraints", "constraints.txt"]
-        command += ["--quiet", "--no-config", "--no-header", "--no-annotate", "--color=never"]
+        command += [
+            "--overrides",
+            "overrides.txt",
+            "--quiet",
+            "--no-config",
+            "--no-header",
+            "--no-annotate",
+            "--color=never",
+        ]
         command += ["--no-python-downloads", f"--python={sys.executable}"]
         command += [f"--python-version={target.python}", f"--python-platform={uv.platform(target)}"]
         run = subprocess.run(
             [uv.executable(), *command], cwd=folder, capture_output=True, text=True, check=False
         )
     if run.returncode:
-        return {"uv": run.stderr.strip()}
+        return {"uv": run.stderr.strip().splitlines()[1].strip()}
     needs = [Requirement(line) for line in run.stdout.splitlines() if "==" in line]
     pinned = {canonicalize_name(need.name): str(need.specifier)[2:] for need in needs}
-    return {name: version for name, version in pinned.items() if name not in target.packages}
+    return {
+        name: version
+        for name, version in pinned.items()
+        if name not in target.packages and not OF_TORCH.match(name)
+    }
 
 
 def difference(ours: dict[str, str], theirs: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
 """How long a conflict's explanation takes: `python -m benchmarks conflicts`, against the registry.
 
 Each case runs twice as a command of its own: the first fills the cache with what the indexes say,
-the second is timed. No wheel is downloaded for any of them, which is checked.
+the second is timed. What was downloaded for all of them is counted: build tools that sdists were
+asked with, and no wheel of a package that is required.
 """
 
 import argparse
@@ -17,9 +18,15 @@ TARGET = "kaggle-gpu-2026-10"
 ROOT = Path(__file__).parents[1]
 CASES = {
     "the image decides": ("numpy<2",),
-    "a package of a package": ("nnunetv2",),
-    "several at once": ("numpy<2", "nnunetv2", "scipy<1.10", "pydicom<3", "timm"),
-    "two lines": ("monai==1.4.0", "numpy>=2"),
+    "a package of a package": ("nnunetv2", "dynamic-network-architectures>=0.4.3"),
+    "several at once": (
+        "numpy<2",
+        "dynamic-network-architectures>=0.4.3",
+        "scipy<1.10",
+        "pydicom<3",
+        "timm",
+    ),
+    "a pinned release": ("monai==1.4.0", "numpy>=2"),
     "a name that is none": ("pydicm",),
     "no wheel for this Python": ("tensorflow<2.10",),
 }
@@ -41,8 +48,9 @@ def main(argv: Sequence[str]) -> int:
             first = next(iter(message.splitlines()[1:]), message)
             print(f"{case} ({', '.join(lines)}): {sorted(warm)[len(warm) // 2]:.1f} s", end=" ")
             print(f"(cold {cold:.1f} s; {min(warm):.1f}–{max(warm):.1f} s)\n  {first}")
-        wheels = list((folder / "cache").rglob("*.whl"))
-        print(f"wheels downloaded: {len(wheels)}")
+        wheels = list((folder / "cache" / "files").rglob("*.whl"))
+        size = sum(path.stat().st_size for path in wheels)
+        print(f"wheels: {size / 1e6:.1f} MB, {', '.join(sorted(path.name for path in wheels))}")
     return 0
 
 

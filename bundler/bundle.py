@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import shutil
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import IO, Any
 import inference
 from bundler import atomic
 from bundler.errors import BundlerError, InputError
+from bundler.secrets.check import FROM_BUNDLE, check_files
 from inference.boot import bundle as reader
 from inference.boot.bundle import CHUNK, SHIPPED_SUFFIX, TARS, ZIPS, Bundle
 from inference.boot.manifest import MANIFEST, File, Member, Part, compose, kind_of
@@ -90,6 +92,7 @@ def write(
     known = known or {}
     entries = tuple(describe(name, path, known.get(name)) for name, path in sorted(files.items()))
     identity, text = compose(entries, part, inference.__version__)
+    check_files({MANIFEST: text.encode()}, f"The manifest of the {kind} bundle", FROM_BUNDLE)
     size = sum(entry.bytes for entry in entries)
     if is_whole(out, identity):
         return Built(bundle=reader.read(out), bytes=size, changed=False)
@@ -121,6 +124,18 @@ def check_out(out: Path) -> None:
             f"{out} holds files and is no bundle; a bundle would replace all of them. "
             "Name another folder with --out, or empty this one yourself."
         )
+
+
+def check_writable(out: Path) -> None:
+    """Raise BundlerError where no bundle can be written at `out`: now, before it is made."""
+    parent = next(one for one in (out.absolute().parent, *out.absolute().parents) if one.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=f".{out.name}-new-", dir=parent)).rmdir()
+    except OSError as error:
+        raise BundlerError(
+            f"No bundle can be written to {out}: {parent} takes no new files ({error.strerror}). "
+            "Name another folder with --out."
+        ) from error
 
 
 def read(folder: Path, kind: str) -> Bundle:

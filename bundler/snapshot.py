@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import inference
-from bundler import bundle, commit_remarks, git_tree, process, secrets
+from bundler import bundle, commit_remarks, git_tree, process
 from bundler.bundle import Built
 from bundler.errors import CommandError, InputError
 from bundler.git_tree import git
 from bundler.progress import SILENT, Progress
+from bundler.secrets.check import check_files
 from inference.boot.manifest import Code
 
 TREE = "tree.zip"
@@ -52,7 +53,8 @@ def build(
             f"The commit {commit[:12]} of {root} has no files to bundle. Commit your code first. "
             + " ".join(commit_remarks.losses(tree))
         )
-    secrets.check(files, f"The commit {commit[:12]}" if not changed else "The working tree")
+    where = f"The commit {commit[:12]}" if not changed else "The working tree"
+    check_files(files, where, progress=progress)
     for text in commit_remarks.losses(tree):
         progress.warn(text)
     for text in commit_remarks.hints(files):

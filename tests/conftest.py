@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ def _own_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the machine's git and Kaggle surroundings out of the tests."""
     for name, value in GIT_IDENTITY.items():
         monkeypatch.setenv(name, value)
+    # The rules of the search for secrets take seconds to compile: once for all tests.
+    monkeypatch.setenv("KF_RULE_CACHE_DIR", f"{tempfile.gettempdir()}/rsna-bundle-test-rules")
     for name in ("RSNA_BUNDLE_INPUT", "KAGGLE_IS_COMPETITION_RERUN"):
         monkeypatch.delenv(name, raising=False)
 

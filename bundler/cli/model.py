@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from bundler.cli.model_options import (
     CHOICE_OPTIONS,
     EXPORT_OPTIONS,
+    NETWORK_OPTIONS,
     TRAINING_OPTIONS,
     dry_run_option,
     files_option,
@@ -55,7 +56,16 @@ def spread(arguments: Sequence[str], commands: Container[str]) -> list[str]:
 
 
 @click.group(cls=ModelGroup, invoke_without_command=True)
-@add((files_option, *CHOICE_OPTIONS, *TRAINING_OPTIONS, *EXPORT_OPTIONS, dry_run_option))
+@add(
+    (
+        files_option,
+        *CHOICE_OPTIONS,
+        *NETWORK_OPTIONS,
+        *TRAINING_OPTIONS,
+        *EXPORT_OPTIONS,
+        dry_run_option,
+    )
+)
 @out_option("dist/model")
 @publish_option
 @reporting
@@ -84,11 +94,12 @@ def model(
     from bundler.model import export
 
     settings: Settings = context.obj
-    options = fill(ModelOptions, {**values, "progress": output.progress})
-    if not (options.choice.checkpoints or options.choice.run or options.choice.best):
+    options = fill(ModelOptions, {**values, "root": settings.root, "progress": output.progress})
+    choice = options.choice
+    if not (choice.checkpoints or choice.run or choice.best or choice.onnx):
         raise click.UsageError(
             "Name a checkpoint or a folder of them with --ckpt, an MLflow run with --run or "
-            "--best, or any files with --files."
+            "--best, an ONNX file with --onnx, or any files with --files."
         )
     if dry_run:
         output.report(export.choose(options))

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import click
 
-from bundler.cli.options import ANY_PATH, EXISTING_FOLDER, FILE, numbers
+from bundler.cli.options import ANY_PATH, EXISTING_FOLDER, FILE, names, numbers, pairs
 from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES, WEIGHTS
 from bundler.settings import Settings
 
@@ -53,6 +53,44 @@ CHOICE_OPTIONS = (
     click.option("--by", metavar="METRIC|last", help="Choose each fold's checkpoint by this."),
     click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
 )
+# Whose network it is.
+NETWORK_OPTIONS = (
+    click.option(
+        "--onnx",
+        multiple=True,
+        type=ANY_PATH,
+        metavar="FILE",
+        help="Adopt an ONNX file of your own instead of checkpoints; repeatable, one a fold.",
+    ),
+    click.option(
+        "--onnx-output", metavar="NAME", help="Its output to predict from, where it has several."
+    ),
+    click.option(
+        "--factory",
+        metavar="MODULE:FUNCTION",
+        help="A function of your repository that builds the network; it is imported and called.",
+    ),
+    click.option(
+        "--model-kwarg",
+        "model_kwargs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=pairs,
+        help="An argument for timm (global_pool=max) or for the factory; repeatable.",
+    ),
+    click.option(
+        "--metadata-columns",
+        metavar="NAME,…",
+        callback=names,
+        help="The table's columns that the network gets besides the pixels, in its order.",
+    ),
+    click.option(
+        "--ignore",
+        multiple=True,
+        metavar="NAME",
+        help="Leave out tensors of this name or pattern ('criterion.*'); repeatable.",
+    ),
+)
 # What a checkpoint of another program does not say.
 TRAINING_OPTIONS = (
     click.option(
@@ -78,7 +116,11 @@ TRAINING_OPTIONS = (
         help="1/255 if it was trained on pixels from 0 to 1, 1 if on 0 to 255.",
     ),
     click.option("--in-chans", type=click.Choice([1, 3]), help="The input channels."),
-    click.option("--head", metavar="sigmoid:K|softmax", help="Which of the outputs is cancer."),
+    click.option(
+        "--head",
+        metavar="sigmoid:K|softmax[:K]|probability:K",
+        help="Which output (from 0) is cancer, and whether it is a logit or a probability.",
+    ),
     click.option("--prevalence", type=float, help="The share of cancer in the validation set."),
 )
 # What is made of them.
@@ -124,6 +166,11 @@ EXPORT_OPTIONS = (
         default="fp32",
         show_default=True,
         help="The precision of the network.",
+    ),
+    click.option(
+        "--atol",
+        type=click.FloatRange(min=0, min_open=True),
+        help="How far a probability may be off (default: by the network's own rounding noise).",
     ),
     click.option(
         "--ensemble",

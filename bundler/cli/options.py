@@ -1,6 +1,7 @@
 """The options that several commands have, and the kinds of values that options take."""
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from bundler.cli.reports import Output
+from inference.boot.fields import Plain
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
@@ -30,6 +32,29 @@ def numbers(
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number or a list like 0.5,0.4,0.3.") from error
+
+
+def names(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Return the names of an option's text, separated by commas."""
+    return None if text is None else tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def pairs(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> Mapping[str, Plain]:
+    """Return what NAME=VALUE texts give: a value of JSON, or else the text itself."""
+    values: dict[str, Plain] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE.")
+        try:
+            values[name] = json.loads({"True": "true", "False": "false"}.get(value, value))
+        except ValueError:
+            values[name] = value
+    return values
 
 
 def refuse_options(context: click.Context) -> None:

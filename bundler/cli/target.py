@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bundler.cli.options import FILE, reporting
+from bundler.cli.options import FILE, FOLDER, reporting
 from bundler.cli.reports import Output
 from bundler.settings import Settings
 
@@ -60,3 +60,65 @@ def diff(settings: Settings, /, old: str, new: str, output: Output) -> None:
 
     targets = [target.load(name, settings.root) for name in (old, new)]
     output.report(difference.between(*targets))
+
+
+@target.command()
+@click.option("--name", required=True, help="The target's name.")
+@click.option(
+    "--base",
+    type=FILE,
+    required=True,
+    help="The `pip freeze` of the image that Kaggle's begins with (googlecolab/backend-info).",
+)
+@click.option(
+    "--layer",
+    type=FOLDER,
+    required=True,
+    help="A checkout of Kaggle/docker-python, which adds to it.",
+)
+@click.option(
+    "--like",
+    multiple=True,
+    metavar="TARGET",
+    help="Take the machine, and what is known of packages at the same version, from this target; "
+    "repeatable, for what others know of packages (default: from the settings).",
+)
+@click.option("--python", metavar="X.Y.Z", help="The image's Python (default: as --like).")
+@click.option("--image", metavar="REFERENCE", help="The image, such as NAME@sha256:….")
+@click.option(
+    "--seen",
+    multiple=True,
+    metavar="NAME==VERSION",
+    help="A version that was seen in the image; repeatable.",
+)
+@click.option("--out", type=FILE, required=True, help="The file to write.")
+@reporting
+@click.pass_obj
+def make(
+    settings: Settings,
+    /,
+    name: str,
+    base: Path,
+    layer: Path,
+    like: tuple[str, ...],
+    python: str | None,
+    image: str | None,
+    seen: tuple[str, ...],
+    out: Path,
+    output: Output,
+) -> None:
+    """Make a target of public lists, where the image itself cannot be looked into."""
+    from bundler.image import making
+
+    options = making.MakeOptions(
+        name=name,
+        base=base,
+        layer=layer,
+        like=like or settings.target,
+        root=settings.root,
+        python=python,
+        image=image,
+        seen=seen,
+        out=out,
+    )
+    output.report(making.make(options))

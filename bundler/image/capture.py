@@ -14,10 +14,13 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 FORMAT = 1
+# Folders beside a package that are installed by mistake, and are not what one imports.
+ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
 PIECES = 60_000  # of the work that measures a core
 
 
@@ -28,6 +31,7 @@ class Package:
     name: str  # normalised
     version: str
     requires: list[str]
+    modules: list[str] | None  # None: it does not say which files are its own
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Capture:
     memory_bytes: int | None
     core_seconds: float
     gpus: list[str]
+    image: str | None
     estimate: bool
     source: str
     installed: list[Package]
@@ -57,6 +62,7 @@ class Capture:
 def capture(name: str) -> Capture:
     """Return the target that this machine is."""
     installed = distributions()
+    image = os.environ.get("KAGGLE_DOCKER_IMAGE", "")
     return Capture(
         format=FORMAT,
         name=name,
@@ -69,21 +75,58 @@ def capture(name: str) -> Capture:
         memory_bytes=memory(),
         core_seconds=core_seconds(),
         gpus=gpus(),
+        image=image if "@sha256:" in image else None,
         estimate=False,
-        source=os.environ.get("KAGGLE_DOCKER_IMAGE", "captured"),
+        source=image or "captured",
         installed=installed,
     )
 
 
 def distributions() -> list[Package]:
-    """Return every installed package with its requirements; the first on the path counts."""
+    """Return every installed package with what it needs and holds; the first on the path counts."""
     packages: dict[str, Package] = {}
     for entry in importlib.metadata.distributions():
         name = entry.metadata["Name"]
         if name and entry.version:
             key = re.sub(r"[-_.]+", "-", name).lower()
-            packages.setdefault(key, Package(key, entry.version, entry.requires or []))
+            if key not in packages:
+                requires, files = entry.requires or [], entry.files
+                # A distribution of the system's package manager has no list of its files.
+                names = None if files is None else importable(str(path) for path in files)
+                packages[key] = Package(key, entry.version, requires, names)
     return [packages[key] for key in sorted(packages)]
+
+
+def importable(files: Iterable[str]) -> list[str]:
+    """Return what can be imported of a package's files: dotted names, sorted.
+
+    They are the topmost packages and modules, of namespaces, too: `google.protobuf`, not `google`,
+    which others share. Private ones and tests count where there is nothing else.
+    """
+    dotted = {name for name in map(dotted_name, files) if name}
+    packages = {name for name, is_package in dotted if is_package}
+    top = {
+        name
+        for name, is_package in dotted
+        if (is_package or len(name) == 1)
+        and not any(name[:depth] in packages for depth in range(1, len(name)))
+    }
+    public = {name for name in top if not name[-1].startswith("_") and name[0] not in ASIDE}
+    return sorted(".".join(name) for name in public or top)
+
+
+def dotted_name(file: str) -> tuple[tuple[str, ...], bool] | None:
+    """Return a file's dotted name in parts and whether it is a package; None for other files."""
+    parts = PurePosixPath(file).parts
+    if parts[0].endswith(".data"):  # of a wheel
+        parts = parts[2:] if parts[1:2] in (("purelib",), ("platlib",)) else ()
+    if not parts or not parts[-1].endswith((".py", ".so", ".pyd")):
+        return None
+    stem = parts[-1].split(".")[0]
+    name = parts[:-1] if stem == "__init__" else (*parts[:-1], stem)
+    if not name or not all(part.isidentifier() for part in name):
+        return None
+    return name, stem == "__init__"
 
 
 def release() -> str:

@@ -17,7 +17,12 @@ PACKAGES = {
     "SimpleITK": ("simpleitk",),
     "attr": ("attrs",),
     "bs4": ("beautifulsoup4",),
-    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    "cv2": (
+        "opencv-python-headless",
+        "opencv-python",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    ),
     "dateutil": ("python-dateutil",),
     "faiss": ("faiss-cpu", "faiss-gpu"),
     "fitz": ("pymupdf",),
@@ -95,6 +100,12 @@ def packages(modules: Collection[str], installed: Collection[str]) -> tuple[str,
         names = PACKAGES.get(module, (canonicalize_name(module),))
         found += [name for name in names if name in installed][:1]
     return tuple(dict.fromkeys(found))
+
+
+def likely_modules(package: str) -> tuple[str, ...]:
+    """Return what one most likely imports of a package, where nobody has looked into it."""
+    named = tuple(module for module, names in PACKAGES.items() if package in names)
+    return named or (package.replace("-", "_"),)
 
 
 def _entries(sources: Collection[str], command: str) -> list[str]:

@@ -34,7 +34,7 @@ Next: `rsna-bundle doctor`, then `rsna-bundle libs`, `rsna-bundle model --ckpt P
 # For a competition that the runner in the box does not serve.
 NEXT_OWN = """\
 Next: `RSNA_BUNDLE_COMPETITION={folder} {run}`, where {folder} holds the competition's files.
-Then commit, and `rsna-bundle libs`, `rsna-bundle model --files PATH`, `rsna-bundle code`,
+Then `rsna-bundle libs`, commit, and `rsna-bundle model --files PATH`, `rsna-bundle code`,
 `rsna-bundle notebook`, `rsna-bundle rehearse{option}`."""
 
 

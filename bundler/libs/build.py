@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundler.errors import BundlerError
-from bundler.libs import advisories, checks, inputs, install_test, locking, locks, packing, stamps
+from bundler.libs import (
+    advisories,
+    checks,
+    inputs,
+    install_test,
+    lock_changes,
+    locking,
+    packing,
+    stamps,
+)
 from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
 from bundler.libs.install_test import InstallTest
@@ -61,7 +70,7 @@ def _result(tested: Tested, given: Inputs) -> TargetResult:
         lock=tested.lock,
         path=given.lock_path,
         install_test=tested.test,
-        changes=locks.write(tested.lock, given.lock, given.lock_path) if write else (),
+        changes=lock_changes.write(tested.lock, given.lock, given.lock_path) if write else (),
     )
 
 

@@ -81,8 +81,14 @@ def _remarks(lock: Lock, target: Target, installed: list[Wheel], reached: Closur
     """Yield what the bundle would do to the image, and what is odd."""
     for line in effects.shadowed(target, lock.pins):
         yield f"Hides the image's own version from the runner: {line}."
+    for line in effects.in_unknown_version(target, lock.pins):
+        yield f"Brings {line}."
+    for line in effects.hidden_modules(target, installed):
+        yield f"{line}. Remove it from the requirements if the image's will do."
     for line in effects.broken(target, lock.pins):
         yield f"May break: {line}."
     yield from closure.overwritten(installed)
+    for line in reached.unknown:
+        yield f"Not known: {line}."
     for line in reached.image_gaps:
         yield f"The image itself lacks something: {line}."

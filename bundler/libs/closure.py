@@ -23,6 +23,7 @@ class Closure:
     unmet: tuple[str, ...]
     unused: tuple[str, ...]
     image_gaps: tuple[str, ...]  # what the image's own packages lack; it may work all the same
+    unknown: tuple[str, ...]  # what would have to be known to say that nothing is missing
 
 
 @dataclass(kw_only=True)
@@ -36,17 +37,24 @@ class _Search:
     via: dict[str, set[str]] = field(default_factory=dict)
     unmet: set[str] = field(default_factory=set)
     gaps: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
 
     def visit(self, who: str, need: Requirement) -> None:
         """Follow one requirement into the bundle, else into the image."""
         name = canonicalize_name(need.name)
         version, needs = self._look_up(name)
+        unversioned = self.target.unversioned_packages
+        if version is None and who in self.target.packages and name in unversioned:
+            return  # the image has it, in a version that may do or not: nothing can be said
         if version is None or not need.specifier.contains(version, prereleases=True):
             state = f"the version is {version}" if version else "nothing provides it"
             line = f"{who} needs {_plain(need)}; {state}"
             (self.gaps if who in self.target.packages else self.unmet).add(line)
             return
         self.via.setdefault(name, set()).add(who)
+        if need.extras and name not in self.wheels and self.target.packages[name].requires is None:
+            extras = ", ".join(sorted(need.extras))
+            self.unknown.add(f"what the image's {name} {version} needs for its extra {extras}")
         for extra in ("", *need.extras):
             if (name, extra) not in self.seen:
                 self.seen.add((name, extra))
@@ -85,6 +93,7 @@ def follow(
         unmet=tuple(sorted(search.unmet)),
         unused=tuple(sorted(by_name.keys() - via.keys())),
         image_gaps=tuple(sorted(search.gaps)),
+        unknown=tuple(sorted(search.unknown)),
     )
 
 

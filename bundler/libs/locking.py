@@ -64,8 +64,9 @@ def _resolve(inputs: Inputs) -> Lock:
     except NetworkError as error:
         raise NetworkError(
             f"Cannot resolve {name}: {error}\nConnect to the network and run `rsna-bundle libs` "
-            "again; where the address is wrong or its server is gone, correct or remove it. Once "
-            "the lock is current and the wheels are cached, no network is needed."
+            "again; where the address is wrong or its server is gone, correct or remove it (in "
+            f"{name}, pyproject.toml, or the settings of pip or uv on this machine). Once the lock "
+            "is current and the wheels are cached, no network is needed."
         ) from error
     return _lock(inputs, solved)
 

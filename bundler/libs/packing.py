@@ -11,7 +11,7 @@ from bundler import atomic, bundle, cache
 from bundler.bundle import Built, Content
 from bundler.errors import BundlerError
 from bundler.image.target import Target
-from bundler.libs import effects, sbom
+from bundler.libs import effects, sbom, secrets
 from bundler.libs.checks import Checked
 from bundler.libs.index import downloads
 from bundler.libs.inputs import Inputs
@@ -40,6 +40,8 @@ def pack(checked: Sequence[Checked], inputs: Sequence[Inputs]) -> Iterator[Built
     """
     options = inputs[0].options
     options.progress.step("Packing the bundle")
+    for one, given in zip(checked, inputs, strict=True):
+        secrets.check(one, given)
     bills = {_bill_name(one.lock, checked): sbom.write(one.lock, one.wheels) for one in checked}
     parts = zip(checked, inputs, strict=True)
     manifest = Libs(targets=tuple(part(one.lock, given.target) for one, given in parts))

@@ -43,10 +43,16 @@ class Requirements:
 
     def on(self, environment: dict[str, str]) -> "Requirements":
         """Return what applies on a machine, without markers."""
+        wanted = applying(self.wanted, environment)
+        constraints = applying(self.constraints, environment)
+        names = {canonicalize_name(need.name) for need in (*wanted, *constraints)}
+        # What is for another machine alone is not fetched for this one.
+        direct = {name: one for name, one in self.sources.direct.items() if name in names}
         return replace(
             self,
-            wanted=applying(self.wanted, environment),
-            constraints=applying(self.constraints, environment),
+            wanted=wanted,
+            constraints=constraints,
+            sources=replace(self.sources, direct=direct),
         )
 
     def beside(self, image: Target) -> "Requirements":

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -14,12 +14,9 @@ from packaging.version import InvalidVersion, Version
 
 from bundler import bundle
 from bundler.errors import InputError
+from bundler.image import capture
 from inference.boot.bundle import TARS, ZIPS
 from inference.boot.manifest import Member
-
-# Folders beside a package that are installed by mistake, and are not what one imports.
-ASIDE = {"tests", "test", "testing", "examples", "docs", "benchmarks", "scripts", "tools"}
-
 
 LARGEST_METADATA = 16 << 20  # bytes; real ones have kilobytes
 LARGEST_RECORD = 64 << 20  # bytes; a hundred for each of half a million files
@@ -129,7 +126,7 @@ def parse(
         version=version,
         headers=fields,
         requires=requires,
-        modules=_modules(member.name for member in members),
+        modules=tuple(capture.importable(member.name for member in members)),
         members=tuple(members),
     )
 
@@ -149,37 +146,6 @@ def headers(metadata: str) -> dict[str, list[str]]:
             lines = fields.setdefault(key.strip().lower(), [])
             lines.append(value.strip())
     return fields
-
-
-def _modules(members: Iterable[str]) -> tuple[str, ...]:
-    """Return what can be imported: the topmost packages and modules, of namespaces, too.
-
-    Private ones and tests count where there is nothing else.
-    """
-    dotted = {name for name in map(_dotted_name, members) if name}
-    packages = {name for name, is_package in dotted if is_package}
-    top = {
-        name
-        for name, is_package in dotted
-        if (is_package or len(name) == 1)
-        and not any(name[:depth] in packages for depth in range(1, len(name)))
-    }
-    public = {name for name in top if not name[-1].startswith("_") and name[0] not in ASIDE}
-    return tuple(sorted(".".join(name) for name in public or top))
-
-
-def _dotted_name(member: str) -> tuple[tuple[str, ...], bool] | None:
-    """Return a member's dotted name in parts and whether it is a package; None for other files."""
-    parts = PurePosixPath(member).parts
-    if parts[0].endswith(".data"):
-        parts = parts[2:] if parts[1:2] in (("purelib",), ("platlib",)) else ()
-    if not parts or not parts[-1].endswith((".py", ".so", ".pyd")):
-        return None
-    stem = parts[-1].split(".")[0]
-    name = parts[:-1] if stem == "__init__" else (*parts[:-1], stem)
-    if not name or not all(part.isidentifier() for part in name):
-        return None
-    return name, stem == "__init__"
 
 
 def _members(

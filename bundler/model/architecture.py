@@ -8,15 +8,16 @@ import torch
 from torch import nn
 
 from bundler.errors import InputError, UsageError
-from bundler.model import architectures
+from bundler.model import architectures, fit, hints
+from bundler.model.adopted.reading import OnnxFile
 from bundler.model.checkpoint import Checkpoint
+from bundler.model.factory import Factory
+from bundler.model.fit import Fit
 from inference import metadata
 from inference.boot.fields import Plain
 from train.errors import ConfigError
 
-SHOWN = 4  # names of tensors that a message lists
 _IMAGENET_CLASSES = 1000
-_NOT_NEEDED = ("num_batches_tracked",)  # counts training steps; nothing predicts with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +32,25 @@ class Shape:
 
 def name_likely(state: Mapping[str, torch.Tensor]) -> str:
     """Return a phrase that names the likeliest timm model, or nothing."""
-    names = architectures.name_likeliest(_without_prefixes(state))
+    names = architectures.name_likeliest(fit.without_prefixes(state))
     return f" (its weights look like {' or '.join(names)})" if names else ""
 
 
-def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
+def read_shape(checkpoint: Checkpoint, arch: str, factory: Factory | None = None) -> Shape:
     """Read input channels and outputs from the weights. Raises UsageError for an unknown arch."""
+    if checkpoint.graph is not None:
+        return _read_graph(checkpoint.graph)
+    if factory is not None:
+        first = next((one for one in checkpoint.state.values() if one.ndim == 4), None)
+        return Shape(
+            channels=int(first.shape[1])
+            if first is not None and first.shape[1] in (1, 3)
+            else None,
+            outputs=None,
+            head=None,
+            head_question="sigmoid:K if output K (from 0) is the logit of cancer; softmax:K if it "
+            "is one of several classes'; probability:K if the network computes the probability",
+        )
     if checkpoint.ours:
         kwargs = checkpoint.model_kwargs
         return Shape(
@@ -46,7 +60,7 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
             head_question="",
         )
     config = _timm_config(arch)
-    state = _without_prefixes(checkpoint.state)
+    state = fit.without_prefixes(checkpoint.state)
     first = _find(state, _first(config.first_conv))
     last = _find(state, _first(config.classifier))
     outputs = None if last is None else int(last.shape[0])
@@ -69,34 +83,83 @@ def read_shape(checkpoint: Checkpoint, arch: str) -> Shape:
     )
 
 
+def _read_graph(graph: OnnxFile) -> Shape:
+    """Return what an ONNX file shows of itself."""
+    known = graph.outputs == 1 or graph.ends_in == "Sigmoid"
+    kind = "probability" if graph.ends_in in ("Sigmoid", "Softmax") else "sigmoid"
+    return Shape(
+        channels=graph.image.channels,
+        outputs=graph.outputs,
+        head=f"{kind}:0" if known and graph.outputs == 1 else None,
+        head_question=f"{kind}:K if output K (from 0) of {graph.outputs or 'several'} is cancer"
+        + ("" if kind == "probability" else ", or softmax if it is the second of two"),
+    )
+
+
 def arguments(
-    checkpoint: Checkpoint, arch: str, shape: Shape, size: Sequence[int]
+    checkpoint: Checkpoint,
+    arch: str,
+    shape: Shape,
+    size: Sequence[int],
+    given: Mapping[str, Plain],
+    factory: Factory | None,
 ) -> Mapping[str, Plain]:
-    """Return timm's keyword arguments for a checkpoint's network on images of `size`."""
+    """Return the keyword arguments of a checkpoint's network on images of `size` (H, W).
+
+    Those that were `given` come before what the weights show.
+    """
+    if factory is not None or checkpoint.graph is not None:
+        return given
+    if barred := sorted({"pretrained", "checkpoint_path", "pretrained_cfg"} & given.keys()):
+        raise UsageError(
+            f"--model-kwarg {barred[0]} would load other weights than the checkpoint's. Leave it "
+            "out: all weights come from the checkpoint."
+        )
     if checkpoint.ours:
+        other = [name for name in given if checkpoint.model_kwargs.get(name) != given[name]]
+        if other:
+            raise UsageError(
+                f"--model-kwarg {other[0]} is {given[other[0]]!r}, but {checkpoint.path} was "
+                f"trained with {checkpoint.model_kwargs.get(other[0])!r}. Leave it out."
+            )
         return checkpoint.model_kwargs
     kwargs: dict[str, Plain] = {"num_classes": shape.outputs or 1, "in_chans": shape.channels or 3}
     if _timm_config(arch).fixed_input_size:
         kwargs["img_size"] = [int(side) for side in size]
-    return kwargs
+    return {**kwargs, **given}
 
 
 def build(
-    checkpoint: Checkpoint, arch: str, kwargs: Mapping[str, Plain], columns: Sequence[str]
+    checkpoint: Checkpoint,
+    arch: str,
+    kwargs: Mapping[str, Plain],
+    columns: Sequence[str],
+    *,
+    factory: Factory | None = None,
+    ignore: Sequence[str] = (),
 ) -> nn.Module:
-    """Build the network and load the weights into it, every one. Raises InputError."""
+    """Build the network, by timm or a factory, and load the weights into it, every one.
+
+    Raises InputError where one is missing, left over or no number; `ignore` are patterns of names
+    that are meant to be left over.
+    """
+    net = _timm_model(arch, kwargs, columns) if factory is None else factory.build(kwargs)
+    expected = net.state_dict()
+    chosen = fit.select(checkpoint.state, checkpoint.others, list(expected), ignore)
+    _check_fit(chosen, expected, checkpoint, arch, factory)
+    fit.check_numbers(chosen.weights, expected, checkpoint.path)
+    fit.check_ignore([*checkpoint.state, *checkpoint.others], ignore, checkpoint.path)
+    net.load_state_dict({**expected, **fit.dense(chosen.weights)})
+    return net.float().eval()
+
+
+def _timm_model(arch: str, kwargs: Mapping[str, Plain], columns: Sequence[str]) -> nn.Module:
     from train import model
 
     try:
-        net = model.build(arch, kwargs, columns)
+        return model.build(arch, kwargs, columns)
     except (ConfigError, TypeError, RuntimeError, ValueError, AssertionError) as error:
         raise UsageError(f"timm cannot build {arch} with {dict(kwargs)}: {error}") from error
-    expected = net.state_dict()
-    state = _select(checkpoint.state, expected)
-    _check_fit(state, expected, checkpoint, arch)
-    _check_finite(state, checkpoint)
-    net.load_state_dict({**expected, **state})
-    return net.float().eval()
 
 
 def metadata_width(columns: Sequence[str]) -> int:
@@ -119,19 +182,21 @@ def _check_names(checkpoint: Checkpoint, arch: str) -> None:
             expected = model.build(arch, {"num_classes": 1}).state_dict()
     except (ConfigError, TypeError, RuntimeError, ValueError, AssertionError):
         return  # some of timm's need memory for their weights: `build` refuses them later
-    state = _select(checkpoint.state, expected)
-    missing = {key for key in expected if key not in state and not key.endswith(_NOT_NEEDED)}
-    if missing:
-        _check_fit(state, expected, checkpoint, arch)
+    chosen = fit.select(checkpoint.state, checkpoint.others, list(expected))
+    needed = {key for key in expected if not key.endswith(fit.NOT_NEEDED)}
+    if not needed <= chosen.weights.keys():
+        _check_fit(chosen, expected, checkpoint, arch)
 
 
 def _check_fit(
-    state: Mapping[str, torch.Tensor],
+    chosen: Fit,
     expected: Mapping[str, torch.Tensor],
     checkpoint: Checkpoint,
     arch: str,
+    factory: Factory | None = None,
 ) -> None:
-    needed = {key for key in expected if not key.endswith(_NOT_NEEDED)}
+    state = chosen.weights
+    needed = {key for key in expected if not key.endswith(fit.NOT_NEEDED)}
     shapes = {
         f"{key} {list(state[key].shape)} for {list(expected[key].shape)}"
         for key in needed & state.keys()
@@ -139,82 +204,45 @@ def _check_fit(
     }
     groups = {
         "missing": needed - state.keys(),
-        "unexpected": state.keys() - expected.keys(),
+        "unexpected": {*(state.keys() - expected.keys()), *chosen.left_over},
         "of another shape": shapes,
     }
-    wrong = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in groups.items() if keys]
+    wrong = {what: keys for what, keys in groups.items() if keys}
     if not wrong:
         return
-    likely = architectures.name_likeliest(_without_prefixes(checkpoint.state))
-    hint = "No timm model has weights like these."
-    if arch.partition(".")[0] in likely:
-        hint = "The body is right; the head or the size of its images (--preset) is not."
-    elif likely:
-        hint = f"Its weights look like {' or '.join(likely)}: name it with --arch."
+    listed = "; ".join(f"{len(keys)} {what} ({fit.some(keys)})" for what, keys in wrong.items())
+    advice = _advise(checkpoint, arch, factory, wrong)
     raise InputError(
-        f"The weights in {checkpoint.path} are not those of {arch}: {'; '.join(wrong)}. {hint}"
+        f"The weights in {checkpoint.path} are not those of {arch}: {listed}. {advice}"
     )
 
 
-def _check_finite(state: Mapping[str, torch.Tensor], checkpoint: Checkpoint) -> None:
-    broken = {
-        key
-        for key, value in state.items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    }
-    if broken:
-        raise InputError(
-            f"{len(broken)} of {len(state)} tensors in {checkpoint.path} hold NaN or infinity "
-            f"({_some(broken)}): the training had diverged. Use an earlier epoch."
-        )
-
-
-def _select(
-    state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Return the weights under the names that the network has, whatever they are nested in.
-
-    What lies beside the network (a loss with weights of its own) is left out; where two copies
-    lie in one file, the averaged one is taken.
-    """
-    bare = _without_wrappers(state)
-    first = next(iter(expected))
-    prefixes = [
-        key.removesuffix(first) for key in bare if key == first or key.endswith("." + first)
-    ]
-    if not prefixes:
-        return bare
-
-    def rank(prefix: str) -> tuple[int, bool]:
-        return sum(prefix + key in bare for key in expected), "ema" in prefix
-
-    prefix = max(prefixes, key=rank)
-    return {
-        key.removeprefix(prefix): value for key, value in bare.items() if key.startswith(prefix)
-    }
-
-
-def _without_wrappers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Undo what DataParallel, torch.compile and averaging add to the names."""
-    bare = {}
-    for key, value in state.items():
-        name = key.replace("_orig_mod.", "")
-        while name.startswith("module."):
-            name = name.removeprefix("module.")
-        if name != "n_averaged":
-            bare[name] = value
-    return bare
-
-
-def _without_prefixes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Undo wrappers, and any prefix that all names share."""
-    bare = _without_wrappers(state)
-    while bare and len({key.partition(".")[0] for key in bare}) == 1:
-        shorter = {key.partition(".")[2]: value for key, value in bare.items()}
-        if not all(shorter):
-            break
-        bare = shorter
-    return bare
+def _advise(
+    checkpoint: Checkpoint, arch: str, factory: Factory | None, wrong: Mapping[str, set[str]]
+) -> str:
+    """Return what to do about weights that do not fit."""
+    left_out = (
+        "Every tensor must be used. If nothing predicts with these (a loss, a second head), leave "
+        f"them out with {fit.suggest_ignore(wrong['unexpected'])}."
+        if wrong.keys() == {"unexpected"}
+        else ""
+    )
+    if factory is not None:
+        return left_out or "Build in the factory just what was trained, names and shapes included."
+    hint = hints.write(checkpoint.state, checkpoint.others)
+    if hint is not None:
+        return f"{left_out}{' ' if left_out else ''}{hint}"
+    if left_out:
+        return left_out
+    likely = architectures.name_likeliest(fit.without_prefixes(checkpoint.state))
+    if arch.partition(".")[0] in likely:
+        return "The body is right; the head or the size of its images (--preset) is not."
+    if likely:
+        return f"Its weights look like {' or '.join(likely)}: name it with --arch."
+    return (
+        "No timm model has weights like these. Write a function that builds the network, and name "
+        "it with --factory module:function."
+    )
 
 
 def _count(kwargs: Mapping[str, Plain], name: str, default: int) -> int:
@@ -246,8 +274,3 @@ def _find(state: Mapping[str, torch.Tensor], layer: str) -> torch.Tensor | None:
     keys = [key for key in state if key == wanted or key.endswith("." + wanted)]
     # The outermost: a block deeper inside may have a layer of the same name.
     return state[min(keys, key=len)] if keys else None
-
-
-def _some(names: Sequence[str] | set[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:SHOWN]) + (", …" if len(listed) > SHOWN else "")

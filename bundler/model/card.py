@@ -40,6 +40,8 @@ def describe(
     return Card(
         checkpoints=tuple(_describe_fold(one, prevalence) for one, prevalence in folds),
         arch=how.arch,
+        factory=None if how.factory is None else how.factory.name,
+        ignored=how.ignored,
         model_kwargs=dict(how.model_kwargs),
         precision=options.precision,
         preprocess=how.preprocess,
@@ -60,7 +62,7 @@ def describe(
 def _describe_fold(one: Checkpoint, prevalence: float) -> Fold:
     return Fold(
         name=one.path.name,
-        sha256=checkpoint.digest(one.path),
+        sha256=checkpoint.digest(one),
         weights=one.source,
         fold=one.fold,
         epoch=one.epoch,
@@ -151,6 +153,7 @@ def tabulate(card: OnnxModel) -> str:
         ["pixels", f"{_items(plain(card.normalize))}; head {card.head}"],
         *([["metadata", ", ".join(card.metadata_columns)]] if card.metadata_columns else []),
         *_fold_rows(card.checkpoints),
+        *([["left out", ", ".join(card.ignored)]] if card.ignored else []),
         ["output", _output(card)],
         *_curve_rows(card.out_of_fold),
         *_parity_rows(card.parity),
@@ -189,8 +192,22 @@ def _parity_rows(parity: Parity | None) -> list[list[str]]:
             f"{parity.logit_mean:.0e}), {rank_text(parity.rank_agreement)}, over "
             f"{parity.images} images ({parity.real} real); "
             f"{parity.tolerance:.0e} is allowed",
-        ]
+        ],
+        ["", _reference(parity)],
     ]
+
+
+def _reference(parity: Parity) -> str:
+    """Return what an export was compared with, and how far that is off by itself."""
+    names = {
+        "float64": "torch in float64",
+        "float32": "torch in float32",
+        "onnx": "the file that was adopted",
+    }
+    text = f"compared with {names[parity.reference]}"
+    if parity.noise is None:
+        return text
+    return f"{text}, which differs from its own float32 by {parity.noise:.0e}"
 
 
 def _fold_rows(folds: Sequence[Fold]) -> list[list[str]]:

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from bundler.errors import InputError
-from bundler.model import naming, recorded, states
+from bundler.model import beside, naming, recorded, states
 from bundler.model import weights as file_content
+from bundler.model.adopted.reading import OnnxFile
 from bundler.model.options import WeightsKind
 from bundler.model.states import State
 from inference.boot.fields import Plain
@@ -24,6 +25,7 @@ from train.checkpoint import Normalize
 from train.errors import DataError
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".tar")
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,14 @@ class Checkpoint:
 
     `ours` marks this project's own format, which says everything; `source` is the key that the
     weights were found under, `weights` whether they are the average over the training (EMA);
-    `other_weights` is the key of the other kind, where the file holds both; `when` is the file's
-    time of modification (seconds).
+    `other_weights` is the key of the other kind, where the file holds both; `others` is what lies
+    beside them and may be weights, too; `when` is the file's time of modification (seconds).
     """
 
     path: Path
     state: Mapping[str, torch.Tensor] = field(repr=False)
+    others: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    graph: OnnxFile | None = None  # in place of weights: an ONNX file is a whole network
     ours: bool = False
     source: str = ""
     weights: WeightsKind = "raw"
@@ -67,7 +71,8 @@ def read(path: Path, *, weights: WeightsKind | None = None, mapped: bool = False
     content = file_content.load(path, mapped)
     if isinstance(content, Mapping) and schema.is_ours(content):
         return _read_ours(path, content, weights)
-    chosen, other = states.choose(states.find(content, path), weights, path)
+    found = states.find(content, path)
+    chosen, other = states.choose(found, weights, path)
     named = naming.parse(Path(path.name.removesuffix(".tar")).stem)  # of x.pth.tar: x
     # What lies beside the weights; a bare state_dict has nothing but them.
     others: Mapping[str, object] = {}
@@ -80,6 +85,8 @@ def read(path: Path, *, weights: WeightsKind | None = None, mapped: bool = False
     return Checkpoint(
         path=path,
         state=chosen.tensors,
+        others=beside.find(others, chosen.key.partition(":")[0], chosen.tensors)
+        | beside.find_unaveraged(found, chosen),
         source=chosen.key,
         weights=chosen.kind,
         other_weights=other,
@@ -92,10 +99,14 @@ def read(path: Path, *, weights: WeightsKind | None = None, mapped: bool = False
     )
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def digest(one: Checkpoint) -> str:
+    """Return the sha256 of a checkpoint's file, and of what lies beside an ONNX file with it."""
+    whole = hashlib.sha256()
+    for path in (one.path, *(one.graph.data if one.graph else ())):
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                whole.update(chunk)
+    return whole.hexdigest()
 
 
 def _read_ours(

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from bundler.errors import InputError
 from bundler.model import architecture, checkpoint, recipe
+from bundler.model.adopted.origin import OnnxOrigin
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.network import Folds
 from bundler.model.options import ModelOptions
+from bundler.model.origin import Origin
 from bundler.model.recipe import Recipe
+from bundler.model.torch_origin import TorchOrigin
 from inference.pixels.preprocess import PreprocessConfig
 from train.checkpoint import Normalize
 
@@ -26,13 +29,29 @@ class Ensemble:
         """Build the network from the folds' weights; with `half` it computes in float16."""
         how = self.recipe
         nets = [
-            architecture.build(one, how.arch, how.model_kwargs, how.metadata_columns)
+            architecture.build(
+                one,
+                how.arch,
+                how.model_kwargs,
+                how.metadata_columns,
+                factory=how.factory,
+                ignore=how.ignored,
+            )
             for one in self.folds
         ]
         network = Folds(
             nets, normalize=how.normalize, channels=how.channels, head=how.head, half=half
         )
         return network.eval()
+
+    def open(self) -> Origin:
+        """Return what the folds are exported from. Raises InputError where they do not fit."""
+        how = self.recipe
+        width = architecture.metadata_width(how.metadata_columns)
+        graphs = [one.graph for one in self.folds if one.graph is not None]
+        if graphs:
+            return OnnxOrigin(files=graphs, recipe=how, metadata_width=width)
+        return TorchOrigin(network=self.assemble(), recipe=how, metadata_width=width)
 
 
 def group(checkpoints: Sequence[Checkpoint], options: ModelOptions) -> list[Ensemble]:
@@ -56,7 +75,7 @@ def _check_distinct(checkpoints: Sequence[Checkpoint]) -> None:
     """Refuse a checkpoint that was named twice, or that exists under two names."""
     known: dict[str, Checkpoint] = {}
     for one in checkpoints:
-        other = known.setdefault(checkpoint.digest(one.path), one)
+        other = known.setdefault(checkpoint.digest(one), one)
         if other is not one:
             raise InputError(
                 f"{one.path} and {other.path} are the same checkpoint: it would count twice in "

@@ -1,9 +1,9 @@
-"""Checkpoints → a bundle of verified ONNX files: the flow of `rsna-bundle model`.
+"""Checkpoints → a bundle of ONNX files: the flow of `rsna-bundle model`.
 
-fetch → select → group → decide → for each file: export, verify, describe → golden cases → bundle
+fetch → select → group → decide → for each file: export, compare, describe → golden cases → bundle
 """
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import onnx_ir
 
 from bundler import bundle
 from bundler.bundle import Built
+from bundler.errors import UsageError
 from bundler.model import (
     architecture,
     card,
@@ -21,24 +22,21 @@ from bundler.model import (
     golden_dicoms,
     graph,
     parity,
+    recipe,
+    scratch,
     selection,
     store,
 )
+from bundler.model import head as heads
+from bundler.model.adopted import choosing
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
-from bundler.model.network import Folds
-from bundler.model.options import ModelOptions
+from bundler.model.options import Choice, ExportOptions, ModelOptions
+from bundler.model.origin import Origin
 from bundler.model.selection import Selection
+from bundler.secrets.check import FROM_BUNDLE, check_paths
 from inference.boot.card import Golden, GoldenPrediction, OnnxModel, Parity
 from inference.boot.manifest import Model
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verified:
-    """How an ONNX file differs from torch, and its answer: probabilities [N] and logits [N, F]."""
-
-    parity: Parity
-    answer: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,38 +49,56 @@ class Export:
 
 
 def build(options: ModelOptions, folder: Path) -> Built:
-    """Export checkpoints, verify the ONNX files against torch, and write the model bundle."""
+    """Export networks, compare the ONNX files with them, and write the model bundle."""
     bundle.check_out(folder)  # now: the export may take minutes
+    bundle.check_writable(folder)
     with store.fetched(options.choice) as choice:
-        selected = selection.select(choice, options.training.weights)
+        selected = _select(choice, options)
         options.progress.note(selected.summary())
         ensembles = group(selected.chosen, options)
         decided = decision.decide(options.export, selected.chosen, options.progress)
-        with tempfile.TemporaryDirectory(prefix="rsna-bundle-model-") as scratch:
-            return _bundle(ensembles, decided, options, Path(scratch), folder)
+        with scratch.folder(_needed(selected)) as place:
+            return _bundle(ensembles, decided, options, place, folder)
 
 
 def choose(options: ModelOptions) -> Selection:
     """Return which checkpoints `build` would export. Raises InputError, UsageError."""
     with store.fetched(options.choice) as choice:
-        return selection.select(choice, options.training.weights)
+        return _select(choice, options)
+
+
+def _select(choice: Choice, options: ModelOptions) -> Selection:
+    """Return the checkpoints that were named, or the ONNX files in their place."""
+    if choice.onnx:
+        return choosing.select(choice, options.training)
+    return selection.select(choice, options.training.weights)
+
+
+def _needed(selected: Selection) -> int:
+    """Return about how many bytes the export writes: each network twice, as int8 is made."""
+    paths = [
+        path
+        for one in selected.chosen
+        for path in (one.path, *(one.graph.data if one.graph else ()))
+    ]
+    return 2 * sum(path.stat().st_size for path in paths)
 
 
 def _bundle(
-    ensembles: list[Ensemble], decided: Decision, options: ModelOptions, scratch: Path, folder: Path
+    ensembles: list[Ensemble], decided: Decision, options: ModelOptions, place: Path, folder: Path
 ) -> Built:
-    """Export each ensemble into the folder `scratch`, and write the bundle to `folder`."""
+    """Export each ensemble into the folder `place`, and write the bundle to `folder`."""
     exports = []
     for ensemble in ensembles:
-        exported = export(ensemble, decided, options, scratch, models=len(ensembles))
+        exported = export(ensemble, decided, options, place, models=len(ensembles))
         card.report(exported.model, options.progress)
         exports.append(exported)
     dicoms = golden_dicoms.write_dicoms(
-        scratch, {one.file: one.recipe.preprocess for one in ensembles}
+        place, {one.file: one.recipe.preprocess for one in ensembles}
     )
     files = [path for one in exports for path in one.files]
-    files += [scratch / one.file for one in dicoms]
-    files += decision.draw(decided, scratch)
+    files += [place / one.file for one in dicoms]
+    files += decision.draw(decided, place)
     columns = dict.fromkeys(name for one in exports for name in one.model.metadata_columns)
     cases = Golden(
         dicoms=dicoms,
@@ -90,79 +106,91 @@ def _bundle(
         rows=golden.encode_rows(list(columns)),
     )
     part = Model(models=tuple(one.model for one in exports), golden=cases)
-    return bundle.write(folder, {path.name: path for path in files}, part)
+    named = {path.name: path for path in files}
+    check_paths(named, "The exported model", FROM_BUNDLE, options.progress)
+    return bundle.write(folder, named, part)
 
 
 def export(
-    ensemble: Ensemble, decided: Decision, options: ModelOptions, scratch: Path, *, models: int
+    ensemble: Ensemble, decided: Decision, options: ModelOptions, place: Path, *, models: int
 ) -> Export:
-    """Write one ONNX file into the folder `scratch`, verified. Raises InputError, CheckError.
+    """Write one ONNX file into the folder `place`, compared. Raises InputError, CheckError.
 
     `models` such files share the time that a replay may take on the notebook.
     """
-    how, path = ensemble.recipe, scratch / ensemble.file
-    width = architecture.metadata_width(how.metadata_columns)
-    network = ensemble.assemble()
-    operations = golden.count_operations(network, how.size, width)
+    how, path = ensemble.recipe, place / ensemble.file
+    origin = ensemble.open()
+    operations = origin.count_operations()
     phantoms = golden.draw(how.preprocess, golden.affordable(operations, models))
     real = parity.load_real(options.export.images, how.preprocess)
     images = np.concatenate([phantoms, parity.random_images(how.size), real])
+    width = architecture.metadata_width(how.metadata_columns)
     metadata = parity.random_metadata(width, len(images))
     if metadata is not None:
         metadata[: len(phantoms)] = golden.draw_metadata(how.metadata_columns, len(phantoms))
 
     options.progress.step(f"{path.name}: export {len(ensemble.folds)} × {how.arch}")
-    exported = _export_graph(network, ensemble, options, width, scratch)
-    # Written twice: what is verified is a file, and the file is to say how it was verified.
+    exported = origin.export(options.export.precision, place)
+    graph.strip(exported)
+    _check_head(exported, ensemble)
+    # Written twice: what is compared is a file, and the file is to say how it was compared.
     graph.write(exported, path)
-    options.progress.step(f"{path.name}: compare ONNX Runtime with torch on {len(images)} images")
-    verified = verify(network, path, images, metadata, options.export.precision, real=len(real))
+    rows = parity.rows(len(images), len(images) - len(phantoms), operations)
+    options.progress.step(
+        f"{path.name}: compare ONNX Runtime with its origin on {len(rows)} images"
+    )
+    answer = parity.answer_onnx(path, images, metadata)
+    compared = compare(origin, images, metadata, answer, rows, options.export, real=len(real))
     about = card.describe(
         ensemble,
         decided,
         options.export,
         operations=operations,
         golden_images=len(phantoms),
-        compared=verified.parity,
+        compared=compared,
     )
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
-        path, phantoms, metadata, verified.answer, options.export.precision
+        path,
+        phantoms,
+        metadata,
+        answer,
+        options.export.precision,
+        (compared.noise or 0.0, compared.logit_noise or 0.0),
     )
     return Export(
         model=card.of_file(path.name, about),
         prediction=prediction,
-        files=(*written, scratch / prediction.images),
+        files=(*written, place / prediction.images),
     )
 
 
-def _export_graph(
-    network: Folds, ensemble: Ensemble, options: ModelOptions, width: int, scratch: Path
-) -> onnx_ir.Model:
-    """Return the network's graph in the precision that was asked for, stripped."""
-    how = ensemble.recipe
-    # float16 changes a network's weights in place; the one at hand stays as the reference.
-    exported = ensemble.assemble(half=True) if options.export.precision == "fp16" else network
-    model = graph.export(exported, how.size, width, how.arch)
-    if options.export.precision == "int8":
-        model = graph.quantize(model, scratch)
-    graph.strip(model)
-    return model
-
-
-def verify(
-    network: Folds,
-    path: Path,
+def compare(
+    origin: Origin,
     images: npt.NDArray[np.uint8],
     metadata: npt.NDArray[np.float32] | None,
-    precision: str,
+    answer: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    rows: Sequence[int],
+    how: ExportOptions,
     *,
     real: int,
-) -> Verified:
-    """Compare torch and ONNX Runtime on uint8 [N, H, W] images. Raises CheckError."""
-    expected = parity.answer_torch(network, images, metadata)
-    actual = parity.answer_onnx(path, images, metadata)
-    tolerance = parity.TOLERANCE[precision]
-    compared = parity.compare(expected, actual, real=real, tolerance=tolerance)
-    parity.check(compared, precision)
-    return Verified(parity=parity.rounded(compared), answer=actual)
+) -> Parity:
+    """Compare what an ONNX file answered with its origin, on some of the images [N, H, W].
+
+    Raises CheckError where they differ by more than is allowed.
+    """
+    reference = origin.answer(images[rows], None if metadata is None else metadata[rows])
+    tolerance = parity.allowed(how.precision, reference.noise, how.atol)
+    chosen = answer[0][rows], answer[1][rows]
+    compared = parity.compare(reference, chosen, real=real, tolerance=tolerance)
+    parity.check(compared, how.precision)
+    return parity.rounded(compared)
+
+
+def _check_head(exported: onnx_ir.Model, ensemble: Ensemble) -> None:
+    """Refuse a sigmoid on top of a sigmoid: all would be between 0.5 and 0.73."""
+    head = heads.read(ensemble.recipe.head)
+    operator = graph.find_activation(exported)
+    if operator is not None and head.kind != "probability":
+        how = ensemble.recipe
+        raise UsageError(recipe.activated(operator, how.head, how.arch, head.index))

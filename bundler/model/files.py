@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import inference
-from bundler import atomic, bundle, secrets
+from bundler import atomic, bundle
 from bundler.bundle import Built
 from bundler.errors import BundlerError, InputError
 from bundler.model import copying, scores, sources, tree, volumes
 from bundler.model.tree import Tree
 from bundler.model.volumes import Layout
 from bundler.progress import SILENT, Progress
+from bundler.secrets.check import FROM_FILES, check_files, check_paths
 from inference.boot import bundle as reader
 from inference.boot import files as restored
 from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, File, ModelFiles, compose
@@ -25,8 +26,6 @@ from inference.boot.parallel import Meter
 from inference.errors import BundleError
 
 SCRATCH = 20 * 10**9  # bytes of a notebook's disk that are surely free
-LOOKED_THROUGH = 1 << 20  # bytes of a file that may hold a key; weights are larger
-TEXTS = (*(".json", ".yaml", ".yml", ".toml", ".txt", ".md", ".cfg", ".ini", ".env"), ".py", ".sh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def build(options: FilesOptions) -> Built:
     """
     bundle.check_out(options.out)
     source = tree.scan(options.paths)
-    check_secrets(source)
+    check_secrets(source, options.progress)
     layout = volumes.lay_out(source)
     part = ModelFiles(
         volumes=tuple(volume.name for volume in layout.volumes),
@@ -63,22 +62,10 @@ def build(options: FilesOptions) -> Built:
 # --- the steps ---
 
 
-def check_secrets(source: Tree) -> None:
-    """Raise InputError where a small text among the files looks like a key or a token."""
-    texts = {
-        file.name: file.path.read_bytes()
-        for file in source.files
-        if file.stamp.bytes <= LOOKED_THROUGH
-        and (file.name.lower().endswith(TEXTS) or Path(file.name).name in secrets.NAMES)
-    }
-    if findings := list(secrets.scan(texts)):
-        listed = "".join(f"\n  {finding}" for finding in findings[: secrets.SHOWN])
-        raise InputError(
-            "The model's files hold what looks like secrets, which the bundle would show to "
-            f"whoever sees the dataset:{listed}\nRemove them, or name the files that the notebook "
-            f'needs one by one. A line that only looks like one may say so: "'
-            f'{secrets.ALLOWED.decode()}".'
-        )
+def check_secrets(source: Tree, progress: Progress) -> None:
+    """Raise InputError where a file looks like a key or holds one, whatever its size or kind."""
+    files = {file.name: file.path for file in source.files}
+    check_paths(files, "The model's files", progress=progress)
 
 
 def tell(source: Tree, layout: Layout, progress: Progress) -> None:
@@ -126,7 +113,9 @@ def write(source: Tree, layout: Layout, part: ModelFiles, options: FilesOptions)
                 files = copying.write(layout, folder, meter)
             progress.note(f"Copied and hashed {meter.throughput()}")
             check_same(source)
-            (folder / MANIFEST).write_text(manifest(files, part), encoding="utf-8", newline="\n")
+            text = manifest(files, part)
+            check_files({MANIFEST: text.encode()}, "The model's manifest", FROM_FILES, progress)
+            (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise BundlerError(_why_not(place, error)) from error
     return Built(bundle=reader.read(place), bytes=_size(files), changed=True)

@@ -20,6 +20,12 @@ from inference.predict import METADATA_KEY
 
 OUTPUTS = ("probability", "folds", "logits")
 OPSET = 20  # the first with Gelu: one pass over the memory where its formula takes five
+# What hands numbers on, or picks some, between a network's last layer and the logits.
+_PASSED_THROUGH = {
+    *("Concat", "Unsqueeze", "Squeeze", "Reshape", "Gather", "Slice", "Cast", "Identity", "Sub"),
+    *("Flatten", "Split"),
+}
+_DEEPEST = 16
 LARGEST_BATCH = 1 << 16
 EMBEDDED_LIMIT = 2 * 1000**3  # bytes; protobuf holds no more than 2 GiB in one message
 
@@ -54,6 +60,21 @@ def export(
     assert program is not None  # it is None only where `f` is given
     greyscale.merge_channels(program.model)
     return program.model
+
+
+def find_activation(model: onnx_ir.Model) -> str | None:
+    """Return the activation that a network ends in before its answer is read, if in one."""
+    value: onnx_ir.Value | None = model.graph.outputs[OUTPUTS.index("logits")]
+    for _ in range(_DEEPEST):
+        node = None if value is None else value.producer()
+        if node is None:
+            return None
+        if node.op_type in ("Sigmoid", "Softmax"):
+            return node.op_type
+        if node.op_type not in _PASSED_THROUGH:
+            return None
+        value = node.inputs[0]
+    return None
 
 
 def quantize(model: onnx_ir.Model, folder: Path) -> onnx_ir.Model:

@@ -4,11 +4,13 @@ The command line fills these from its parameters by name: a new option is one de
 `bundler/cli/model_options.py` and one field here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from bundler.progress import SILENT, Progress
+from inference.boot.fields import Plain
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
@@ -22,6 +24,7 @@ class Choice:
     """Which checkpoints to take: files and folders, or those of an MLflow run."""
 
     checkpoints: tuple[Path, ...] = ()
+    onnx: tuple[Path, ...] = ()  # whole networks, in place of checkpoints
     run: str | None = None
     best: str | None = None
     store: str = ""
@@ -34,11 +37,19 @@ class Training:
     """How they were trained; None leaves a question to what the checkpoint records.
 
     `weights` chooses between the averaged and the raw weights of a file that holds both.
-    `mean` and `std` hold one number, or one for each channel, of pixels after `scale`.
+    `mean` and `std` hold one number, or one for each channel, of pixels after `scale`. `factory` is
+    `module:function` of the repository at `root`, in place of timm's `arch`; `ignore` are patterns
+    of tensors that nothing predicts with.
     """
 
     weights: WeightsKind | None = None
     arch: str | None = None
+    factory: str | None = None
+    root: Path = Path()
+    model_kwargs: Mapping[str, Plain] = field(default_factory=dict)
+    metadata_columns: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    onnx_output: str | None = None
     preset: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -60,6 +71,7 @@ class ExportOptions:
     aggregation: Literal["mean", "max"] = "mean"
     predict: Literal["binary", "probability"] = "binary"
     precision: str = "fp32"
+    atol: float | None = None
     ensemble: str = "merge"
 
 
@@ -68,6 +80,6 @@ class ModelOptions:
     """All options of an export."""
 
     choice: Choice
-    training: Training = Training()
+    training: Training = field(default_factory=Training)
     export: ExportOptions = ExportOptions()
     progress: Progress = SILENT

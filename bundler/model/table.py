@@ -13,3 +13,8 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
 def text(value: float | None) -> str:
     """Return a number for a table; nothing for what is not known."""
     return "" if value is None else f"{value:.4g}"
+
+
+def printable(name: str) -> str:
+    """Return a name from a stranger's file for a terminal: control characters are escaped."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import inference
-from bundler import atomic
-from bundler.errors import BundlerError, InputError
-from bundler.notebook.submission import render
+from bundler.errors import InputError
+from bundler.notebook.submission import save
 from bundler.result import Json
 
 NAME = "libs.ipynb"
@@ -96,10 +95,7 @@ def write(
         TRY.format(),
     ]
     path = folder / NAME
-    try:
-        atomic.write_text(path, render(cells))
-    except OSError as error:
-        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
+    save(path, cells)
     return Written(path=path, requirements=requirements)
 
 

@@ -13,6 +13,7 @@ import inference
 from bundler import atomic, bundle
 from bundler.errors import BundlerError, UsageError
 from bundler.notebook import folders
+from bundler.secrets.check import FROM_NOTEBOOK, check_files
 from bundler.settings import Settings
 from inference.boot.bundle import Bundle
 from inference.boot.manifest import MANIFEST, Code, Libs, Model, ModelFiles
@@ -191,10 +192,7 @@ def write(dist: Path, out: Path, plan: Plan) -> Written:
         Cell(source=run),
     ]
     path = out / NAME
-    try:
-        atomic.write_text(path, render(cells))
-    except OSError as error:
-        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
+    save(path, cells)
     return Written(path=path, ids=ids)
 
 
@@ -211,6 +209,16 @@ class Cell:
     source: str
     is_code: bool = True
     hidden: bool = False
+
+
+def save(path: Path, cells: Sequence[Cell | str]) -> None:
+    """Write a notebook. Raises InputError for a secret in it, BundlerError for a full disk."""
+    text = render(cells)
+    check_files({path.name: text.encode()}, "The notebook", FROM_NOTEBOOK)
+    try:
+        atomic.write_text(path, text)
+    except OSError as error:
+        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def render(cells: Sequence[Cell | str]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import inference
-from bundler import atomic, dependencies
-from bundler.errors import BundlerError, InputError
-from bundler.notebook.submission import render
+from bundler import dependencies
+from bundler.errors import InputError
+from bundler.notebook.submission import save
 from bundler.result import Json
 
 NAME = "training.ipynb"
@@ -136,10 +136,7 @@ def write(
                 "find it in the notebook's environment (Kaggle: Add-ons → Secrets)."
             )
     path = folder / NAME
-    try:
-        atomic.write_text(path, render(cells(repository, branch, overrides, bucket)))
-    except OSError as error:
-        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
+    save(path, cells(repository, branch, overrides, bucket))
     return Written(
         path=path, repository=repository, branch=branch, overrides=overrides, bucket=bucket
     )

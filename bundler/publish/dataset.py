@@ -20,6 +20,7 @@ from bundler.publish.client import Client
 from bundler.publish.failures import KaggleError, LostUploadError
 from bundler.publish.slugs import Ref
 from bundler.result import Json
+from bundler.secrets.check import check_bundle
 from inference.boot import bundle as reader
 from inference.boot.bundle import Bundle
 from inference.boot.manifest import MANIFEST, MANIFEST_LIMIT, Code, File, Model, ModelFiles
@@ -75,6 +76,7 @@ def publish(client: Client, folder: Path, ref: Ref) -> Published:
         changed = bool(_missing(client, ref, bundle))
     if changed:
         reader.verify(folder)
+        check_bundle(bundle, client.progress)
         _publish(client, bundle, ref)
     staging.remember(ref, bundle.id)
     return Published(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler import atomic, secrets
+from bundler import atomic
 from bundler.errors import BundlerError, CheckError
 from bundler.publish import client as clients
 from bundler.publish import failures
@@ -21,6 +21,7 @@ from bundler.publish.dataset import ABSENT
 from bundler.publish.failures import KaggleError
 from bundler.publish.slugs import Ref
 from bundler.result import Json
+from bundler.secrets.check import FROM_NOTEBOOK, check_files
 
 METADATA = "kernel-metadata.json"
 IMAGE = re.compile(r"\S+@sha256:[0-9a-f]{64}")
@@ -101,7 +102,8 @@ def push(client: Client, notebook: Notebook) -> Version:
     """Push a notebook and confirm that Kaggle holds this text. Raises KaggleError."""
     client.progress.step(f"Pushing {notebook.ref}")
     text = json.dumps(notebook.metadata(), indent=1) + "\n"
-    secrets.check({notebook.path.name: notebook.path.read_bytes()}, "The notebook")
+    files = {notebook.path.name: notebook.path.read_bytes(), METADATA: text.encode()}
+    check_files(files, "The notebook", FROM_NOTEBOOK, client.progress)
     try:
         atomic.write_text(notebook.path.parent / METADATA, text)
     except OSError as error:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler import atomic
-from bundler.errors import BundlerError, CheckError, InputError
+from bundler.errors import CheckError, InputError
 from bundler.image import captured, target
 from bundler.notebook import libs, training
 from bundler.notebook.other import folder
-from bundler.notebook.submission import render
+from bundler.notebook.submission import save
 from bundler.progress import Progress
 from bundler.publish import bundles, dataset, kernel, outputs, slugs
 from bundler.publish.client import Client, connect
@@ -92,10 +92,7 @@ def capture(settings: Settings, out: Path, name: str, progress: Progress) -> Ran
     client = connect(progress)
     source = CAPTURE.format(file=TARGET, name=name, script=_capture_source())
     path = folder(settings.dist, "target") / "target.ipynb"
-    try:
-        atomic.write_text(path, render([source]))
-    except OSError as error:
-        raise BundlerError(f"{path} cannot be written: {error.strerror}.") from error
+    save(path, [source])
     notebook = Notebook(
         path=path,
         ref=_ref(client, settings, "target"),

@@ -53,7 +53,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """Differences between torch in float32 and the ONNX file, over `images` images.
+    """Differences between a network and the ONNX file made of it, over `images` images.
+
+    `reference` is what the network was computed in: torch in float64 or float32, or (`onnx`) the
+    file that was adopted. `noise` is how far the network itself is off from that in float32.
 
     `rank_agreement` is the share of pairs that keep their order; None where no two answers are
     further apart than the tolerance, so that nothing was shown about the order.
@@ -67,6 +70,9 @@ class Parity:
     logit_mean: float
     rank_agreement: float | None
     tolerance: float
+    reference: Literal["float64", "float32", "onnx"] = "float32"
+    noise: float | None = None  # in probability
+    logit_noise: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +177,7 @@ class Card:
     parity: Parity | None = None
     weight: float = 1.0  # in the mean over the bundle's models
     factory: str | None = None
+    ignored: tuple[str, ...] = ()  # patterns of the checkpoints' tensors that were left out
     proof: Proof | None = None
     warnings: tuple[str, ...] = ()  # what the export warned of
 

@@ -27,10 +27,9 @@ def judged(checks: Sequence[Check], code: Bundle, settings: Settings) -> list[Ch
         "Every row has the same answer, since the command is still as `init` wrote it. "
         f"{advice} by your model's answers, commit, and rehearse again."
     )
-    return [
-        replace(check, status="unproven", message=message) if check in equal else check
-        for check in checks
-    ]
+    remark = replace(equal[0], status="unproven", message=message)
+    # Once: the runs on other rows would repeat it.
+    return [remark if check is equal[0] else check for check in checks if check not in equal[1:]]
 
 
 def _advice(code: Bundle, settings: Settings) -> str:

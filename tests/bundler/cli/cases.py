@@ -175,6 +175,25 @@ MODEL = Command(
         "--aggregation": case("--aggregation max", option("export.aggregation"), "max", "mean"),
         "--output": case("--output binary", option("export.predict"), "binary", "probability"),
         "--precision": case("--precision fp16", option("export.precision"), "fp16", "fp32"),
+        "--atol": case("--atol 0.01", option("export.atol"), 0.01),
+        "--onnx": case(
+            "--onnx a.onnx --onnx b.onnx",
+            option("choice.onnx"),
+            (Path("a.onnx"), Path("b.onnx")),
+            (),
+        ),
+        "--onnx-output": case("--onnx-output out", option("training.onnx_output"), "out"),
+        "--factory": case("--factory a.b:c", option("training.factory"), "a.b:c"),
+        "--model-kwarg": case(
+            "--model-kwarg a=1 --model-kwarg b=max",
+            option("training.model_kwargs"),
+            {"a": 1, "b": "max"},
+            {},
+        ),
+        "--metadata-columns": case(
+            "--metadata-columns age,view", option("training.metadata_columns"), ("age", "view")
+        ),
+        "--ignore": case("--ignore a.* --ignore b", option("training.ignore"), ("a.*", "b"), ()),
         "--strict": case("--strict", option("export.strict"), True, False),
         "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
@@ -451,6 +470,24 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command(functions=("bundler.doctor:examine",), progress=False, options=reporting()),
     "target": Command(functions=(), options={}, progress=False),
     "target capture": CAPTURE,
+    "target make": Command(
+        functions=("bundler.image.making:make",),
+        progress=False,
+        base=("--name", "n", "--base", "a.txt", "--layer", ".", "--out", "o.json"),
+        options={
+            "--name": case("--name m", option("name"), "m", "n"),
+            "--base": case("--base b.txt", option("base"), Path("b.txt"), Path("a.txt")),
+            "--layer": case("--layer data", option("layer"), Path("data"), Path(".")),
+            "--like": case(
+                "--like host --like a", option("like"), ("host", "a"), ("settings-target",)
+            ),
+            "--python": case("--python 3.14.1", option("python"), "3.14.1"),
+            "--image": case("--image x@sha256:0", option("image"), "x@sha256:0"),
+            "--seen": case("--seen a==1 --seen b==2", option("seen"), ("a==1", "b==2"), ()),
+            "--out": case("--out p.json", option("out"), Path("p.json"), Path("o.json")),
+            **reporting(),
+        },
+    ),
     "target show": Command(
         functions=("bundler.image.target:load",),
         progress=False,

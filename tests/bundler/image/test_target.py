@@ -85,6 +85,15 @@ def test_shipped_targets_are_estimates_of_the_image(name: str) -> None:
     assert found.release == "2.35"
     assert (found.cuda or "").startswith("12.")
     assert "onnxruntime-gpu" not in found.packages
+    # Kaggle's own additions, removals and pins, as its repository lists them.
+    assert {"onnx", "simpleitk", "papermill", "catboost"} <= found.unversioned_packages.keys()
+    assert "google-cloud-bigquery-storage" not in found.packages
+    assert found.packages["protobuf"].version == "5.29.5"
+    assert found.packages["nbconvert"].version == "6.4.5"
+    assert (found.image_digest or "").startswith("sha256:")
+    known = found.knowledge
+    assert 0 < known.modules < known.requirements < known.versions < known.packages
+    assert known.summary() in found.summary()
     assert found.packages["numpy"].version in {"2.1.3", "2.0.2"}
     assert len(found.installed) > 600
 
@@ -188,5 +197,74 @@ def test_difference_says_what_moved() -> None:
     assert found.facts["cuda"] == (None, "12.8")
     assert "python: 3.12.13 → 3.13.5" in found.summary()
     assert "do not install on the other" in found.summary()
-    assert difference.between(old, old).summary() == "The two targets are the same."
+    assert difference.between(old, old).summary() == (
+        "The two targets are the same. Whether it is the same image is not known: a digest is "
+        "missing."
+    )
     json.dumps(found.as_dict())
+
+
+# --- by digest ---
+
+
+def test_a_target_is_found_by_its_images_digest(tmp_path: Path) -> None:
+    october, june = (targets.load(f"kaggle-gpu-2026-{month}") for month in ("10", "06"))
+    assert october.image_digest
+    digits = october.image_digest.removeprefix("sha256:")
+    for name in (october.image, october.image_digest, f"sha256:{digits[:12]}", digits[:8]):
+        assert targets.load(name or "", tmp_path) == october
+    assert targets.load(june.digest[:12], tmp_path) == june  # the target's own, as `show` has it
+    mine = made(image=f"kaggle/python@sha256:{'5' * 64}")
+    (tmp_path / "mine.json").write_text(mine.text())
+    (tmp_path / "package.json").write_text("{}")  # any other JSON
+    assert targets.load("sha256:55555555", tmp_path) == mine
+
+
+def test_a_digest_that_is_nobodys_or_two_targets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No target has the digest sha256:0{8}.*target capture"):
+        targets.load("sha256:00000000", tmp_path)
+    for name, python in (("one", "3.13.1"), ("two", "3.13.2")):
+        target = made(name=name, python=python, image=f"x@sha256:{'5' * 64}")
+        (tmp_path / f"{name}.json").write_text(target.text())
+    with pytest.raises(InputError, match=r"that of one \(\w{12}\), two .*by its name"):
+        targets.load("sha256:55555555", tmp_path)
+
+
+def test_difference_by_digest_and_what_it_cannot_know() -> None:
+    one, other = (made(image=f"kaggle/python@sha256:{digit * 64}") for digit in "12")
+    assert difference.between(one, other).facts["image"] == (one.image, other.image)
+    assert difference.between(one, other).same_image is False
+    same = difference.between(one, replace(one, name="again"))
+    assert same.same_image is True
+    assert same.summary() == (
+        "The two targets are the same. Both describe the same image, by its digest."
+    )
+    assert difference.between(one, made()).same_image is None
+    known = made(installed=[{"name": "onnx", "version": "1.19.0"}])
+    unknown = made(unversioned=["onnx", "lime"])
+    found = difference.between(known, unknown)
+    assert (found.added, found.removed, found.moved) == ({}, {}, {})
+    assert found.unknown == {"lime": (None, None), "onnx": ("1.19.0", None)}
+    assert "? onnx 1.19.0 → not known" in found.summary()
+    assert found
+    json.dumps(found.as_dict())
+
+
+def test_capture_lists_modules_and_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = f"gcr.io/kaggle-gpu-images/python@sha256:{'a' * 64}"
+    monkeypatch.setenv("KAGGLE_DOCKER_IMAGE", reference)
+    target = captured.capture("here", None).target
+    assert target.image == reference
+    assert target.packages["pytest"].modules is not None
+    assert {"pytest", "py"} <= set(target.packages["pytest"].modules)
+    assert target.packages["protobuf"].modules == ("google.protobuf",)  # others share `google`
+    known = target.knowledge
+    assert known.packages == known.versions == known.requirements
+    assert known.modules > 0.9 * known.packages
+
+
+def test_modules_decide_no_wheel() -> None:
+    package = {"name": "a", "version": "1", "requires": []}
+    one, other = made(installed=[package]), made(installed=[{**package, "modules": ["a", "b"]}])
+    assert one.digest == other.digest
+    assert other.packages["a"].modules == ("a", "b")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bundler import bundle
 from bundler.errors import InputError
-from bundler.libs import locks, wheels
+from bundler.libs import lock_changes, locks, wheels
 from bundler.libs.locks import Lock, Provided
 from bundler.libs.resolve.resolution import Pin
 from inference.boot.manifest import Member
@@ -180,6 +180,8 @@ def test_broken_lock_says_how_to_mend_it(tmp_path: Path, text: str) -> None:
         ("bytes = 3", "bytes = -3", 15, "bytes is -3, not a number"),
         ("bytes = 3", "bytes = true", 15, "bytes is True, not a number"),
         ("some_thing-1.0.tar.gz", "../some_thing-1.0.tar.gz", 16, "not an sdist and its sha256"),
+        ("bytes = 3", "bytes = 3\norigin = 3", 16, "origin is 3, not a string"),
+        ("bytes = 3", 'bytes = 3\ncommit = "--upload-pack=x"', 16, "not a commit's 40 digits"),
         ('python = "3.13.1"', "python = 3.13", 5, "python is 3.13, not a string"),
     ],
 )
@@ -206,6 +208,17 @@ def test_wrong_entry_is_found_among_many(tmp_path: Path) -> None:
 
     line = path.read_text().splitlines().index("bytes = []") + 1
     with pytest.raises(InputError, match=rf"line {line}: bytes is \[\]"):
+        locks.read(path)
+
+
+def test_package_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wheelhouse.lock"
+    text = some_lock().text()
+    start = text.index("[[package]]")
+    package = text[start : text.index("[[build]]")]
+    path.write_text(text[:start] + package + text[start:])
+
+    with pytest.raises(InputError, match=r"line \d+: some-thing is there twice"):
         locks.read(path)
 
 
@@ -265,8 +278,8 @@ def test_changes_are_listed_target_first() -> None:
     old = lock("3.12.1", same="1", moved="1", gone="1")
     new = lock("3.13.1", same="1", moved="2", new="1")
 
-    assert locks.changes(None, new) == []
-    assert locks.changes(old, old) == []
-    first, *rest = locks.changes(old, new)
+    assert lock_changes.changes(None, new) == []
+    assert lock_changes.changes(old, old) == []
+    first, *rest = lock_changes.changes(old, new)
     assert "Python 3.12.1 → 3.13.1" in first
     assert rest == ["- gone 1: the image has 5", "moved 1 → 2", "+ new 1"]

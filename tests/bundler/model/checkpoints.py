@@ -89,5 +89,8 @@ def options(*paths: Path, **changes: Any) -> ModelOptions:
         return kind(**{name: values.pop(name) for name in named})
 
     return ModelOptions(
-        choice=part(Choice), training=part(Training), export=part(ExportOptions), **values
+        choice=part(Choice),
+        training=part(Training),
+        export=part(ExportOptions),
+        **values,
     )

@@ -34,7 +34,7 @@ def lightning(state: State) -> Any:
         "epoch": 7,
         "global_step": 1200,
         "pytorch-lightning_version": "2.4.0",
-        "state_dict": {**prefixed("model.")(state), "criterion.pos_weight": torch.tensor([7.0])},
+        "state_dict": prefixed("model.")(state),
         "hyper_parameters": {"model_name": ARCH, "lr": 1e-4},
         "optimizer_states": [{"state": {}, "param_groups": []}],
     }

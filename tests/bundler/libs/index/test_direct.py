@@ -300,14 +300,13 @@ def test_folder_of_data_is_refused(
         libs("./ours")
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_local_wheel_and_sdist_are_locked_by_their_hash(
-    libs: Libs, registry: Registry, folder: Path, resolver: str
+    libs: Libs, registry: Registry, folder: Path
 ) -> None:
     for name, content in (wheel("one", "1.0", ["two>=2"]), sdist("two", "2.0")):
         (folder / name).write_bytes(content)
 
-    made = libs("./one-1.0-py3-none-any.whl", "two @ ./two-2.0.tar.gz", resolver=resolver)
+    made = libs("./one-1.0-py3-none-any.whl", "two @ ./two-2.0.tar.gz")
 
     content = (folder / "one-1.0-py3-none-any.whl").read_bytes()
     one, two = pins(made)["one"], pins(made)["two"]
@@ -320,14 +319,12 @@ def test_local_wheel_and_sdist_are_locked_by_their_hash(
         libs(check=True)
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_wheel_of_a_url_is_locked(
     libs: Libs,
     registry: Registry,
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    resolver: str,
 ) -> None:
     registry.add(wheel("one", "1.0", ["tqdm"]))
     registry.password = f"me:{SECRET}"
@@ -336,7 +333,7 @@ def test_wheel_of_a_url_is_locked(
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:{SECRET}@{host}/simple")
     line = f"one @ http://me:{SECRET}@{host}/files/{name}"
 
-    made = libs(line, resolver=resolver)
+    made = libs(line)
 
     assert pins(made)["one"].origin == f"{registry.url}/files/{name}"
     (folder / "wheelhouse.txt").unlink()  # which holds what the user wrote
@@ -377,14 +374,13 @@ def test_name_that_is_not_the_projects_is_told(libs: Libs, folder: Path) -> None
         libs("theirs @ ./ours")
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_metadata_that_name_a_url_are_refused_with_the_way_out(
-    libs: Libs, registry: Registry, folder: Path, resolver: str
+    libs: Libs, registry: Registry, folder: Path
 ) -> None:
     project(folder / "ours", needs=f'"tqdm @ https://me:{SECRET}@one.example/tqdm-4.0.tar.gz"')
 
     with pytest.raises(InputError) as caught:
-        libs("./ours", resolver=resolver)
+        libs("./ours")
 
     message = str(caught.value).partition("\nThe output of")[0]
     assert "ours 1.0 needs tqdm from https://one.example/tqdm-4.0.tar.gz" in message

@@ -129,9 +129,8 @@ def test_each_index_of_a_server_has_its_own_password(monkeypatch: pytest.MonkeyP
     assert web.authorization("https://two.example/two/simple/") == ""
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_password_is_not_sent_on_to_another_server(
-    libs: Libs, registry: Registry, private: Registry, resolver: str
+    libs: Libs, registry: Registry, private: Registry
 ) -> None:
     """An index of a company redirects to a store of files, which is somebody else's."""
     with serving() as store:
@@ -186,16 +185,15 @@ def test_password_in_a_line_that_cannot_be_used_is_not_repeated(libs: Libs) -> N
         assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_origin_of_each_package_is_in_the_lock(
-    libs: Libs, registry: Registry, private: Registry, folder: Path, resolver: str
+    libs: Libs, registry: Registry, private: Registry, folder: Path
 ) -> None:
     name, content = wheel("linked", "1.0")
     (folder / "wheels").mkdir()
     (folder / "wheels" / name).write_bytes(content)
     url = with_user(private, f"me:{SECRET}")
 
-    made = libs(f"--extra-index-url {url}", "-f wheels", "ours", "linked", resolver=resolver)
+    made = libs(f"--extra-index-url {url}", "-f wheels", "ours", "linked")
 
     assert {pin.name: pin.origin for pin in made.lock.pins} == {
         "linked": "wheels",
@@ -208,12 +206,11 @@ def test_origin_of_each_package_is_in_the_lock(
     assert str(folder) not in text
 
 
-@pytest.mark.parametrize("resolver", RESOLVERS)
 def test_one_dead_index_is_named_and_nothing_is_locked(
-    libs: Libs, registry: Registry, folder: Path, resolver: str
+    libs: Libs, registry: Registry, folder: Path
 ) -> None:
     with pytest.raises(NetworkError) as caught:
-        libs("--extra-index-url http://127.0.0.1:9/own/simple", "pydicom", resolver=resolver)
+        libs("--extra-index-url http://127.0.0.1:9/own/simple", "pydicom")
 
     message = str(caught.value)
     assert "The index http://127.0.0.1:9/own/simple does not answer for pydicom: " in message

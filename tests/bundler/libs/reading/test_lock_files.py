@@ -45,12 +45,12 @@ def run_uv(folder: Path, registry: Registry, *arguments: str) -> None:
 def project(folder: Path, registry: Registry) -> Path:
     """A project that uv has locked, with a package of its own in a folder."""
     (folder / "pyproject.toml").write_text(PROJECT)
-    (folder / "inner" / "src" / "inner").mkdir(parents=True)
-    (folder / "inner" / "src" / "inner" / "__init__.py").write_text("")
+    (folder / "inner").mkdir()
     (folder / "inner" / "pyproject.toml").write_text(
-        '[project]\nname = "inner"\nversion = "0.5"\n[build-system]\nrequires = ["uv_build"]\n'
-        'build-backend = "uv_build"\n'
+        '[project]\nname = "inner"\nversion = "0.5"\n[build-system]\nrequires = []\n'
+        'build-backend = "backend"\nbackend-path = ["."]\n'
     )
+    (folder / "inner" / "backend.py").write_bytes(backend("inner", "0.5"))
     run_uv(folder, registry, "lock")
     # What the index publishes later is none of what was locked.
     registry.add(wheel("albumentations", "9.9", ["numpy>=1.24", "tqdm"]))
@@ -111,13 +111,6 @@ def test_lock_becomes_a_bundle_of_its_versions(
     libs: Libs, registry: Registry, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uv_lock = (project / "uv.lock").read_bytes()
-    for version in ("0.9.0", "0.99.0"):
-        registry.add(wheel("uv-build", version))
-    (project / "inner" / "pyproject.toml").write_text(
-        '[project]\nname = "inner"\nversion = "0.5"\n[build-system]\nrequires = []\n'
-        'build-backend = "backend"\nbackend-path = ["."]\n'
-    )
-    (project / "inner" / "backend.py").write_bytes(backend("inner", "0.5"))
 
     made = libs(requirements=project / "uv.lock")
 
