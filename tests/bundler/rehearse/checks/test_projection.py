@@ -88,6 +88,7 @@ def project(
     inputs = Inputs(
         options=RehearseOptions(settings=settings, dist=NOWHERE, out=NOWHERE),
         target=machine,
+        targets=(machine,),
         bundles={},
         notebook=NOWHERE,
         backend="",
