@@ -29,6 +29,10 @@ class Progress:
     def warn(self, text: str) -> None:
         """Print something that may go wrong later."""
 
+    def alert(self, text: str) -> None:
+        """Print something that is wrong as far as one can tell; in red on a terminal."""
+        self.warn(text)
+
     @contextlib.contextmanager
     def bar(self, text: str, total: int | None, unit: str = "B") -> Iterator[Advance]:
         """Yield a function that takes how many more units are done; unit "B" is bytes."""

@@ -1,13 +1,14 @@
 """The options of `rsna-bundle model`: each named as the field of bundler.model.options it fills."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args, get_type_hints
 
 import click
 
 from bundler.cli.options import ANY_PATH, EXISTING_FOLDER, FILE, names, numbers, pairs
-from bundler.model.options import ENSEMBLES, PRECISIONS, SCALES, WEIGHTS
+from bundler.model.options import ENSEMBLES, PRECISIONS, PRESET_NAMES, SCALES, WEIGHTS
 from bundler.settings import Settings
+from inference.boot.card import Preprocess
 
 T = TypeVar("T")
 
@@ -15,6 +16,21 @@ T = TypeVar("T")
 def from_settings(pick: Callable[[Settings], T]) -> Callable[[], T]:
     """Return an option's default that is read from the settings when the command runs."""
     return lambda: pick(click.get_current_context().obj)
+
+
+def values_of(name: str) -> tuple[str, ...]:
+    """Return the values that a field of a preprocessing may have."""
+    return get_args(get_type_hints(Preprocess)[name])
+
+
+def once(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return an option's only value; click itself would take the last of several in silence."""
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"it was given {len(values)} times ({', '.join(values)}). Several networks in one "
+            "bundle are members of a file: see --config in docs/model.md."
+        )
+    return values[0] if values else None
 
 
 def scale_of(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
@@ -52,6 +68,62 @@ CHOICE_OPTIONS = (
     ),
     click.option("--by", metavar="METRIC|last", help="Choose each fold's checkpoint by this."),
     click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
+)
+# What changes the preset; docs/model.md shows pictures.
+PREPROCESS_OPTIONS = (
+    click.option(
+        "--size", nargs=2, type=int, metavar="HEIGHT WIDTH", help="The input's size in pixels."
+    ),
+    click.option(
+        "--window",
+        type=click.Choice(values_of("window")),
+        help="What becomes black and white: by the file's own window, between the image's "
+        "extremes, or between --percentiles of what is kept.",
+    ),
+    click.option(
+        "--percentiles",
+        nargs=2,
+        type=float,
+        metavar="LOW HIGH",
+        help="Of --window percentile (default: 0.5 99.5).",
+    ),
+    click.option(
+        "--crop", type=click.Choice(values_of("crop")), help="Keep the breast, or the whole image."
+    ),
+    click.option(
+        "--crop-margin",
+        type=float,
+        metavar="SHARE",
+        help="How much of the breast's size is kept around it (default: 0.02).",
+    ),
+    click.option(
+        "--flip",
+        type=click.Choice(values_of("flip")),
+        help="Mirror images so that the chest wall is on the left, or none.",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(values_of("fit")),
+        help="Keep the aspect ratio and pad right and bottom, or stretch.",
+    ),
+    click.option(
+        "--reduce",
+        type=click.Choice(values_of("reduce")),
+        help="Make images smaller by area, or bilinear from a full decode, as cv2.resize.",
+    ),
+    click.option(
+        "--decode-margin",
+        type=float,
+        metavar="FACTOR",
+        help="Decode at least this many times the input's size (default: 1).",
+    ),
+    click.option(
+        "--preprocess-version",
+        "version",
+        type=int,
+        metavar="N",
+        help="1: as old models were trained, by the file's own smaller image; 2: the same for all.",
+    ),
 )
 # Whose network it is.
 NETWORK_OPTIONS = (
@@ -98,8 +170,14 @@ TRAINING_OPTIONS = (
         type=click.Choice(WEIGHTS),
         help="Those averaged over the training, or the raw ones (default: averaged, if recorded).",
     ),
-    click.option("--arch", metavar="MODEL", help="The timm model."),
-    click.option("--preset", metavar="NAME", help="The preprocessing that it was trained with."),
+    click.option("--arch", metavar="MODEL", multiple=True, callback=once, help="The timm model."),
+    click.option(
+        "--preset",
+        metavar="NAME|FILE",
+        help=f"The preprocessing that it was trained with, or the one to start from: "
+        f"{', '.join(PRESET_NAMES)}, or a file of its fields (*.toml, *.json).",
+    ),
+    *PREPROCESS_OPTIONS,
     click.option(
         "--mean",
         metavar="X[,X,X]",

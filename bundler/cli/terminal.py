@@ -58,6 +58,9 @@ class TerminalProgress(Progress):
     def warn(self, text: str) -> None:
         self._print(Text.assemble(("warning:", "bold yellow"), " ", text))
 
+    def alert(self, text: str) -> None:
+        self._print(Text.assemble((f"warning: {text}", "bold red")))
+
     @contextlib.contextmanager
     def bar(self, text: str, total: int | None, unit: str = "B") -> Iterator[Advance]:
         bars = self._bytes if unit == "B" else self._counts

@@ -96,6 +96,8 @@ def read(folder: Path, hidden: Hidden = Hidden()) -> Profile:  # noqa: B008 - fr
     listing = Listing(root=folder)
     names = roles.sort(listing)
     served = package.read(folder) if names.gateway else None
+    if hidden.gateway and served is None:
+        raise InputError(package.absent(folder))
     tables = roles.choose(listing, names, hidden)
     hidden = _of_gateway(hidden, served, tables)
     _check_columns(tables, hidden)

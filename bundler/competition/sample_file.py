@@ -39,7 +39,10 @@ def read(path: Path, ids: Sequence[str] = ()) -> Table:
     Raises InputError where it is broken, or JSON of a shape that has no rows.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist.")
+        raise InputError(
+            f"{path} does not exist. Download the competition's files again, or correct the name "
+            "in [tool.rsna-bundle.hidden]."
+        )
     if path.suffix == ".json":
         found = json_rows.read(path, ids)
         rows = tuple({name: _cell(value) for name, value in row.items()} for row in found.rows)

@@ -130,7 +130,10 @@ class Table:
 def open_table(path: Path) -> Table:
     """Return the table in a file. Raises InputError where it cannot be read here."""
     if not path.exists():
-        raise InputError(f"{path} does not exist.")
+        raise InputError(
+            f"{path} does not exist. Download the competition's files again, or correct the name "
+            "in [tool.rsna-bundle.hidden]."
+        )
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path} is no table: csv, tsv, parquet and JSON lines are read.")
     if path.suffix == ".parquet":

@@ -55,7 +55,7 @@ def emulate(
     lines = dependencies.load().kernel.values() if kernel else ()
     kernel_lines = [_at_image_version(line, target) for line in lines]
     wanted = [*kernel_lines, *(_public(line) for line in requirements)]
-    extra = [_at_image_version(name, target) for name in optional if name in target.packages]
+    extra = [_at_image_version(name, target) for name in optional if name in target.names]
     folder = cache.folder("images") / f"emulated-{_key(target, interpreter, wheels, wanted, extra)}"
     folder.mkdir(exist_ok=True)
     # Of two runs that need the same image at once, the second waits and takes what the first made.
@@ -80,9 +80,13 @@ def emulate(
 
 
 def _unlike(lines: Sequence[str], target: Target) -> list[str]:
-    """Say which packages are of the same version as the image's, but of another build."""
+    """Say which packages are of another build than the image's, or perhaps of another version."""
     builds = {name: package.version for name, package in target.packages.items()}
+    unversioned = [line for line in dict.fromkeys(lines) if line in target.unversioned]
     return [
+        f"{line} from the index on this machine, in a version that is not known in the image"
+        for line in unversioned
+    ] + [
         f"{line} from the index on this machine, {builds[name]} in the image"
         for line in dict.fromkeys(lines)
         if "+" in builds.get(name := line.partition("==")[0], "")
@@ -259,7 +263,9 @@ def _link_pip(interpreter: Interpreter, python: Path, site: Path) -> None:
 def _at_image_version(line: str, target: Target) -> str:
     name = line.partition("==")[0]
     package = target.packages.get(name)
-    return _public(f"{name}=={package.version}") if package else line
+    if package is None:
+        return target.unversioned_packages.get(name, line)
+    return _public(f"{name}=={package.version}")
 
 
 def _public(line: str) -> str:

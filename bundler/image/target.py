@@ -88,6 +88,11 @@ class Target:
         return {canonicalize_name(Requirement(line).name): line for line in self.unversioned}
 
     @property
+    def names(self) -> frozenset[str]:
+        """Return the normalised names of all that is installed, in a known version or not."""
+        return frozenset({*self.packages, *self.unversioned_packages})
+
+    @property
     def knowledge(self) -> Knowledge:
         """Return how much of its packages is known."""
         return Knowledge(

@@ -86,7 +86,7 @@ class _Modules:
     def stub(self, failed: Import) -> str | None:
         """Return the package of the image that an import needs and that is only a stub here."""
         own = {wheel.name for wheel in self.wheels}
-        absent = self.target.packages.keys() - self.real - own
+        absent = self.target.names - self.real - own
         names = imports.packages([name.split(".")[0] for name in failed.missing], absent)
         return next(iter(names), None)
 

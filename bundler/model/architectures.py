@@ -25,7 +25,7 @@ def name_likeliest(state: Mapping[str, torch.Tensor]) -> list[str]:
     """Return the models that weights belong to, the likeliest first; none where none is like."""
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     keys, sizes, parameters = signature(shapes)
-    index = json.loads(INDEX.read_text(encoding="utf-8"))["models"]
+    index = _index()
     same_keys = {name: entry for name, entry in index.items() if entry[0] == keys}
     exact = [name for name, entry in same_keys.items() if entry[1] == sizes]
     if exact:
@@ -38,6 +38,16 @@ def name_likeliest(state: Mapping[str, torch.Tensor]) -> list[str]:
     return sorted(near, key=lambda name: (apart[name], len(name), name))[:MOST_NAMED]
 
 
+def twins(name: str) -> list[str]:
+    """Return the other models whose bodies have tensors of the same names and shapes."""
+    index = _index()
+    own = index.get(name.partition(".")[0])
+    if own is None:
+        return []
+    same = [other for other, entry in index.items() if entry[:2] == own[:2]]
+    return sorted(other for other in same if index[other] is not own)
+
+
 def signature(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str, int]:
     """Return digests of the body's names and of its shapes, and its number of parameters.
 
@@ -47,6 +57,12 @@ def signature(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str, int]:
     alike = {key: _three_channels(shape) for key, shape in body.items()}
     parameters = sum(torch.Size(shape).numel() for shape in alike.values())
     return _digest(sorted(alike)), _digest(sorted(alike.items())), parameters
+
+
+def _index() -> Mapping[str, tuple[str, str, int]]:
+    """Return the signature of each of timm's models."""
+    rows = json.loads(INDEX.read_text(encoding="utf-8"))["models"]
+    return {name: (names, shapes, parameters) for name, (names, shapes, parameters) in rows.items()}
 
 
 def _three_channels(shape: tuple[int, ...]) -> tuple[int, ...]:

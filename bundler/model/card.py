@@ -12,16 +12,16 @@ from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble
 from bundler.model.options import ExportOptions
 from bundler.model.parity import rank_text
+from bundler.model.remarks import remarks
 from bundler.model.table import align, text
 from bundler.progress import Progress
 from bundler.result import Json
 from inference.boot import bundle as bundles
-from inference.boot.card import Card, OnnxModel, OutOfFold, Parity
+from inference.boot.card import Card, Curve, OnnxModel, OutOfFold, Parity, Proof
 from inference.boot.card import Checkpoint as Fold
 from inference.boot.fields import plain
 from inference.boot.manifest import MANIFEST
 
-NATURAL = (0.015, 0.027)  # prevalence of cancer among breasts: 2.06 % in the competition
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"  # click removes them where none is shown
 
 
@@ -33,6 +33,8 @@ def describe(
     operations: int,
     golden_images: int,
     compared: Parity,
+    proof: Proof | None,
+    warnings: Sequence[str],
 ) -> Card:
     """Return what a file says of itself."""
     how = ensemble.recipe
@@ -56,6 +58,8 @@ def describe(
         operations=operations,
         golden_images=golden_images,
         parity=compared,
+        proof=proof,
+        warnings=(*decided.warnings, *warnings),
     )
 
 
@@ -117,14 +121,6 @@ def show(path: Path) -> Cards:
     return Cards(cards=read(path))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remark:
-    """What makes a model's scores less than they seem; `serious` where it does for certain."""
-
-    text: str
-    serious: bool = False
-
-
 def render(card: OnnxModel) -> str:
     """Return a card as a table for people, the remarks on it in colour."""
     lines = [
@@ -140,7 +136,7 @@ def report(card: OnnxModel, progress: Progress) -> None:
     """Show a card while a command runs."""
     progress.note(tabulate(card))
     for remark in remarks(card):
-        (progress.warn if remark.serious else progress.note)(remark.text)
+        (progress.alert if remark.serious else progress.note)(remark.text)
 
 
 def tabulate(card: OnnxModel) -> str:
@@ -157,28 +153,10 @@ def tabulate(card: OnnxModel) -> str:
         ["output", _output(card)],
         *_curve_rows(card.out_of_fold),
         *_parity_rows(card.parity),
+        ["proof", card.proof_line.removeprefix("proof: ")],
         *_cost_rows(card),
     ]
     return "\n".join(align(rows))
-
-
-def remarks(card: Card) -> list[Remark]:
-    """Return what one should know before trusting a model's scores."""
-    notes: list[Remark] = []
-    for one in card.checkpoints:
-        if not NATURAL[0] <= one.prevalence <= NATURAL[1]:
-            text = (
-                f"{one.name} was validated at a prevalence of {one.prevalence:.2%}; naturally it "
-                "is 2 %. Its scores cannot be compared with the leaderboard's, and a threshold "
-                "chosen on that validation set is wrong for the test set."
-            )
-            notes.append(Remark(text=text, serious=True))
-        if one.metrics and one.metrics_per is None:
-            text = f"{one.name} does not say whether its metrics are per breast or per image."
-            notes.append(Remark(text=text))
-        if one.dirty:
-            notes.append(Remark(text=f"{one.name} was trained with uncommitted changes."))
-    return notes
 
 
 def _parity_rows(parity: Parity | None) -> list[list[str]]:
@@ -230,25 +208,48 @@ def _fold_rows(folds: Sequence[Fold]) -> list[list[str]]:
 def _curve_rows(out_of_fold: OutOfFold | None) -> list[list[str]]:
     if out_of_fold is None:
         return []
-    return [
-        [
-            f"out of fold, {one.aggregation}",
-            f"pF1 {one.pf1:.3f} ({one.low:.3f} to {one.high:.3f}) at "
-            f"{one.threshold:.3g}, plateau {one.plateau[0]:.3g} to {one.plateau[1]:.3g} "
+    rows = []
+    for one in out_of_fold.curves:
+        best = (
+            f"pF1 {one.pf1:.3f} ({one.low:.3f} to {one.high:.3f}) at {one.threshold:.3g}, the best "
+            f"on these very rows; plateau {one.plateau[0]:.3g} to {one.plateau[1]:.3g} "
             f"(width {one.plateau[1] - one.plateau[0]:.2g}); without a threshold "
-            f"{one.probabilistic:.3f}; {one.breasts} breasts, {one.positives} positive",
-        ]
-        for one in out_of_fold.curves
-    ]
+            f"{one.probabilistic:.3f}; {one.breasts} breasts, {one.positives} positive"
+        )
+        rows += [[f"out of fold, {one.aggregation}", best], ["", _cross_fit(one)]]
+    return rows
+
+
+def _cross_fit(curve: Curve) -> str:
+    """Return F1 by thresholds that were chosen on other rows, or why there is none."""
+    fit = curve.cross_fit
+    if fit is None:
+        return "cross-fitted: not known, since some folds hold all of the positives"
+    parts = "fold" if fit.by == "fold" else "fifth of the patients"
+    return (
+        f"cross-fitted F1 {fit.f1:.3f}: each {parts} by the threshold of the others, "
+        f"{min(fit.thresholds):.3g} to {max(fit.thresholds):.3g}"
+    )
 
 
 def _output(card: Card) -> str:
     line = f"{card.output}, {card.aggregation} over a breast's images"
     if card.threshold is None:
         return line
-    scored = card.out_of_fold.pf1_at_threshold if card.out_of_fold else None
-    tail = "" if scored is None else f" (pF1 {scored:.3f} out of fold)"
-    return f"{line}, threshold {card.threshold:.4g}{tail}"
+    return f"{line}, threshold {card.threshold:.4g}{_scores(card)}"
+
+
+def _scores(card: Card) -> str:
+    """Return F1 out of fold: optimistic where the threshold was chosen on the same rows."""
+    if card.out_of_fold is None or card.out_of_fold.pf1_at_threshold is None:
+        return ""
+    score = f"pF1 {card.out_of_fold.pf1_at_threshold:.3f}"
+    (own,) = (one for one in card.out_of_fold.curves if one.aggregation == card.aggregation)
+    if own.threshold != card.threshold:
+        return f" ({score} out of fold)"
+    fit = own.cross_fit
+    fitted = f"cross-fitted {fit.f1:.3f}" if fit else "not cross-fitted"
+    return f" ({fitted}; {score} on the rows that it was chosen on, which is optimistic)"
 
 
 def _channels(card: Card) -> str:

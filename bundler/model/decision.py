@@ -1,15 +1,15 @@
 """The decision: threshold and aggregation, and the out-of-fold curve that they come from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bundler.errors import InputError, UsageError
-from bundler.model import metrics, thresholds
+from bundler.model import cuts, metrics, out_of_fold, thresholds
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.options import ExportOptions
-from bundler.model.thresholds import OutOfFold
+from bundler.model.out_of_fold import SHOWN, OutOfFold
 from bundler.progress import Progress
 from inference.boot import card
 from inference.boot.card import Curve
@@ -20,13 +20,17 @@ _AGREES = 2e-3  # how far pF1 of oof.csv may be from what the checkpoint records
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """How a breast's images become a number and a number a verdict; curves where known."""
+    """How a breast's images become a number and a number a verdict; curves where known.
+
+    `oof` are the rows that the curves are of, `warnings` what speaks against them.
+    """
 
     aggregation: Literal["mean", "max"]
     threshold: float | None
     curves: Sequence[Curve] = ()
     pf1: float | None = None
-    oof_sha256: str | None = None
+    oof: OutOfFold | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def out_of_fold(self) -> card.OutOfFold | None:
@@ -34,7 +38,7 @@ class Decision:
         if not self.curves:
             return None
         return card.OutOfFold(
-            sha256=self.oof_sha256,
+            sha256=self.oof.sha256 if self.oof else None,
             pf1_at_threshold=None if self.pf1 is None else round(self.pf1, 4),
             curves=tuple(thresholds.rounded(curve) for curve in self.curves),
         )
@@ -51,6 +55,8 @@ def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progr
                 '"probability" under [tool.rsna-bundle] in pyproject.toml.'
             )
         return Decision(aggregation=options.aggregation, threshold=_given(options))
+    if oof.repeated:
+        progress.note(f"{oof.repeated} out-of-fold rows were there twice, and count once.")
     curves = [thresholds.curve(oof, name) for name in thresholds.AGGREGATIONS]
     (own,) = (curve for curve in curves if curve.aggregation == options.aggregation)
     threshold = own.threshold if options.threshold is None else _given(options)
@@ -60,7 +66,8 @@ def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progr
         threshold=threshold,
         curves=curves,
         pf1=thresholds.score(oof, options.aggregation, threshold),
-        oof_sha256=oof.sha256,
+        oof=oof,
+        warnings=tuple(_doubts(oof, options.aggregation, threshold)),
     )
 
 
@@ -70,6 +77,31 @@ def draw(decided: Decision, folder: Path) -> list[Path]:
         return []
     thresholds.draw(decided.curves, decided.threshold, folder / PICTURE)
     return [folder / PICTURE]
+
+
+def _doubts(oof: OutOfFold, aggregation: str, threshold: float) -> Iterator[str]:
+    """Yield why the rows are no good measure, or the threshold is no good one for them."""
+    if leaks := oof.leaks():
+        listed = ", ".join(leaks[:SHOWN]) + (", …" if len(leaks) > SHOWN else "")
+        yield (
+            f"{len(leaks)} patients have out-of-fold rows in several folds ({listed}): the models "
+            "of the other folds were trained on these patients, and the scores are too good. "
+            "Divide the folds by patient."
+        )
+    _, _, values = out_of_fold.by_breast(oof, aggregation)
+    if ties := cuts.count_ties(values, threshold):
+        yield (
+            f"The threshold {threshold:.6g} lies on the probability of {ties} of {len(values)} "
+            "breasts: rounding decides them. Choose a threshold between two probabilities."
+        )
+    called = int((values >= threshold).sum())
+    if called in (0, len(values)):
+        which = "no breast" if called == 0 else "every breast"
+        yield (
+            f"The threshold {threshold:.6g} calls {which} of the out-of-fold rows positive: the "
+            "submission would hold one number. The predictions do not tell the classes apart, or "
+            "the threshold belongs to another model."
+        )
 
 
 def _given(options: ExportOptions) -> float | None:
@@ -83,13 +115,13 @@ def _read_out_of_fold(
 ) -> OutOfFold | None:
     """Return the out-of-fold predictions that were named, or those the training left beside."""
     if options.oof:
-        return thresholds.read(options.oof)
+        return out_of_fold.read(options.oof)
     tables = [one.path.with_name(f"fold{one.fold}.oof.csv") for one in chosen]
     if not all(one.ours and path.is_file() for one, path in zip(chosen, tables, strict=True)):
         return None
     for one, path in zip(chosen, tables, strict=True):
         try:
-            pf1 = thresholds.curve(thresholds.read([path]), "mean").probabilistic
+            pf1 = thresholds.curve(out_of_fold.read([path]), "mean").probabilistic
         except InputError as error:
             progress.warn(f"no threshold can be read from {path.name}: {error}")
             return None
@@ -102,7 +134,7 @@ def _read_out_of_fold(
                 "the same."
             )
             return None
-    return thresholds.read(tables)
+    return out_of_fold.read(tables)
 
 
 def _recorded(value: float | None) -> str:

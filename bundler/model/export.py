@@ -1,9 +1,11 @@
 """Checkpoints → a bundle of ONNX files: the flow of `rsna-bundle model`.
 
-fetch → select → group → decide → for each file: export, compare, describe → golden cases → bundle
+fetch → select → group → decide → for each file: export, compare, prove, describe →
+golden cases → bundle
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +24,22 @@ from bundler.model import (
     golden_dicoms,
     graph,
     parity,
+    proof,
     recipe,
+    remarks,
+    sanity,
     scratch,
     selection,
     store,
 )
 from bundler.model import head as heads
 from bundler.model.adopted import choosing
+from bundler.model.agreement import Limits
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.options import Choice, ExportOptions, ModelOptions
 from bundler.model.origin import Origin
+from bundler.model.sanity import Pictures
 from bundler.model.selection import Selection
 from bundler.secrets.check import FROM_BUNDLE, check_paths
 from inference.boot.card import Golden, GoldenPrediction, OnnxModel, Parity
@@ -89,8 +96,10 @@ def _bundle(
 ) -> Built:
     """Export each ensemble into the folder `place`, and write the bundle to `folder`."""
     exports = []
+    held = Counter(fold for one in ensembles for fold in {member.fold for member in one.folds})
+    shared = [fold for fold, files in held.items() if files > 1]
     for ensemble in ensembles:
-        exported = export(ensemble, decided, options, place, models=len(ensembles))
+        exported = export(ensemble, decided, options, place, models=len(ensembles), shared=shared)
         card.report(exported.model, options.progress)
         exports.append(exported)
     dicoms = golden_dicoms.write_dicoms(
@@ -112,10 +121,17 @@ def _bundle(
 
 
 def export(
-    ensemble: Ensemble, decided: Decision, options: ModelOptions, place: Path, *, models: int
+    ensemble: Ensemble,
+    decided: Decision,
+    options: ModelOptions,
+    place: Path,
+    *,
+    models: int,
+    shared: Container[int | None] = (),
 ) -> Export:
-    """Write one ONNX file into the folder `place`, compared. Raises InputError, CheckError.
+    """Write one ONNX file into the folder `place`. Raises InputError, CheckError.
 
+    It is compared with its origin and with predictions of the user's, where there are any.
     `models` such files share the time that a replay may take on the notebook.
     """
     how, path = ensemble.recipe, place / ensemble.file
@@ -141,6 +157,20 @@ def export(
     )
     answer = parity.answer_onnx(path, images, metadata)
     compared = compare(origin, images, metadata, answer, rows, options.export, real=len(real))
+    proven = proof.prove(
+        ensemble,
+        path,
+        decided.oof,
+        options.export.images,
+        Limits(largest=options.export.oof_atol),
+        options.progress,
+        shared,
+    )
+    doubts: list[str] = []
+    if proven.proof is None:
+        drawn = slice(len(phantoms), len(images) - len(real))
+        pictures = Pictures.of(images, metadata, answer[1], drawn)
+        doubts = list(sanity.check(ensemble, origin, pictures, compared))
     about = card.describe(
         ensemble,
         decided,
@@ -148,7 +178,11 @@ def export(
         operations=operations,
         golden_images=len(phantoms),
         compared=compared,
+        proof=proven.proof,
+        warnings=[*proven.warnings, *doubts],
     )
+    if options.export.strict:
+        remarks.refuse(about, path.name)
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
         path,

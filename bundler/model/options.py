@@ -14,6 +14,8 @@ from inference.boot.fields import Plain
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ENSEMBLES = ("merge", "separate")
+# Of inference.pixels.preprocess, which needs NumPy: `--help` does not.
+PRESET_NAMES = ("baseline-512", "bilinear-512", "roi-1024x512", "roi-1536x768", "roi-2048x1024")
 WeightsKind = Literal["ema", "raw"]
 WEIGHTS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 SCALES = {"1/255": 1 / 255, "1": 1.0}
@@ -30,6 +32,22 @@ class Choice:
     store: str = ""
     by: str | None = None
     folds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessChanges:
+    """Fields of a preprocessing that differ from the preset; `PreprocessConfig` explains them."""
+
+    size: tuple[int, int] | None = None
+    window: Literal["dicom", "min-max", "percentile"] | None = None
+    percentiles: tuple[float, float] | None = None
+    crop: Literal["breast", "none"] | None = None
+    crop_margin: float | None = None
+    flip: Literal["chest-left", "none"] | None = None
+    fit: Literal["pad", "stretch"] | None = None
+    reduce: Literal["area", "bilinear"] | None = None
+    decode_margin: float | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +69,7 @@ class Training:
     ignore: tuple[str, ...] = ()
     onnx_output: str | None = None
     preset: str | None = None
+    preprocessing: PreprocessChanges = PreprocessChanges()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     scale: float | None = None

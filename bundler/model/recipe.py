@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from bundler.errors import UsageError
-from bundler.model import architecture, builder
+from bundler.model import architecture, builder, preprocessing
 from bundler.model import head as heads
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.factory import Factory
@@ -53,7 +53,12 @@ def resolve(checkpoint: Checkpoint, training: Training) -> tuple[Recipe, float]:
     questions = Questions(path=checkpoint.path)
     settle = questions.settle
     arch, factory = builder.settle(questions, checkpoint, training)
-    preprocess = settle("--preset", checkpoint.preprocess, _preset(training), _PRESETS)
+    preprocess = settle(
+        "--preset",
+        checkpoint.preprocess,
+        preprocessing.named(training, checkpoint.preprocess),
+        _PRESETS,
+    )
     normalize = _settle_normalize(questions, checkpoint.normalize, training)
     prevalence = settle("--prevalence", checkpoint.prevalence, training.prevalence, _PREVALENCE)
     if arch is None:  # the shape cannot be read without it
@@ -99,16 +104,6 @@ def _settle_normalize(
         std=questions.settle("--std", std, training.std, "what training then divided by"),
         scale=questions.settle("--scale", scale, training.scale, _SCALES),
     )
-
-
-def _preset(training: Training) -> PreprocessConfig | None:
-    if training.preset is None:
-        return None
-    if training.preset not in PRESETS:
-        raise UsageError(
-            f"Unknown preset {training.preset!r} in --preset. Choose one of {', '.join(PRESETS)}."
-        )
-    return PRESETS[training.preset]
 
 
 def _check_head(head: str, outputs: int | None, checkpoint: Checkpoint) -> None:

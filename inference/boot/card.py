@@ -23,6 +23,7 @@ class Preprocess:
     flip: Literal["chest-left", "none"] = "chest-left"
     fit: Literal["pad", "stretch"] = "pad"
     decode_margin: float = 1.0
+    reduce: Literal["area", "bilinear"] = "area"  # which came later: older ones are by area
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +124,24 @@ class Proof(Agreement):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CrossFit:
+    """F1 where each part's breasts are judged by the threshold that is best on the other parts.
+
+    The parts are the folds or, where the rows name none, some of the patients.
+    """
+
+    by: Literal["fold", "patients"]
+    f1: float
+    thresholds: tuple[float, ...]  # one for each part
+
+
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """pF1 against the threshold for one aggregation, with a bootstrap band over patients.
 
     `plateau` is the range of thresholds around the best one that reach 98 % of its pF1; `points`
-    are (threshold, pF1, low, high).
+    are (threshold, pF1, low, high). `pf1` is the best of all thresholds on the rows themselves, so
+    that it is optimistic; `cross_fit` is not.
     """
 
     aggregation: str
@@ -140,6 +154,7 @@ class Curve:
     breasts: int
     positives: int
     points: tuple[tuple[float, float, float, float], ...]
+    cross_fit: CrossFit | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

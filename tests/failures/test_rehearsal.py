@@ -181,7 +181,7 @@ def test_runs_another_python_where_the_targets_is_not_here(
     image = {"format": 1, "name": "newer", "python": "3.99.0", "system": "linux"}
     image |= {"machine": os.uname().machine, "release": "2.17", "installed": []}
     (root / "newer.json").write_text(json.dumps(image))
-    house = replace(house, settings=replace(house.settings, target="newer.json"))
+    house = replace(house, settings=replace(house.settings, target=("newer.json",)))
     house.write_libs({name: tmp_path / name}, name="newer", python="3.99.0")
     rehearsal = house.rehearse()
     assert rehearsal.passed, rehearsal.summary()

@@ -132,7 +132,7 @@ def _gateway(rerun: Rerun) -> Check:
             if one.name in failing.ids
         ][:1]
     if result.error == results.NEVER_STARTED:
-        lines += _another_port(rerun)
+        lines += _another_port(rerun, failing)
     if result.error == "GATEWAY_RAISED_EXCEPTION" and rerun.package.missing:
         lines.append(
             f"It reads {', '.join(rerun.package.missing)}, which the competition's folder lacks: "
@@ -141,16 +141,23 @@ def _gateway(rerun: Rerun) -> Check:
     return Check(name=name, status="failed", message="\n".join(lines))
 
 
-def _another_port(rerun: Rerun) -> list[str]:
+def _another_port(rerun: Rerun, failing: Call | None) -> list[str]:
     """Say where a server listens that its gateway did not find: not every version tries all."""
-    usual = rerun.package.ports[:1]
+    port = rerun.events.ports.get(failing.host, 0) if failing else 0
+    if failing is None or not port:
+        return []
+    usual = next(iter(rerun.package.ports), port)
+    if port != usual:
+        return [
+            f"A server does listen, on port {port}: {usual} was taken when it was made, and this "
+            f"gateway looks for it elsewhere. Free {usual} in the notebook before you make the "
+            "server, and make it only once."
+        ]
     return [
-        f"A server does listen, on port {port}: {usual[0]} was taken when it was made, and this "
-        f"gateway looks for it elsewhere. Free {usual[0]} in the notebook before you make the "
-        "server, and make it only once."
-        for port in rerun.events.ports.values()
-        if port and usual and port != usual[0]
-    ][:1]
+        f"A server does listen, on port {port}, and this gateway looks for {failing.host} "
+        "elsewhere. Serve on a port that `Client` in kaggle_evaluation/core/relay.py tries for it, "
+        "too: relay.define_server(predict, port=…) makes such a server, where it takes a port."
+    ]
 
 
 def _serves(rerun: Rerun) -> Check:

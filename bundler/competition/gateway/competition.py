@@ -124,11 +124,7 @@ def choose(own: TableCompetition, rows: int, *, ordered: bool = False) -> Compet
     found = package.read(folder) if folder and folder.is_dir() else None
     if found is None:
         if own.hidden.gateway and folder and folder.is_dir():
-            raise InputError(
-                f"{folder} holds no {package.NAME}, but `gateway = true` in "
-                "[tool.rsna-bundle.hidden] says that a gateway hands the rows over. Download the "
-                "competition's files again, or take `gateway` out of the settings."
-            )
+            raise InputError(package.absent(folder))
         return own
     awkward = tuple(case for case in own.hidden.awkward if case != IMPOSSIBLE)
     possible = replace(own, hidden=replace(own.hidden, awkward=awkward))

@@ -96,6 +96,15 @@ class Package:
         yield "writes", f"{self.submission} and result.json: the gateway, not the notebook"
 
 
+def absent(folder: Path) -> str:
+    """Say that a folder lacks the package, though the settings know of a gateway."""
+    return (
+        f"{folder} holds no {NAME}, but `gateway = true` in [tool.rsna-bundle.hidden] says that a "
+        "gateway hands the rows over. Download the competition's files again, or take `gateway` "
+        "out of the settings."
+    )
+
+
 def read(folder: Path) -> Package | None:
     """Read the package in a competition's folder; None where there is none.
 

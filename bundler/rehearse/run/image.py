@@ -131,7 +131,7 @@ def _emulate(inputs: Inputs) -> EmulatedImage:
 def _packages_of_gateway(folder: Path | None, target: Target) -> tuple[str, ...]:
     """Return the image's packages that a competition's gateway and its server import."""
     served = package.read(folder) if folder else None
-    return imports.packages(served.modules, target.packages) if served else ()
+    return imports.packages(served.modules, target.names) if served else ()
 
 
 def packages_of_command(
@@ -148,8 +148,8 @@ def packages_of_command(
     if "model" in bundles:
         modules |= _pickled(bundles["model"])
     named = (canonicalize_name(name) for name in settings.image_packages)
-    known = (name for name in named if name in target.packages)
-    return tuple(dict.fromkeys((*imports.packages(modules, target.packages), *known)))
+    known = (name for name in named if name in target.names)
+    return tuple(dict.fromkeys((*imports.packages(modules, target.names), *known)))
 
 
 def _sources(code: Bundle) -> dict[str, bytes]:

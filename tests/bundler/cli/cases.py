@@ -161,6 +161,22 @@ MODEL = Command(
         "--weights": case("--weights raw", option("training.weights"), "raw"),
         "--arch": case("--arch resnet18", option("training.arch"), "resnet18"),
         "--preset": case("--preset roi", option("training.preset"), "roi"),
+        "--size": case("--size 9 8", option("training.preprocessing.size"), (9, 8)),
+        "--window": case("--window min-max", option("training.preprocessing.window"), "min-max"),
+        "--percentiles": case(
+            "--percentiles 1 99", option("training.preprocessing.percentiles"), (1.0, 99.0)
+        ),
+        "--crop": case("--crop none", option("training.preprocessing.crop"), "none"),
+        "--crop-margin": case("--crop-margin 0", option("training.preprocessing.crop_margin"), 0.0),
+        "--flip": case("--flip none", option("training.preprocessing.flip"), "none"),
+        "--fit": case("--fit stretch", option("training.preprocessing.fit"), "stretch"),
+        "--reduce": case("--reduce bilinear", option("training.preprocessing.reduce"), "bilinear"),
+        "--decode-margin": case(
+            "--decode-margin 2", option("training.preprocessing.decode_margin"), 2.0
+        ),
+        "--preprocess-version": case(
+            "--preprocess-version 1", option("training.preprocessing.version"), 1
+        ),
         "--mean": case("--mean 0.1,0.2,0.3", option("training.mean"), (0.1, 0.2, 0.3)),
         "--std": case("--std 0.5", option("training.std"), (0.5,)),
         "--scale": case("--scale 1/255", option("training.scale"), 1 / 255),

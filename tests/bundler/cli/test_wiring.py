@@ -9,7 +9,7 @@ import pytest
 
 from bundler.cli import cli
 from bundler.cli.options import fill
-from bundler.model.options import Choice, ExportOptions, Training
+from bundler.model.options import Choice, ExportOptions, PreprocessChanges, Training
 from tests.bundler.cli import harness
 from tests.bundler.cli.cases import COMMANDS, Case, Command
 from tests.recorder import Recorder
@@ -136,11 +136,21 @@ def test_an_option_without_a_field_is_refused(tmp_path: Path) -> None:
     """Each option of `model` fills one field; one that none takes would be lost in silence."""
     declared = {option.name for option in cli.commands["model"].params}
     own = {"files", "dry_run", "out", "publish", "as_json", "quiet"}
-    parts = (Choice, Training, ExportOptions)
-    stored = [one.name for part in parts for one in fields(part)]
-    assert sorted(stored) == sorted(declared - own)
+    parts = (Choice, Training, PreprocessChanges, ExportOptions)
+    stored = {one.name for part in parts for one in fields(part)} - {
+        "preprocessing",
+        "root",
+    }  # set by the command
+    assert stored == declared - own
     with pytest.raises(KeyError, match="by"):
         fill(Choice, {"checkpoints": (), "run": None, "best": None, "store": ""})
+
+
+def test_a_second_arch_is_refused(tmp_path: Path) -> None:
+    """Click would take the last in silence."""
+    words = ["model", "--run", "r", "--arch", "resnet18", "--arch", "resnet34"]
+    with pytest.raises(click.UsageError, match=r"2 times \(resnet18, resnet34\).*--config"):
+        harness.run(tmp_path, words, COMMANDS["model"].functions)
 
 
 @pytest.mark.parametrize(

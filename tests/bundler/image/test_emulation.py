@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,19 @@ def test_one_optional_package_that_cannot_be_had_costs_no_other(shop: Path) -> N
     assert importable(image, "there", "gone") == ["there"]
     assert "gone==9.1 is not installed" in image.differences
     assert notebook_image(target, (), ("gone", "there")) == image, "found again, said again"
+
+
+def test_what_the_image_has_in_an_unknown_version_is_there_and_said_to_be_another(
+    index: Registry,
+) -> None:
+    """Kaggle's layer names packages without their versions: a command may import them."""
+    for name, version in (("onnx", "1.19"), ("onnx", "2.0"), ("lime", "1.0"), ("absent", "1.0")):
+        index.add(wheel(name, version))
+    target = replace(machine(), unversioned=("lime", "onnx<2"))
+    optional = ("onnx", "absent")
+    image = emulation.emulate(target, interpreters.this(), optional=optional)
+    assert versions(image, "onnx") == ["1.19"]
+    assert importable(image, "onnx", "lime", "absent") == ["onnx"]
+    assert image.differences[-1] == (
+        "onnx<2 from the index on this machine, in a version that is not known in the image"
+    )

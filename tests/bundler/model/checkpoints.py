@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from bundler.model.options import Choice, ExportOptions, ModelOptions, Training
+from bundler.model.options import (
+    Choice,
+    ExportOptions,
+    ModelOptions,
+    PreprocessChanges,
+    Training,
+)
 from inference import metadata
 from inference.pixels.preprocess import PreprocessConfig
 from train import checkpoint, model
@@ -88,6 +94,7 @@ def options(*paths: Path, **changes: Any) -> ModelOptions:
         named = [one.name for one in fields(kind) if one.name in values]  # type: ignore[arg-type]
         return kind(**{name: values.pop(name) for name in named})
 
+    values["preprocessing"] = part(PreprocessChanges)
     return ModelOptions(
         choice=part(Choice),
         training=part(Training),

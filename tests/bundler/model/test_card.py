@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bundler.cli import cli
 from bundler.errors import InputError
 from bundler.model import card, export
+from bundler.model.remarks import remarks
 from inference.boot import bundle as reader
 from inference.boot.fields import plain
 from inference.errors import BundleError
@@ -43,6 +44,9 @@ def test_shows_where_a_model_comes_from(place: Path) -> None:
         assert "fold 0, epoch 2, pfbeta 0.504, per breast at prevalence 50.00%" in text
         assert "commit 0123456789ab (dirty)" in text
         assert "out of fold, mean  pF1 0." in text
+        assert "proof              none" in text
+        assert "cross-fitted F1 0." in text
+        assert "which is optimistic" in text
         assert "out of fold, max   pF1 0." in text
         assert "plateau" in text
         assert "billion floating-point operations an image; 16 golden images replayed" in text
@@ -50,17 +54,20 @@ def test_shows_where_a_model_comes_from(place: Path) -> None:
 
 def test_an_unnatural_prevalence_is_a_warning_in_red(place: Path) -> None:
     (only,) = card.read(place)
-    (red,) = [line for line in card.render(only).splitlines() if card.RED in line]
-    assert "validated at a prevalence of 50.00%; naturally it is 2 %" in red
+    red = [line for line in card.render(only).splitlines() if card.RED in line]
+    assert "validated at a prevalence of 50.00%; naturally it is 2 %" in red[0]
+    assert "rows have a prevalence of 9.50%, but the model's validation set" in red[1]
+    assert "rows have a prevalence of 9.50% (38 of 400 breasts); the competition's is 2 %" in red[2]
     assert card.RED not in show(place)  # no colours where nobody sees them
-    natural = replace(only, checkpoints=(replace(only.checkpoints[0], prevalence=0.0206),))
-    assert not any(remark.serious for remark in card.remarks(natural))
+    first = replace(only.checkpoints[0], prevalence=0.0206)
+    natural = replace(only, checkpoints=(first,), out_of_fold=None)
+    assert not any(remark.serious for remark in remarks(natural))
 
 
 def test_unknown_measures_are_said_to_be_unknown(place: Path) -> None:
     (only,) = card.read(place)
     stranger = replace(only, checkpoints=(replace(only.checkpoints[0], metrics_per=None),))
-    lines = "".join(remark.text for remark in card.remarks(stranger))
+    lines = "".join(remark.text for remark in remarks(stranger))
     assert "does not say whether its metrics are per breast or per image" in lines
 
 
@@ -102,10 +109,10 @@ def test_what_is_no_model_is_refused(place: Path, tmp_path: Path) -> None:
 def test_the_out_of_fold_rows_beside_a_checkpoint_are_used_if_they_are_its_own(
     tmp_path: Path,
 ) -> None:
-    from bundler.model import checkpoint, decision, thresholds
+    from bundler.model import checkpoint, decision, out_of_fold, thresholds
 
     oof = write(tmp_path / "fold0.oof.csv", drawn())
-    own = thresholds.curve(thresholds.read([oof]), "mean").probabilistic
+    own = thresholds.curve(out_of_fold.read([oof]), "mean").probabilistic
     progress = Recorder()
     for pfbeta, used in ((own, True), (own + 0.05, False)):
         path = save(tmp_path / "fold0.pt", metrics={"pfbeta": pfbeta})
@@ -122,5 +129,5 @@ def test_a_report_says_the_same_without_colours(place: Path) -> None:
     progress = Recorder()
     card.report(only, progress)
     assert progress.texts[0] == card.tabulate(only)
-    assert progress.texts[1:] == [remark.text for remark in card.remarks(only)]
+    assert progress.texts[1:] == [remark.text for remark in remarks(only)]
     assert "\x1b" not in "".join(progress.texts)

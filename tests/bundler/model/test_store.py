@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import InputError, NetworkError, UsageError
-from bundler.model import selection, store, thresholds
+from bundler.model import out_of_fold, selection, store
 from bundler.model.options import Choice
 from tests.bundler.model.checkpoints import save
 from tests.bundler.model.test_thresholds import drawn, write
@@ -72,8 +72,8 @@ def test_the_threshold_can_be_found_on_the_runs_own_rows(uri: str) -> None:
     """They lie beside the checkpoints as the training left them: a file for each fold."""
     with store.fetched(Choice(store=uri, best="pfbeta")) as choice:
         (folder,) = choice.checkpoints
-        parts = [thresholds.read([folder / f"fold{fold}.oof.csv"]) for fold in (0, 1)]
-        whole = thresholds.read([folder / "oof.csv"])
+        parts = [out_of_fold.read([folder / f"fold{fold}.oof.csv"]) for fold in (0, 1)]
+        whole = out_of_fold.read([folder / "oof.csv"])
     assert not set(parts[0].patients) & set(parts[1].patients)
     assert sum(len(part.labels) for part in parts) == len(whole.labels)
 

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bundler.errors import InputError
-from bundler.model import thresholds
-from bundler.model.thresholds import OutOfFold
+from bundler.model import out_of_fold, thresholds
+from bundler.model.out_of_fold import OutOfFold
 
 HEADER = "image_id,patient_id,laterality,prediction_id,site_id,machine_id,fold,target,probability"
 
 
-def write(path: Path, rows: list[tuple[int, float, float]]) -> Path:
-    """Write an oof.csv from (breast, target, probability)."""
+def write(path: Path, rows: list[tuple[int, float, float]], first: int = 0) -> Path:
+    """Write an oof.csv from (breast, target, probability), its images numbered from `first`."""
     lines = [
         f"{number},{breast // 2},{'LR'[breast % 2]},{breast}_X,1,49,0,{target:g},{probability!r}"
-        for number, (breast, target, probability) in enumerate(rows)
+        for number, (breast, target, probability) in enumerate(rows, first)
     ]
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     return path
@@ -69,7 +69,7 @@ def test_no_threshold_is_better_than_the_best(rows: list[tuple[int, float]]) -> 
 
 
 def test_curve_of_mean_and_max(tmp_path: Path) -> None:
-    oof = thresholds.read([write(tmp_path / "oof.csv", drawn())])
+    oof = out_of_fold.read([write(tmp_path / "oof.csv", drawn())])
     mean, highest = (thresholds.curve(oof, name) for name in thresholds.AGGREGATIONS)
     assert highest.threshold > mean.threshold
     assert mean.breasts == 400
@@ -83,14 +83,14 @@ def test_curve_of_mean_and_max(tmp_path: Path) -> None:
 
 def test_several_files_are_joined(tmp_path: Path) -> None:
     rows = drawn()
-    whole = thresholds.read([write(tmp_path / "oof.csv", rows)])
-    parts = [write(tmp_path / "a.csv", rows[:300]), write(tmp_path / "b.csv", rows[300:])]
-    joined = thresholds.read(parts)
+    whole = out_of_fold.read([write(tmp_path / "oof.csv", rows)])
+    parts = [write(tmp_path / "a.csv", rows[:300]), write(tmp_path / "b.csv", rows[300:], 300)]
+    joined = out_of_fold.read(parts)
     assert thresholds.curve(joined, "mean") == thresholds.curve(whole, "mean")
 
 
 def test_picture_is_a_picture_and_always_the_same(tmp_path: Path) -> None:
-    oof = thresholds.read([write(tmp_path / "oof.csv", drawn())])
+    oof = out_of_fold.read([write(tmp_path / "oof.csv", drawn())])
     curves = [thresholds.curve(oof, name) for name in thresholds.AGGREGATIONS]
     for name in ("a.png", "b.png"):
         thresholds.draw(curves, 0.4, tmp_path / name)
@@ -115,19 +115,19 @@ def test_predictions_that_make_no_sense_are_refused(
     rows: list[tuple[int, float, float]], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        thresholds.curve(thresholds.read([write(tmp_path / "oof.csv", rows)]), "mean")
+        thresholds.curve(out_of_fold.read([write(tmp_path / "oof.csv", rows)]), "mean")
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "oof.csv").write_text("patient_id,target\n1,0\n")
     with pytest.raises(InputError, match="lacks the column prediction_id, probability"):
-        thresholds.read([tmp_path / "oof.csv"])
+        out_of_fold.read([tmp_path / "oof.csv"])
     with pytest.raises(InputError, match=r"none\.csv cannot be read"):
-        thresholds.read([tmp_path / "none.csv"])
+        out_of_fold.read([tmp_path / "none.csv"])
 
 
 def test_a_cut_row_is_named(tmp_path: Path) -> None:
     path = tmp_path / "oof.csv"
     path.write_text("target,probability,patient_id,prediction_id\n1,0.5,7,7_L\n0,0.2,8\n")
     with pytest.raises(InputError, match="line 3 has no prediction_id"):
-        thresholds.read([path])
+        out_of_fold.read([path])

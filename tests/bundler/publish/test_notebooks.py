@@ -119,11 +119,13 @@ def test_the_image_is_pinned_where_the_target_names_it(
     settings: Settings, kaggle: Kaggle, progress: Recorder, make_bundle: Callable[..., Path]
 ) -> None:
     digest = "gcr.io/kaggle-private-byod/python@sha256:" + "ab" * 32
-    about = json.loads(target.load("host").text()) | {"source": f"captured in {digest}"}
+    # As the libs were made for: the source decides no wheel.
+    about = json.loads(target.load(settings.target[0]).text())
+    about |= {"source": f"captured in {digest}"}
     (settings.root / "image.json").write_text(json.dumps(about))
     for kind in bundles.KINDS:
         make_bundle(kind)
-    pinned = replace(settings, target="image.json")
+    pinned = replace(settings, target=("image.json",))
     bundles.publish(pinned, pinned.dist, PublishOptions(), progress)
     push.push(pinned, pinned.dist, progress)
     (run,) = kaggle.kernels.all[f"{USER}/rsna-bundle-submission"]

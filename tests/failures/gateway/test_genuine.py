@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bundler.competition.gateway import package
+from bundler.competition import profile
+from bundler.competition.gateway import package, skeleton
 from tests.bundler.competition import folders
+from tests.bundler.competition.gateway import phantom
 from tests.failures.gateway.conftest import Bench, failed, server
-from tests.failures.gateway.test_plants import PLANTS, Plant, prepared
+from tests.failures.gateway.test_plants import PLANTS, RELAY, Plant, prepared
+from tests.failures.gateway.test_servers import ENOUGH, call_two
 
 GENUINE = [Path(name) for name in os.environ.get("RSNA_BUNDLE_GENUINE", "").split(":") if name]
 # Plants that rely on what the host's limits are in the phantom's own core, or on its words.
@@ -60,6 +63,29 @@ def test_plants_are_caught(genuine: Bench, plant: Plant) -> None:
     # A core of 2025 does not call the host's check of an answer by the name it has in 2026: what it
     # lets pass is seen in the submission.
     assert {plant.check, "columns", "values"} & set(problems), "\n".join(map(str, checks))
+
+
+# A second server on the port on which June 2026 looks for it.
+BOTH = """\
+import kaggle_evaluation.core.relay as relay
+other, _ = relay.define_server(predict, port=50061)
+other.start()
+gait.GaitInferenceServer(predict).serve()
+"""
+
+
+@pytest.mark.parametrize("port", ["its own", "none"])
+def test_two_servers_by_their_names(genuine: Bench, port: str) -> None:
+    core = genuine.data / "kaggle_evaluation" / "core"
+    if "server_names" not in (core / "base_gateway.py").read_text():
+        pytest.skip("this version calls one server")
+    call_two(genuine)
+    phantom.change(genuine.data, RELAY, *ENOUGH)
+    problems = failed(genuine.rerun(server(serve=BOTH) if port == "its own" else server(), units=2))
+    if port == "its own":
+        assert problems == {}
+    else:
+        assert "looks for inference_server_second elsewhere" in problems["gateway"]
 
 
 # --- a genuine gateway, on drawn data in the form of its own ---
@@ -116,6 +142,15 @@ def test_the_gateway_of_2025_itself(cmi: Bench) -> None:
     checks = cmi.rerun(CMI_SERVER.format(gestures=GESTURES, answer=answer), units=3)
     assert failed(checks) == {}
     assert {"gateway", "ids", "constant"} <= {c.name for c in checks if c.status == "passed"}
+
+
+def test_the_skeleton_serves_the_gateway_of_2025(cmi: Bench) -> None:
+    """Its answer is a gesture of the training rows: the host takes it; that it is one for all."""
+    script = skeleton.submit("cmi", profile.read(cmi.data))
+    assert "def predict(sequence, sequence_demos):" in script
+    checks = cmi.rerun(script, units=3)
+    assert {check.name for check in checks if check.status == "failed"} <= {"constant"}
+    assert {"gateway", "ids"} <= {check.name for check in checks if check.status == "passed"}
 
 
 def test_an_answer_that_the_gateway_of_2025_does_not_take(cmi: Bench) -> None:

@@ -53,6 +53,7 @@ def test_a_configuration_survives_json(name: str) -> None:
         {"percentiles": 5},
         {"flip": "up"},
         {"fit": "crop"},
+        {"reduce": "bicubic"},
         {"decode_margin": 0},
     ],
 )
@@ -74,10 +75,12 @@ def test_a_configuration_without_version_or_size_is_refused() -> None:
 # Whoever changes these changes what every trained model sees: raise VERSION in preprocess.py.
 GOLDEN = {
     (1, "baseline-512"): "4906341c2a5f804f4ad2933804b4a19fa2c9e16d1ee59ee6eb8cf7a81731eb7a",
+    (1, "bilinear-512"): "6aaf3bfffd57429cbd161ad9cdaadf79e7f35efadecaf9e7a5fff5bfb211ad3f",
     (1, "roi-1024x512"): "5d3ff26a4e0c86987d0941fdfdf31d3e1ba2bee639b2b95b3a27d227792eb1a8",
     (1, "roi-1536x768"): "7d836ae8ecf5ac9bdef8be5237de55eda8dab7cd158592300cff1d11495605ef",
     (1, "roi-2048x1024"): "4836539322cea581cfb8bd07cd1ec1703644d54e389a0b81bc5dd2a1fdd5edb3",
     (2, "baseline-512"): "d327edb1d3b21c74a21ddf93201b8b7bf2bead43350e755a78741245f557e2d6",
+    (2, "bilinear-512"): "6aaf3bfffd57429cbd161ad9cdaadf79e7f35efadecaf9e7a5fff5bfb211ad3f",
     (2, "roi-1024x512"): "eaa5fcc8c608abdb4e4bba84583646d8d444b207e567243b31afa724fe2ce6c6",
     (2, "roi-1536x768"): "7ad26b0cae7a8a9e6ef6dd6c5f1c6fe3e2d20c61f04a612fb252a968c977d026",
     (2, "roi-2048x1024"): "63b8194fa871954a884b6662373b7caf3dac5ecbfb25b620d51a1225cff290df",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.competition import profile
 from bundler.competition.choose import choose
 from bundler.competition.gateway.competition import GatewayCompetition
 from bundler.errors import InputError
@@ -106,8 +107,11 @@ def rehearse(root: Path) -> None:
 def test_settings_that_name_a_gateway_which_the_folder_lacks(root: Path) -> None:
     (root / "kaggle_evaluation").rename(root / "evaluation")
     hidden = Hidden(gateway=True)
-    with pytest.raises(InputError, match=r"no kaggle_evaluation.*Download.*out of the settings"):
+    message = r"no kaggle_evaluation.*Download.*out of the settings"
+    with pytest.raises(InputError, match=message):
         chosen(root, hidden)
+    with pytest.raises(InputError, match=message):  # as `rsna-bundle competition` reads it
+        profile.read(root, hidden)
 
 
 def test_a_version_that_nobody_knows(root: Path) -> None:
@@ -123,6 +127,13 @@ def test_data_that_the_gateway_reads_and_nobody_has(root: Path) -> None:
         chosen(root).validate(3)
     with pytest.raises(InputError, match=message):
         rehearse(root)
+
+
+def test_a_table_of_the_settings_that_is_gone(root: Path) -> None:
+    hidden = profile.read(root).hidden
+    (root / "test.csv").unlink()
+    with pytest.raises(InputError, match=r"test\.csv does not exist\. Download the competition's"):
+        chosen(root, hidden).validate(None)
 
 
 def test_a_machine_without_user_namespaces(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

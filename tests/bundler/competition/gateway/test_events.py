@@ -34,7 +34,7 @@ def of_two_servers(batches: int, *, slow: float = 0.1) -> list[Event]:
 
     The first call of the second one takes `slow` seconds.
     """
-    noted = [Event(kind="serving", host=host, time=10.0) for host in HOSTS]
+    noted = [Event(kind="serving", host=host, time=10.0, port=50051) for host in HOSTS]
     for number in range(batches):
         noted.append(Event(kind="batch", ids=(f"row {number}",)))
         for host in HOSTS:
@@ -84,7 +84,7 @@ def root(tmp_path: Path) -> Path:
     return made
 
 
-def rerun(root: Path, noted: Sequence[Event]) -> Rerun:
+def rerun(root: Path, noted: Sequence[Event], error: str = "SERVER_CONNECTION_FAILED") -> Rerun:
     own, log = package.read(root), root.parent / "log"
     assert own is not None
     output = GatewayOutput(
@@ -98,7 +98,7 @@ def rerun(root: Path, noted: Sequence[Event]) -> Rerun:
         memory_limit=1 << 30,
         speed=1.0,
     )
-    failed = checks.results.Result(succeeded=False, error="SERVER_CONNECTION_FAILED")
+    failed = checks.results.Result(succeeded=False, error=error)
     return Rerun(package=own, output=output, events=read(log, noted), result=failed, rows=1000)
 
 
@@ -122,3 +122,24 @@ def test_the_server_of_a_call_that_failed_is_named(root: Path) -> None:
     noted = [*of_two_servers(2), called(HOSTS[1], 90.0, 0.1, error="ServerDiedError")]
     shown = messages(rerun(root, noted))["gateway"]
     assert "It was call 5 to inference_server_second, for row 1, after 0.1 s." in shown
+
+
+def test_a_port_that_was_taken_when_the_server_was_made(root: Path) -> None:
+    noted = [
+        Event(kind="serving", host=HOSTS[0], time=10.0, port=60053),
+        called(HOSTS[0], 5.0, 900.0, error="RuntimeError"),
+    ]
+    shown = messages(rerun(root, noted, error="SERVER_NEVER_STARTED"))["gateway"]
+    assert "A server does listen, on port 60053: 50051 was taken" in shown
+    assert "Free 50051 in the notebook before you make the server" in shown
+
+
+def test_a_second_server_that_the_gateway_looks_for_on_another_port(root: Path) -> None:
+    """As in June 2026, whose clients of several servers have ports of their own."""
+    noted = [*of_two_servers(1)[:-1], called(HOSTS[1], 25.0, 900.0, error="RuntimeError")]
+    shown = messages(rerun(root, noted, error="SERVER_NEVER_STARTED"))["gateway"]
+    assert "A server does listen, on port 50051, and this gateway looks for" in shown
+    assert "inference_server_second elsewhere. Serve on a port that `Client`" in shown
+    silent = [event for event in noted if event.kind != "serving"]
+    shown = messages(rerun(root, silent, error="SERVER_NEVER_STARTED"))["gateway"]
+    assert "does listen" not in shown

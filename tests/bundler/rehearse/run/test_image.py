@@ -26,6 +26,7 @@ def test_a_gateway_is_not_rehearsed_in_containers(tmp_path: Path) -> None:
     inputs = Inputs(
         options=options,
         target=target,
+        targets=(target,),
         bundles={},
         notebook=tmp_path / "notebook.ipynb",
         backend="podman",
