@@ -10,21 +10,28 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from bundler import cache, process
-from bundler.errors import BundlerError, CommandError
+from bundler import cache, process, snapshot
+from bundler.errors import BundlerError, InputError
 from bundler.image import target
-from bundler.publish import bundles, competition, dataset, kernel, slugs
+from bundler.publish import bundles, competition, dataset, images, kernel, outputs, reach, slugs
 from bundler.publish.client import Client, connect
-from bundler.publish.failures import SKEW
+from bundler.publish.failures import (
+    SKEW,
+    CredentialsError,
+    OfflineError,
+    without_credentials,
+)
 from bundler.result import Json
 from bundler.sandbox import offline
 from bundler.settings import Settings
+from inference.boot.record import NAME as RECORD
 
 GOOD, DOUBT, BAD = "ok", "doubt", "bad"
 DISK = 5 * 10**9  # bytes: wheels, a model, the client's copies
 OLD = 60  # days after which Kaggle's image has usually changed
 MONTH = re.compile(r"(20\d\d)-(\d\d)$")
 DAY = 86400
+CREDENTIALS = ("kaggle.json", "access_token", "credentials.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +87,8 @@ def examine(settings: Settings) -> Diagnosis:
 def tools(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Check git and the repository."""
     try:
-        head = process.run(["git", "rev-parse", "HEAD"], cwd=settings.root).stdout.strip()
-        changed = process.run(["git", "status", "--porcelain"], cwd=settings.root).stdout
-    except CommandError:
+        root = snapshot.repository(settings.root)
+    except InputError:
         yield (
             "repository",
             BAD,
@@ -90,7 +96,8 @@ def tools(settings: Settings) -> Iterator[tuple[str, str, str]]:
             "and `git commit`.",
         )
         return
-    count = len(changed.splitlines())
+    head = process.run(["git", "rev-parse", "HEAD"], cwd=root).stdout.strip()
+    count = len(snapshot.uncommitted(root))  # by the same rules as `rsna-bundle code`
     dirty = f"; {count} uncommitted files, which `rsna-bundle code` refuses" if count else ""
     yield "repository", DOUBT if count else GOOD, f"commit {head[:12]}{dirty}"
 
@@ -139,7 +146,7 @@ def sandbox(settings: Settings) -> Iterator[tuple[str, str, str]]:
 def permissions(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Check whether other users can read the credentials."""
     folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
-    for name in ("kaggle.json", "access_token", "credentials.json"):
+    for name in CREDENTIALS:
         path = folder / name
         if os.name == "posix" and path.is_file() and path.stat().st_mode & 0o077:
             yield "credentials", DOUBT, f"other users can read {path}. Run `chmod 600 {path}`"
@@ -156,10 +163,11 @@ def network(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
     try:
         with client.quietly():
-            from kagglesdk.kaggle_env import get_endpoint, get_env
-
-            address = get_endpoint(get_env())
+            address = reach.check()
             answer = requests.get(address, timeout=20, allow_redirects=False)
+    except OfflineError as error:
+        yield "network", BAD, str(error)
+        return
     except requests.RequestException as error:
         kind = type(error).__name__
         yield "network", BAD, f"Kaggle does not respond ({kind}). Check the network and the proxy."
@@ -178,7 +186,16 @@ def network(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 def kaggle(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Check the credentials, and what they permit."""
-    client = connect()
+    try:
+        client = connect()
+    except OfflineError:  # which `network` says
+        found = _has_credentials()
+        message = "not checked without a network" if found else without_credentials()
+        yield "credentials", DOUBT if found else BAD, message
+        return
+    except CredentialsError as error:
+        yield "credentials", BAD, str(error)
+        return
     yield "credentials", GOOD, f"signed in as {client.user}"
     yield from _names(client, settings)
     try:
@@ -186,6 +203,14 @@ def kaggle(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield "competition", GOOD, f"{settings.competition}: {left} submissions left today"
     except BundlerError as error:
         yield "competition", BAD, str(error)
+
+
+def _has_credentials() -> bool:
+    """Say whether there is anything to sign in with; whether it is valid, only Kaggle knows."""
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    return bool(os.environ.get("KAGGLE_API_TOKEN") or os.environ.get("KAGGLE_KEY")) or any(
+        (folder / name).is_file() for name in CREDENTIALS
+    )
 
 
 def _names(client: Client, settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -201,3 +226,6 @@ def _names(client: Client, settings: Settings) -> Iterator[tuple[str, str, str]]
     ref = slugs.reference(client.user, settings.notebook, "notebook")
     version = kernel.current(client, ref)
     yield "notebook", GOOD, f"{ref}: {f'version {version}' if version else 'will be created'}"
+    record = outputs.read(client, ref, RECORD) if version else None
+    if problem := images.difference(settings, record):
+        yield "image", DOUBT, problem

@@ -48,6 +48,7 @@ class Settings:
     hidden_units: int = 32000  # rows, studies or images; of screening mammography: images
     time_limit_hours: float = 9.0
     accelerator: str = "NvidiaTeslaT4"  # "": none
+    docker_image: str = ""  # NAME@sha256:… or "latest"; "": the target's, or the last good run's
     requirements: str = "wheelhouse.txt"
     output: Literal["binary", "probability"] = "binary"
     on_failures: str = "stop"

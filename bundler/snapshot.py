@@ -36,9 +36,9 @@ def build(
     A dirty working tree is refused, or bundled as it is (untracked files too, ignored ones not)
     where `allow_dirty` says so; the manifest then says so, too. `run` is the settings' command.
     """
-    root = _repository(root)
+    root = repository(root)
     commit = git(root, "rev-parse", "--verify", f"{rev}^{{commit}}")
-    changed = _changed(root) if rev == "HEAD" else []
+    changed = uncommitted(root) if rev == "HEAD" else []
     if changed and not allow_dirty:
         listed = "\n".join(f"  {line}" for line in changed[:10])
         more = f"\n  and {len(changed) - 10} more" if len(changed) > 10 else ""
@@ -74,13 +74,14 @@ def build(
         return bundle.write(out, archives, part)
 
 
-def _changed(root: Path) -> list[str]:
+def uncommitted(root: Path) -> list[str]:
     """Return git's lines on what differs from HEAD; the table of submissions may grow."""
     table = ":(exclude)submissions.csv"
     return git(root, "status", "--porcelain", "--", ".", table).splitlines()
 
 
-def _repository(root: Path) -> Path:
+def repository(root: Path) -> Path:
+    """Return the root of the repository around a folder. Raises InputError without a commit."""
     try:
         top = process.run(["git", "rev-parse", "--show-toplevel"], cwd=root).stdout.strip()
         process.run(["git", "rev-parse", "--verify", "HEAD"], cwd=root)

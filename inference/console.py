@@ -31,6 +31,7 @@ def banner(prepared: Prepared, replicas: Sequence[Replica], table: Table) -> str
             for entry in model.model.models
             for checkpoint in entry.checkpoints
         ),
+        *(f"       {entry.file}  {entry.proof_line}" for entry in model.model.models),
         f"libs   {libs.id[:12]}  {len(target.lock)} wheels for Python "
         f"{target.python}: {_pins(target.lock)}",
         f"test   {len(table.images)} images, {breasts} breasts{twice}",

@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 from bundler.image.target import Target
 from bundler.libs.index.sources import Sources
 
+SHOWN = 12  # versions that a note lists
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
@@ -26,13 +28,14 @@ class Requirements:
     sources: Sources
     replaced: frozenset[str] = frozenset()  # brought even where the image has them: `# replace`
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)  # package → sha256s allowed
-    is_lock: bool = False  # another tool's, of a whole environment
+    locked: tuple[Requirement, ...] | None = None  # the pins of another tool's lock
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the content in one order and spelling: what a resolution depends on."""
         wanted = [write(requirement) for requirement in self.wanted]
-        constraints = [f"-c {write(requirement)}" for requirement in self.constraints]
+        limits = (*self.constraints, *(self.locked or ()))
+        constraints = [f"-c {write(requirement)}" for requirement in limits]
         hashes = [f"{name} {digest}" for name in self.hashes for digest in self.hashes[name]]
         replaced = [f"# {name}" for name in self.replaced]
         sources = self.sources
@@ -46,6 +49,7 @@ class Requirements:
         wanted = applying(self.wanted, environment)
         constraints = applying(self.constraints, environment)
         names = {canonicalize_name(need.name) for need in (*wanted, *constraints)}
+        names |= {canonicalize_name(need.name) for need in self.locked or ()}
         # What is for another machine alone is not fetched for this one.
         direct = {name: one for name, one in self.sources.direct.items() if name in names}
         return replace(
@@ -61,21 +65,22 @@ class Requirements:
         A lock of a whole environment pins what the image has, too: there the image decides, and
         what the other packages need of it is checked all the same.
         """
-        if not self.is_lock:
-            return self
-        wanted, notes = [], []
-        for need in self.wanted:
-            package = image.packages.get(canonicalize_name(need.name))
-            if package is None or package.name in self.sources.direct:
-                wanted.append(need)
-                continue
-            wanted.append(Requirement(_name(need)))
-            if not need.specifier.contains(package.version, prereleases=True):
-                version = str(need.specifier).removeprefix("==")
-                notes.append(f"{package.name} {version} → {package.version}")
-        listed = f"{self.path.name} has other versions than the image, which are not brought: "
-        told = (f"{listed}{', '.join(sorted(notes))}.",) if notes else ()
-        return replace(self, wanted=tuple(wanted), notes=(*self.notes, *told))
+        held, others = [], []
+        for pin in self.locked or ():
+            package = image.packages.get(canonicalize_name(pin.name))
+            if package is None:
+                held.append(pin)
+            elif not pin.specifier.contains(package.version, prereleases=True):
+                version = str(pin.specifier).removeprefix("==")
+                others.append(f"{package.name} {version} → {package.version}")
+        notes = (*self.notes, *([self._note(sorted(others))] if others else []))
+        return replace(self, constraints=(*self.constraints, *held), notes=notes)
+
+    def _note(self, others: list[str]) -> str:
+        """Say which versions of a lock are not the image's."""
+        listed = ", ".join(others[:SHOWN])
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        return f"{self.path.name} has other versions than the image, which stays: {listed}{more}."
 
     def named(self, name: str) -> list[Requirement]:
         """Return the requirements of a package that the user wrote."""
@@ -84,13 +89,9 @@ class Requirements:
 
 def write(requirement: Requirement) -> str:
     """Return one spelling of a requirement: normalised name, sorted extras."""
-    marker = f" ; {requirement.marker}" if requirement.marker else ""
-    return f"{_name(requirement)}{requirement.specifier}{marker}"
-
-
-def _name(requirement: Requirement) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return f"{canonicalize_name(requirement.name)}{extras}"
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    return f"{canonicalize_name(requirement.name)}{extras}{requirement.specifier}{marker}"
 
 
 def applying(

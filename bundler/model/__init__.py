@@ -1,1 +1,1 @@
-"""Checkpoints → one verified ONNX. The only place of the bundler that imports torch."""
+"""Checkpoints → ONNX. The only place of the bundler that imports torch."""

@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 Pooling = Literal["avg", "max", "avgmax", "gem"]
 TRIED = (
     "scale, mean and std, weights (EMA or raw), channel order, pooling, twin architecture, head, "
-    "flip, window, crop or fit"
+    "flip, window, crop, fit or reduction"
 )
 # Mean and std of pixels from 0 to 1 that trainings use.
 NORMALIZATIONS = (
@@ -32,6 +32,7 @@ FLIPS: tuple[Literal["chest-left", "none"], ...] = ("chest-left", "none")
 WINDOWS: tuple[Literal["dicom", "min-max", "percentile"], ...] = ("dicom", "min-max", "percentile")
 CROPS: tuple[Literal["breast", "none"], ...] = ("breast", "none")
 FITS: tuple[Literal["pad", "stretch"], ...] = ("pad", "stretch")
+REDUCTIONS: tuple[Literal["area", "bilinear"], ...] = ("area", "bilinear")
 GEM_POWER, GEM_LEAST = 3.0, 1e-6  # of the usual generalised mean
 
 
@@ -171,7 +172,7 @@ def flips(setup: Setup) -> Iterator[Change]:
     for flip in FLIPS:
         if flip != config.flip:
             changed = replace(config, flip=flip)
-            yield _prepared(setup, "the flip of the images", f"flip = {flip}", changed)
+            yield _prepared(setup, "the flip of the images", f"--flip {flip}", changed)
     yield Change(
         cause="the flip of the images",
         remedy="every image mirrored",
@@ -190,7 +191,7 @@ def windows(setup: Setup) -> Iterator[Change]:
     for window in WINDOWS:
         if window != config.window:
             changed = replace(config, window=window)
-            yield _prepared(setup, "the window", f"window = {window}", changed)
+            yield _prepared(setup, "the window", f"--window {window}", changed)
     yield Change(
         cause="the window",
         remedy="black and white exchanged",
@@ -203,11 +204,15 @@ def crops(setup: Setup) -> Iterator[Change]:
     config = setup.ensemble.recipe.preprocess
     for crop in CROPS:
         if crop != config.crop:
-            yield _prepared(setup, "the crop", f"crop = {crop}", replace(config, crop=crop))
+            yield _prepared(setup, "the crop", f"--crop {crop}", replace(config, crop=crop))
+    for way in REDUCTIONS:
+        if way != config.reduce:
+            changed = replace(config, reduce=way)
+            yield _prepared(setup, "how images are reduced", f"--reduce {way}", changed)
     for fit in FITS:
         if fit != config.fit:
             yield _prepared(
-                setup, "how images are fitted", f"fit = {fit}", replace(config, fit=fit)
+                setup, "how images are fitted", f"--fit {fit}", replace(config, fit=fit)
             )
 
 

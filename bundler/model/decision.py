@@ -55,6 +55,8 @@ def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progr
                 '"probability" under [tool.rsna-bundle] in pyproject.toml.'
             )
         return Decision(aggregation=options.aggregation, threshold=_given(options))
+    if oof.repeated:
+        progress.note(f"{oof.repeated} out-of-fold rows were there twice, and count once.")
     curves = [thresholds.curve(oof, name) for name in thresholds.AGGREGATIONS]
     (own,) = (curve for curve in curves if curve.aggregation == options.aggregation)
     threshold = own.threshold if options.threshold is None else _given(options)

@@ -4,7 +4,8 @@ fetch → select → group → decide → for each file: export, compare, prove,
 golden cases → bundle
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +96,10 @@ def _bundle(
 ) -> Built:
     """Export each ensemble into the folder `place`, and write the bundle to `folder`."""
     exports = []
+    held = Counter(fold for one in ensembles for fold in {member.fold for member in one.folds})
+    shared = [fold for fold, files in held.items() if files > 1]
     for ensemble in ensembles:
-        exported = export(ensemble, decided, options, place, models=len(ensembles))
+        exported = export(ensemble, decided, options, place, models=len(ensembles), shared=shared)
         card.report(exported.model, options.progress)
         exports.append(exported)
     dicoms = golden_dicoms.write_dicoms(
@@ -118,7 +121,13 @@ def _bundle(
 
 
 def export(
-    ensemble: Ensemble, decided: Decision, options: ModelOptions, place: Path, *, models: int
+    ensemble: Ensemble,
+    decided: Decision,
+    options: ModelOptions,
+    place: Path,
+    *,
+    models: int,
+    shared: Container[int | None] = (),
 ) -> Export:
     """Write one ONNX file into the folder `place`. Raises InputError, CheckError.
 
@@ -155,6 +164,7 @@ def export(
         options.export.images,
         Limits(largest=options.export.oof_atol),
         options.progress,
+        shared,
     )
     doubts: list[str] = []
     if proven.proof is None:
@@ -204,6 +214,7 @@ def compare(
     Raises CheckError where they differ by more than is allowed.
     """
     reference = origin.answer(images[rows], None if metadata is None else metadata[rows])
+    parity.check_range(reference)
     tolerance = parity.allowed(how.precision, reference.noise, how.atol)
     chosen = answer[0][rows], answer[1][rows]
     compared = parity.compare(reference, chosen, real=real, tolerance=tolerance)

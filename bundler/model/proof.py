@@ -7,7 +7,7 @@ by the member that did not train on it, and compared with the probabilities in t
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,13 +59,17 @@ def prove(
     images: Path | None,
     limits: Limits,
     progress: Progress,
+    shared: Container[int | None] = (),
 ) -> Proven:
-    """Replay out-of-fold rows on an exported file. Raises CheckError where it disagrees."""
+    """Replay out-of-fold rows on an exported file. Raises CheckError where it disagrees.
+
+    `shared` are the folds that other files of the bundle hold, too: rows of a blend prove none.
+    """
     if oof is None or images is None:
         return Proven()
     progress.step(f"{path.name}: replay out-of-fold predictions")
     try:
-        source = _find(ensemble, oof, images)
+        source = _find(ensemble, oof, images, shared)
         cases = [_replay(ensemble, path, source, fold) for fold in _folds(ensemble)]
     except _UnprovableError as error:
         return Proven(reason=str(error))
@@ -108,12 +112,20 @@ class _Source:
         return sampling.draw(self.oof, fold, self.files, self.columns)
 
 
-def _find(ensemble: Ensemble, oof: OutOfFold, images: Path) -> _Source:
+def _find(
+    ensemble: Ensemble, oof: OutOfFold, images: Path, shared: Container[int | None]
+) -> _Source:
     """Return what can be replayed. Raises _UnprovableError."""
     unnamed = [one.path.name for one in ensemble.folds if one.fold is None]
     if unnamed or not all(oof.folds):
         which = f"{', '.join(unnamed)} does not say its fold" if unnamed else "a row has no fold"
         raise _UnprovableError(f"{which}, so nobody knows which images it was not trained on")
+    several = [str(one.fold) for one in ensemble.folds if one.fold in shared]
+    if several:
+        raise _UnprovableError(
+            f"several files of the bundle hold the fold {', '.join(several)}, and the rows are of "
+            "one of them or of their blend; export each alone to prove it"
+        )
     if "image_id" not in oof.rows[0]:
         raise _UnprovableError("the out-of-fold rows have no column image_id")
     columns = ensemble.recipe.metadata_columns

@@ -263,7 +263,8 @@ def describe(held: Bundle) -> str:
             return f"commit `{code.commit[:12]}`{branch}{dirty}"
         case Model() as model:
             names = [one.name for entry in model.models for one in entry.checkpoints]
-            return ", ".join(f"`{name}`" for name in names)
+            proofs = dict.fromkeys(entry.proof_line for entry in model.models)
+            return "; ".join([", ".join(f"`{name}`" for name in names), *proofs])
         case ModelFiles() as files:
             count = sum(len(f.members) if f.name in files.volumes else 1 for f in held.files)
             return f"{count} file{'' if count == 1 else 's'}"

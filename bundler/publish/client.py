@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from bundler.errors import NetworkError
 from bundler.progress import SILENT, Progress
+from bundler.publish import reach
 from bundler.publish.failures import (
     CredentialsError,
     KaggleError,
@@ -65,7 +66,15 @@ class Client:
 
 
 def connect(progress: Progress = SILENT) -> Client:
-    """Sign in, in any way that the client knows. Raises CredentialsError, KaggleError."""
+    """Sign in, in any way that the client knows. Raises CredentialsError, KaggleError.
+
+    Raises OfflineError within seconds where there is no network.
+    """
+    try:
+        with quietly():
+            reach.check()
+    except ImportError as error:
+        raise _not_installed(error) from error
     with quietly():
         return retried("sign in", lambda: _sign_in(progress), progress)
 
@@ -75,13 +84,12 @@ def _sign_in(progress: Progress) -> Client:
     try:
         kind = _api_class()
     except ImportError as error:
-        raise NetworkError(
-            f"Kaggle's client is not installed ({error}). Run: pip install 'rsna-bundle[bundle]'"
-        ) from error
+        raise _not_installed(error) from error
     local = os.environ.get("KAGGLE_API_ENVIRONMENT") == "LOCALHOST"
     if local != ("--local" in kind.args):  # the client reads it once, when it is imported
         raise KaggleError("KAGGLE_API_ENVIRONMENT changed after Kaggle's client was loaded.")
-    import kaggle
+    with _muffled():
+        import kaggle
 
     api = kind()
     api.progress = progress
@@ -90,7 +98,8 @@ def _sign_in(progress: Progress) -> Client:
         api._authenticated = True
         return Client(api, progress)
     try:
-        api.authenticate()
+        with contextlib.redirect_stderr(io.StringIO()):  # its banner: our error says it all
+            api.authenticate()
     except SystemExit as end:
         raise CredentialsError(without_credentials()) from end
     if api.CONFIG_NAME_USER not in api.config_values:
@@ -98,10 +107,17 @@ def _sign_in(progress: Progress) -> Client:
     return Client(api, progress)
 
 
+def _not_installed(error: ImportError) -> NetworkError:
+    return NetworkError(
+        f"Kaggle's client is not installed ({error}). Run: pip install 'rsna-bundle[bundle]'"
+    )
+
+
 @functools.cache
 def _api_class() -> Any:
     """Return the client's class with three of its public methods made reliable and visible."""
-    with _muffled():
+    # Importing it signs in, and prints a banner where that fails.
+    with _muffled(), contextlib.redirect_stderr(io.StringIO()):
         from kaggle.api import kaggle_api_extended as extended
 
     class Api(extended.KaggleApi):  # type: ignore[misc, unused-ignore]

@@ -29,6 +29,10 @@ class CredentialsError(KaggleError):
     """There are no credentials that Kaggle accepts."""
 
 
+class OfflineError(KaggleError):
+    """Nothing that leads to Kaggle accepts a connection."""
+
+
 class LostUploadError(KaggleError):
     """Files did not arrive: up to 2.2.4 the client ignores that, later ones refuse to go on."""
 

@@ -14,17 +14,19 @@ from typing import Any
 
 from bundler import atomic
 from bundler.errors import BundlerError, CheckError
+from bundler.publish import accelerators, failures
 from bundler.publish import client as clients
-from bundler.publish import failures
 from bundler.publish.client import Client
 from bundler.publish.dataset import ABSENT
 from bundler.publish.failures import KaggleError
+from bundler.publish.plain import plain
 from bundler.publish.slugs import Ref
 from bundler.result import Json
 from bundler.secrets.check import FROM_NOTEBOOK, check_files
 
 METADATA = "kernel-metadata.json"
 IMAGE = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+LATEST = "latest"  # instead of an image's digest
 ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 PAUSE = 10.0  # seconds between two checks of a running notebook
 SETTLING = 60.0  # seconds during which Kaggle may still report the previous version's run
@@ -65,7 +67,7 @@ class Notebook:
         if self.accelerator:
             metadata["machine_shape"] = self.accelerator
         if self.image:
-            metadata["docker_image"] = self.image
+            metadata |= pinned(self.image)
         return metadata
 
 
@@ -92,6 +94,13 @@ class Version:
         return f"https://www.kaggle.com/code/{self.ref}"
 
 
+def pinned(image: str) -> dict[str, Json]:
+    """Return how the metadata ask for an image: by its digest, or for the newest one."""
+    if image == LATEST:
+        return {"docker_image_pinning_type": "latest"}
+    return {"docker_image": image, "docker_image_pinning_type": "original"}
+
+
 def image(source: str) -> str | None:
     """Return the image that a target was captured in, if it is named by its digest."""
     match = IMAGE.search(source)
@@ -100,6 +109,7 @@ def image(source: str) -> str | None:
 
 def push(client: Client, notebook: Notebook) -> Version:
     """Push a notebook and confirm that Kaggle holds this text. Raises KaggleError."""
+    accelerators.check(notebook.accelerator or "", client.progress)
     client.progress.step(f"Pushing {notebook.ref}")
     text = json.dumps(notebook.metadata(), indent=1) + "\n"
     files = {notebook.path.name: notebook.path.read_bytes(), METADATA: text.encode()}
@@ -272,7 +282,7 @@ def state(client: Client, ref: Ref) -> str:
 
 def _status(client: Client, ref: Ref) -> tuple[str, str]:
     answer = client.call(f"get the status of {ref}", lambda: client.api.kernels_status(str(ref)))
-    return str(answer.status.name), str(answer.failure_message or "")
+    return str(answer.status.name), plain(str(answer.failure_message or ""))
 
 
 def _stream(client: Client, ref: Ref, seen: int) -> Iterator[str]:
@@ -289,7 +299,7 @@ def _stream(client: Client, ref: Ref, seen: int) -> Iterator[str]:
             return  # the status tells whether there is more; the next stream begins anew
         if event is None:
             return
-        for line in str(event.get("data") or "").splitlines():
+        for line in plain(str(event.get("data") or "")).splitlines():
             number += 1
             if number > seen:
                 yield line

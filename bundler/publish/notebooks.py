@@ -13,7 +13,7 @@ from bundler.notebook import libs, training
 from bundler.notebook.other import folder
 from bundler.notebook.submission import save
 from bundler.progress import Progress
-from bundler.publish import bundles, dataset, kernel, outputs, slugs
+from bundler.publish import bundles, dataset, kernel, outputs, quota, slugs
 from bundler.publish.client import Client, connect
 from bundler.publish.kernel import Notebook, Version
 from bundler.result import Json
@@ -128,6 +128,7 @@ def _written(path: Path, mode: str) -> Path:
 
 
 def _run(client: Client, notebook: Notebook, *, follow: bool, pattern: str) -> Ran:
+    quota.show(client, notebook.accelerator or "")
     version = kernel.push(client, notebook)
     if not follow:
         return Ran(version=version, files=[])

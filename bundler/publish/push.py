@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.errors import CheckError, InputError
-from bundler.image import target
 from bundler.notebook import submission
 from bundler.progress import Progress
-from bundler.publish import bundles, dataset, kernel, outputs, slugs
+from bundler.publish import bundles, dataset, images, kernel, outputs, quota, slugs
 from bundler.publish.client import Client, connect
 from bundler.publish.kernel import Notebook, Version
 from bundler.result import Json
@@ -57,6 +56,7 @@ def push_by(client: Client, settings: Settings, dist: Path, *, follow: bool = Tr
     """Push, follow and compare, with a client that is signed in."""
     notebook, ids = prepare(client, settings, dist)
     check_published(client, settings, ids)
+    quota.show(client, settings.accelerator)
     version = kernel.push(client, notebook)
     folder = notebook.path.parent / "output"
     file: str | None = None
@@ -80,16 +80,9 @@ def prepare(client: Client, settings: Settings, dist: Path) -> tuple[Notebook, M
         datasets=[str(ref) for ref in bundles.refs(client, settings, tuple(written.ids)).values()],
         competitions=[settings.competition],
         accelerator=settings.accelerator or None,
-        image=_pinned_image(settings),
+        image=images.choose(client, settings, ref),
     )
     return notebook, written.ids
-
-
-def _pinned_image(settings: Settings) -> str | None:
-    """Return the image that the only target was captured in; several are there to serve any."""
-    if len(settings.target) > 1:
-        return None
-    return kernel.image(target.load(settings.target[0], settings.root).source)
 
 
 def check_published(client: Client, settings: Settings, ids: Mapping[str, str]) -> None:

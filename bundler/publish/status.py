@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bundler.model import sources
 from bundler.notebook import folders, submission
 from bundler.progress import Progress
-from bundler.publish import bundles, dataset, kernel, outputs, push, slugs
+from bundler.publish import bundles, dataset, images, kernel, outputs, push, slugs
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import connect
+from bundler.publish.failures import CredentialsError, OfflineError
 from bundler.result import Json
 from bundler.settings import Settings
 from inference.boot import bundle as reader
@@ -26,6 +27,7 @@ class Row:
     published: str | None
     mounted: str | None
     changed: bool = False  # the files that the bundle was made of, since then
+    is_compared: bool = True  # with Kaggle
 
     @property
     def stale(self) -> str:
@@ -34,6 +36,8 @@ class Row:
             return f"not built: rsna-bundle {self.kind}"
         if self.changed:
             return "its files have changed: rsna-bundle model --files"
+        if not self.is_compared:
+            return ""
         if self.published != self.local:
             return f"not published: rsna-bundle publish {self.kind}"
         if self.mounted != self.local:
@@ -49,6 +53,8 @@ class Status:
     notebook: str
     version: int
     state: str
+    image: str = ""  # how the last run's differs from the pinned one
+    local_only: str = ""  # why Kaggle was not asked
 
     def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
@@ -60,14 +66,21 @@ class Status:
         lines = [f"{'':6} {'here':12}  {'published':12}  {'last run':12}"]
         for row in self.rows:
             ids = "  ".join(_short(one) for one in (row.local, row.published, row.mounted))
-            lines.append(f"{row.kind:6} {ids}  {row.stale or 'up to date'}")
+            fine = "up to date" if row.is_compared else "built"
+            lines.append(f"{row.kind:6} {ids}  {row.stale or fine}")
+        if self.local_only:
+            return "\n".join([*lines, f"Kaggle was not asked. {self.local_only}"])
         version = f"version {self.version}, {self.state}" if self.version else "not pushed yet"
-        return "\n".join([*lines, f"notebook {self.notebook}: {version}"])
+        lines.append(f"notebook {self.notebook}: {version}")
+        return "\n".join([*lines, *([f"image: {self.image}"] if self.image else [])])
 
 
 def look(settings: Settings, progress: Progress) -> Status:
-    """Compare the laptop, Kaggle's datasets and the last run."""
-    client = connect(progress)
+    """Compare the laptop, Kaggle's datasets and the last run; without Kaggle, look here alone."""
+    try:
+        client = connect(progress)
+    except (CredentialsError, OfflineError) as error:
+        return _look_here(settings, str(error))
     notebook = slugs.reference(client.user, settings.notebook, "notebook")
     version = kernel.current(client, notebook)
     state = kernel.state(client, notebook) if version else ""
@@ -85,7 +98,32 @@ def look(settings: Settings, progress: Progress) -> Status:
         )
         for kind, ref in bundles.refs(client, settings, kinds).items()
     ]
-    return Status(rows=rows, notebook=str(notebook), version=version, state=state)
+    return Status(
+        rows=rows,
+        notebook=str(notebook),
+        version=version,
+        state=state,
+        image=images.difference(settings, content),
+    )
+
+
+def _look_here(settings: Settings, reason: str) -> Status:
+    """Return what this machine knows by itself."""
+    owner = settings.owner or "?"
+    rows = [
+        Row(
+            kind=kind,
+            ref=f"{owner}/{getattr(settings.datasets, kind)}",
+            local=_local(settings, kind),
+            published=None,
+            mounted=None,
+            changed=kind == "model" and _has_changed(settings),
+            is_compared=False,
+        )
+        for kind in _kinds(settings, ())
+    ]
+    notebook = f"{owner}/{settings.notebook}"
+    return Status(rows=rows, notebook=notebook, version=0, state="", local_only=reason)
 
 
 def _kinds(settings: Settings, mounted: Collection[str]) -> tuple[str, ...]:

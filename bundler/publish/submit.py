@@ -15,6 +15,7 @@ from bundler.progress import Progress
 from bundler.publish import bundles, competition, dataset, history, push
 from bundler.publish.bundles import KINDS
 from bundler.publish.client import Client, connect
+from bundler.publish.failures import CredentialsError, OfflineError
 from bundler.publish.history import Entry, History
 from bundler.rehearse.options import RehearseOptions
 from bundler.result import Json
@@ -63,8 +64,9 @@ class Plan:
     steps: Sequence[Step]
     notebook: str
     competition: str
-    left: int
+    left: int | None  # None: Kaggle was not asked
     rehearse: bool
+    local_only: str = ""  # why Kaggle was not asked
 
     def as_dict(self) -> dict[str, Json]:
         """Return what `--json` prints."""
@@ -73,17 +75,20 @@ class Plan:
 
     def summary(self) -> str:
         """Return the plan for people."""
+        held = "?           " if self.local_only else None
         rows = [
-            f"  {step.kind:6} here {_short(step.local)}  on Kaggle {_short(step.held)}  "
+            f"  {step.kind:6} here {_short(step.local)}  on Kaggle {held or _short(step.held)}  "
             f"{step.action}"
             for step in self.steps
         ]
+        left = "an unknown number of" if self.left is None else str(self.left)
         return "\n".join(
             [
                 *rows,
                 "  rehearse the notebook here" if self.rehearse else "  no rehearsal",
                 f"  push {self.notebook}, follow its run, check its output",
-                f"  submit it to {self.competition} ({self.left} submissions left today)",
+                f"  submit it to {self.competition} ({left} submissions left today)",
+                *([f"Kaggle was not asked. {self.local_only}"] if self.local_only else []),
             ]
         )
 
@@ -108,23 +113,29 @@ class Submitted:
 
 
 def plan(settings: Settings, options: SubmitOptions, progress: Progress) -> Plan:
-    """Return what `submit` would do."""
-    client = connect(progress)
-    progress.step("Comparing this repository with Kaggle")
-    left = competition.check(client, settings.competition)
-    datasets = bundles.refs(client, settings)
+    """Return what `submit` would do; without an account or a network, what of it is known here."""
+    client, left, local_only = None, None, ""
+    try:
+        client = connect(progress)
+    except (CredentialsError, OfflineError) as error:
+        local_only = str(error)
+    if client:
+        progress.step("Comparing this repository with Kaggle")
+        left = competition.check(client, settings.competition)
     steps = []
     for kind in _folders(settings):
         local, build = _local(settings, kind, options)
-        steps.append(
-            Step(kind=kind, local=local, held=dataset.held_id(client, datasets[kind]), build=build)
-        )
+        held = None
+        if client:
+            held = dataset.held_id(client, bundles.refs(client, settings, (kind,))[kind])
+        steps.append(Step(kind=kind, local=local, held=held, build=build))
     return Plan(
         steps=steps,
-        notebook=f"{client.user}/{settings.notebook}",
+        notebook=f"{client.user if client else settings.owner or '?'}/{settings.notebook}",
         competition=settings.competition,
         left=left,
         rehearse=options.rehearse,
+        local_only=local_only,
     )
 
 

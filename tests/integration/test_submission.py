@@ -75,6 +75,7 @@ def test_notebook_shows_the_banner(demonstrated: Demo) -> None:
     assert f"commit {commit[:12]}" in text
     assert "fold 0" in text
     assert "onnxruntime==" in text
+    assert "model.onnx  proof: none" in text
 
 
 def test_submission_predicts_what_the_laptop_predicts(

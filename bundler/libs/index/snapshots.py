@@ -1,11 +1,10 @@
 """What a reference leads to, as one file with a sha256: of a folder or a commit an archive."""
 
+import contextlib
 import hashlib
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from bundler.errors import InputError, NetworkError
 from bundler.libs.index import repositories, trees, web
 from bundler.libs.index.references import Reference
 from bundler.progress import SILENT, Progress
+from inference.boot import folders
 
 PIECE = 1 << 20
+KEPT = 24 * 3600  # seconds that an archive stays which its folder has no longer
 
 
 def local(reference: Reference) -> Reference:
@@ -50,16 +51,29 @@ def take(reference: Reference, progress: Progress = SILENT) -> Reference:
 
 def _archived(reference: Reference, files: Mapping[str, bytes]) -> Reference:
     """Return a reference with an archive of files in the cache, named by its content."""
-    with _new(cache.folder("trees")) as partial:
+    location = web.shown(reference.location)
+    folder = cache.folder(f"trees/{hashlib.sha256(location.encode()).hexdigest()[:32]}")
+    with folders.unfinished(folder, "new-") as scratch:
+        partial = scratch / "archive"
         trees.archive(files, partial)
         digest = _digest(partial)
-        path = partial.replace(partial.with_name(f"{digest}.zip"))
+        path = partial.replace(folder / f"{digest}.zip")
+    _forget(folder, path)
     return replace(reference, archive=path, sha256=digest)
 
 
+def _forget(folder: Path, newest: Path) -> None:
+    """Remove archives of what a folder held long ago; another run may still use yesterday's."""
+    for path in folder.glob("*.zip"):
+        with contextlib.suppress(OSError):
+            if path != newest and time.time() - path.stat().st_mtime > KEPT:
+                path.unlink()
+
+
 def _downloaded(reference: Reference) -> Reference:
-    """Return a reference with the file of its URL in the cache."""
-    with _new(cache.folder("downloads")) as partial:
+    """Return a reference with the file of its URL, where the cache keeps files by their hash."""
+    with folders.unfinished(cache.folder("downloads"), "new-") as scratch:
+        partial = scratch / "file"
         with web.opened(reference.location) as stream, partial.open("wb") as sink:
             shutil.copyfileobj(stream, sink, PIECE)
             promised = web.headers_of(stream).get("Content-Length")
@@ -69,20 +83,10 @@ def _downloaded(reference: Reference) -> Reference:
                 f"{promised} bytes."
             )
         digest = _digest(partial)
-        folder = cache.folder(f"downloads/{digest}")  # its name says what it is: it stays
-        path = partial.replace(folder / reference.filename)
+        path = cache.wheel(digest, reference.filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(path)
     return _matching(reference, path, digest)
-
-
-@contextmanager
-def _new(folder: Path) -> Iterator[Path]:
-    """Yield the path of an empty file in a folder, which is removed unless it was renamed."""
-    handle, name = tempfile.mkstemp(prefix="new-", dir=folder)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -43,7 +43,7 @@ def _beside(found: Requirements, selection: Selection, target: Target) -> Source
     settings = uv_settings.read(projects.load(path), path, selection, target, names)
     own, other = found.sources, settings.sources
     pinned, direct = {**other.pinned, **own.pinned}, {**other.direct, **own.direct}
-    if found.is_lock:
+    if found.locked is not None:
         # A lock says itself where its packages are of, but holds no passwords.
         known = {web.shown(url).rstrip("/"): url for url in settings.indexes}
         pinned = {name: known.get(url.rstrip("/"), url) for name, url in own.pinned.items()}

@@ -7,7 +7,7 @@ image.
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.pylock import (
@@ -30,6 +30,7 @@ from bundler.image.target import Target
 from bundler.libs.index import references
 from bundler.libs.index.references import Reference
 from bundler.libs.index.sources import Sources, default_index
+from bundler.libs.reading import projects
 from bundler.libs.reading.selection import Selection
 from bundler.libs.requirements import Requirements
 from bundler.libs.resolve import uv
@@ -65,7 +66,20 @@ def read(selection: Selection, target: Target) -> Requirements:
         ) from error
     except (PylockValidationError, PylockUnsupportedVersionError, ValueError) as error:
         raise InputError(f"Cannot read {path}: {error}. {AGAIN}") from error
-    return _requirements(chosen, path)
+    found = _requirements(chosen, path)
+    return _of_project(found, selection, target) if selection.is_uv_lock else found
+
+
+def _of_project(found: Requirements, selection: Selection, target: Target) -> Requirements:
+    """Return what the project of a uv.lock itself asks for, held at the lock's pins.
+
+    Not all that is locked: of what torch needs, say, nothing is brought where the image has torch.
+    """
+    own = replace(selection, path=selection.path.with_name("pyproject.toml"))
+    wanted = projects.lines(own, target)
+    for need in wanted:
+        need.url = None  # the lock says where it is of
+    return replace(found, wanted=tuple(wanted))
 
 
 Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | PackageSdist
@@ -75,7 +89,7 @@ Source = PackageVcs | PackageDirectory | PackageArchive | PackageWheel | Package
 class _Collected:
     """What the packages of a lock come to, one after the other."""
 
-    wanted: list[Requirement] = field(default_factory=list)
+    locked: list[Requirement] = field(default_factory=list)
     hashes: dict[str, frozenset[str]] = field(default_factory=dict)
     pinned: dict[str, str] = field(default_factory=dict)
     direct: dict[str, Reference] = field(default_factory=dict)
@@ -90,13 +104,13 @@ def _requirements(chosen: list[tuple[Package, Source]], path: Path) -> Requireme
             raise InputError(f"{path}: {package.name}: {error}. {AGAIN}") from error
     return Requirements(
         path=path,
-        wanted=tuple(collected.wanted),
+        wanted=tuple(Requirement(pin.name) for pin in collected.locked),
         constraints=(),
         sources=Sources(
             base=path.parent.resolve(), pinned=collected.pinned, direct=collected.direct
         ),
         hashes=collected.hashes,
-        is_lock=True,
+        locked=tuple(collected.locked),
     )
 
 
@@ -119,7 +133,7 @@ def _collect(collected: _Collected, package: Package, source: Source, base: Path
         if package.index and package.index.rstrip("/") != default_index():
             collected.pinned[name] = package.index
     exact = "" if name in collected.direct or not package.version else f"=={package.version}"
-    collected.wanted.append(Requirement(f"{name}{exact}"))
+    collected.locked.append(Requirement(f"{name}{exact}"))
 
 
 def _is_file(source: Source) -> bool:
@@ -167,7 +181,10 @@ def _content(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read {path}: {error}.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"Cannot read {path}: {reason}. Choose another with --requirements."
+        ) from error
 
 
 def _exported(selection: Selection) -> str:

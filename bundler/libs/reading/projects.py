@@ -57,11 +57,9 @@ def read(selection: Selection, target: Target) -> Requirements:
     Raises InputError; where the dependencies are dynamic the build tool is asked for them.
     """
     path = selection.path
+    needs = lines(selection, target)
     document = load(path)
-    if not document:
-        raise InputError(f"Cannot read {path}: there is no such file, or it is empty.")
-    lines = [*_lines(document, selection, target)]
-    names = {canonicalize_name(need.name) for need in lines}
+    names = {canonicalize_name(need.name) for need in needs}
     settings = uv_settings.read(document, path, selection, target, names)
     if settings.overrides:
         raise InputError(
@@ -69,7 +67,7 @@ def read(selection: Selection, target: Target) -> Requirements:
             'project with `uv lock`, and use `requirements = "uv.lock"`.'
         )
     wanted, direct = [], dict[str, Reference]()
-    for need in lines:
+    for need in needs:
         if need.url is not None:
             try:
                 direct[canonicalize_name(need.name)] = references.parse(need.url, path.parent)
@@ -83,7 +81,11 @@ def read(selection: Selection, target: Target) -> Requirements:
     )
 
 
-def _lines(document: Mapping[str, Any], selection: Selection, target: Target) -> list[Requirement]:
+def lines(selection: Selection, target: Target) -> list[Requirement]:
+    """Return what a project asks for, as it is written. Raises InputError."""
+    document = load(selection.path)
+    if not document:
+        raise InputError(f"Cannot read {selection.path}: there is no such file, or it is empty.")
     project = document.get("project", {})
     name = canonicalize_name(str(project.get("name", "")))
     extras = _Extras(project, selection.path)

@@ -11,6 +11,8 @@ from bundler.image.emulation import EmulatedImage
 from bundler.rehearse.checks import notebook
 from bundler.rehearse.inputs import Inputs
 from bundler.sandbox import seatbelt
+from inference.boot.bundle import Bundle
+from inference.boot.manifest import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ def describe(
     """Return what was rehearsed with what, as far as it came."""
     notes = [*(image.differences if image else ()), *inputs.limits.scaled]
     notes += hidden.notes if hidden else ()
+    notes += of_models(inputs.bundles.get("model"))
     if inputs.backend == seatbelt.PROGRAM:
         notes.append(seatbelt.UNTESTED)
     if inputs.target.estimate:
@@ -75,3 +78,10 @@ def describe(
         when=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         notes=tuple(notes),
     )
+
+
+def of_models(model: Bundle | None) -> list[str]:
+    """Return what the user's own predictions prove of each network."""
+    if model is None or not isinstance(model.manifest.part, Model):
+        return []
+    return [f"{one.file}: {one.proof_line}" for one in model.manifest.part.models]

@@ -19,7 +19,9 @@ from bundler.model import checkpoint, export, out_of_fold, proof, sanity
 from bundler.model.agreement import Limits
 from bundler.model.ensemble import Ensemble, group
 from bundler.model.proof import Proven
+from bundler.notebook import submission
 from bundler.progress import SILENT
+from bundler.rehearse.report import provenance
 from inference.boot import bundle as reader
 from inference.pixels.loading import load
 from inference.pixels.preprocess import PreprocessConfig
@@ -210,15 +212,15 @@ PLANTED = {
     "maximum pooling": (Truth(pooling="max"), "the pooling.*global_pool=max"),
     "a fixed GeM": (Truth(pooling="gem"), r"the pooling.*GeM"),
     "another output": (Truth(output=1), "output that was taken for cancer.*--head sigmoid:1"),
-    "not flipped": (Truth(config=NATIVE), "the flip of the images.*flip = none"),
+    "not flipped": (Truth(config=NATIVE), "the flip of the images.*--flip none"),
     "test-time augmentation": (Truth(mirrored=True), "test-time augmentation.*mirror image"),
     "window by extremes": (
         Truth(config=replace(CONFIG, window="min-max")),
-        "the window.*window = min-max",
+        "the window.*--window min-max",
     ),
     "inverted": (Truth(inverted=True), "the window.*black and white exchanged"),
-    "not cropped": (Truth(config=replace(CONFIG, crop="none")), "the crop.*crop = none"),
-    "stretched": (Truth(config=replace(CONFIG, fit="stretch")), "images are fitted.*fit = stretch"),
+    "not cropped": (Truth(config=replace(CONFIG, crop="none")), "the crop.*--crop none"),
+    "stretched": (Truth(config=replace(CONFIG, fit="stretch")), "images are fitted.*--fit stretch"),
     "folds from one": (Truth(shift=1), r"cause is the fold: fold0\.pt, .* the rows of fold 1"),
     "calibrated": (Truth(calibrated=True), "changed after the model .calibrated"),
     "two at once": (
@@ -226,7 +228,7 @@ PLANTED = {
             normalize=Normalize(mean=(0.5,), std=(0.5,), scale=1 / 255),
             config=replace(CONFIG, crop="none"),
         ),
-        r"(--std 0\.5 --scale 1/255 and crop = none|crop = none and --mean 0\.5)",
+        r"(--std 0\.5 --scale 1/255 and --crop none|--crop none and --mean 0\.5)",
     ),
 }
 
@@ -262,6 +264,10 @@ def test_an_export_that_disagrees_writes_nothing_and_a_sound_one_records_it(
     built = export.build(options(*world.members, oof=(right,), **about), tmp_path / "bundle")
     (card,) = reader.read(built.bundle.folder).model.models
     assert card.proof_line.startswith("proof: own predictions, n = 16")
+    # Who looks at the notebook or at the rehearsal's report reads the same.
+    held = reader.read(built.bundle.folder)
+    assert submission.describe(held).endswith(card.proof_line)
+    assert provenance.of_models(held) == [f"model.onnx: {card.proof_line}"]
 
 
 def test_the_rows_of_another_model_are_refused(world: World, tmp_path: Path) -> None:
@@ -292,6 +298,8 @@ def test_a_replay_that_is_not_possible_is_no_proof_and_said(world: World, tmp_pa
     )
     unknown = proof.prove(nameless, world.onnx, rows, world.images, limits, SILENT)
     assert "does not say its fold" in unknown.warnings[0]
+    blend = proof.prove(world.ensemble, world.onnx, rows, world.images, limits, SILENT, shared=[1])
+    assert "several files of the bundle hold the fold 1" in blend.warnings[0]
 
 
 def test_twin_weights_are_named_with_and_without_predictions(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from bundler.publish.failures import CredentialsError
 from bundler.settings import Datasets, Settings
 from inference.errors import BundleError
 from tests.kaggle.server import TOKEN, USER, Kaggle
-from tests.parts import libs
+from tests.kaggle.world import PARTS
 from tests.recorder import Recorder
 
 MakeBundle = Callable[..., Path]
@@ -159,7 +159,7 @@ def test_an_archive_that_kaggle_unpacked_counts_as_there(
 ) -> None:
     kaggle.faults.unpack_by_content, kaggle.faults.layout = True, layout
     wheel = make_wheel("alpha")
-    bundle.write(settings.dist / "libs", {wheel.name: wheel}, libs())
+    bundle.write(settings.dist / "libs", {wheel.name: wheel}, PARTS["libs"])
     assert publish(settings).changed
     assert not publish(settings).changed
     served = kaggle.datasets.all[LIBS].served
@@ -179,7 +179,7 @@ def test_many_files_are_listed_page_by_page(
     for number in range(30):
         files[f"{number:02}.bin"] = tmp_path / f"{number:02}.bin"
         files[f"{number:02}.bin"].write_bytes(b"x" * number)
-    bundle.write(settings.dist / "libs", files, libs())
+    bundle.write(settings.dist / "libs", files, PARTS["libs"])
     assert publish(settings).files == 31
     assert not publish(settings).changed
 
@@ -190,7 +190,7 @@ def test_a_killed_upload_goes_on_where_it_was(
     size = 24 << 20
     big = tmp_path / "big.bin"
     big.write_bytes(os.urandom(size))
-    bundle.write(settings.dist / "libs", {"big.bin": big}, libs())
+    bundle.write(settings.dist / "libs", {"big.bin": big}, PARTS["libs"])
     kaggle.faults.hold_blob_at = 8 << 20
     root = Path(__file__).parents[3]
     with subprocess.Popen(

@@ -142,6 +142,7 @@ def test_the_runner_in_the_box_needs_a_model(
     own = replace(ready, run=run)
     with pytest.raises(InputError, match="no model bundle"):
         submit.submit(own, OPTIONS, SILENT)
+    own = replace(own, target=Settings.target)  # that these libs are made for
     for kind in ("libs", "code"):
         write_bundle(own.root, kind, b"x")
     with pytest.raises(InputError, match="no model bundle"):

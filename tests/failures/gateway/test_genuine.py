@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.competition.gateway import package
+from bundler.competition import profile
+from bundler.competition.gateway import package, skeleton
 from tests.bundler.competition import folders
 from tests.bundler.competition.gateway import phantom
 from tests.failures.gateway.conftest import Bench, failed, server
@@ -141,6 +142,15 @@ def test_the_gateway_of_2025_itself(cmi: Bench) -> None:
     checks = cmi.rerun(CMI_SERVER.format(gestures=GESTURES, answer=answer), units=3)
     assert failed(checks) == {}
     assert {"gateway", "ids", "constant"} <= {c.name for c in checks if c.status == "passed"}
+
+
+def test_the_skeleton_serves_the_gateway_of_2025(cmi: Bench) -> None:
+    """Its answer is a gesture of the training rows: the host takes it; that it is one for all."""
+    script = skeleton.submit("cmi", profile.read(cmi.data))
+    assert "def predict(sequence, sequence_demos):" in script
+    checks = cmi.rerun(script, units=3)
+    assert {check.name for check in checks if check.status == "failed"} <= {"constant"}
+    assert {"gateway", "ids"} <= {check.name for check in checks if check.status == "passed"}
 
 
 def test_an_answer_that_the_gateway_of_2025_does_not_take(cmi: Bench) -> None:

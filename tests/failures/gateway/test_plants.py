@@ -12,7 +12,7 @@ from tests.bundler.competition.gateway import phantom
 from tests.failures.gateway.conftest import PREDICT, SERVE, Bench, failed, server
 
 DEADLINE = ("RESPONSE_SECONDS = 5 * 60", "RESPONSE_SECONDS = 1")
-STARTUP = ("STARTUP_LIMIT_SECONDS = 60 * 15", "STARTUP_LIMIT_SECONDS = 3")
+STARTUP = ("STARTUP_LIMIT_SECONDS = 60 * 15", "STARTUP_LIMIT_SECONDS = 2")
 # A host that takes its time between two calls.
 SLOW = (
     "            row = test",
@@ -64,7 +64,7 @@ PLANTS = [
     ),
     Plant(
         name="an answer takes too long",
-        script=answers("    time.sleep(2)\n    return float(risk(row))"),
+        script=answers("    time.sleep(1.3)\n    return float(risk(row))"),
         check="call time",
         message=r"Call 2 exceeded its deadline of 1 s",
         host=((phantom.GATEWAY, *DEADLINE),),

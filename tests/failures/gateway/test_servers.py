@@ -37,7 +37,7 @@ def test_both_names_lead_to_the_notebook(bench: Bench) -> None:
     """One server answers under both; the second name's first call has no deadline either."""
     call_two(bench)
     phantom.change(bench.data, phantom.GATEWAY, *DEADLINE)
-    slow = answers("    time.sleep(1.5 * (len(CALLS) in (1, 2)))\n    return float(risk(row))")
+    slow = answers("    time.sleep(1.2 * (len(CALLS) in (1, 2)))\n    return float(risk(row))")
     checks = bench.rerun(slow, units=4)
     assert failed(checks) == {}
     shown = {check.name: check.message for check in checks}

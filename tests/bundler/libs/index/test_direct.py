@@ -290,6 +290,21 @@ def test_what_git_ignores_is_no_input(libs: Libs, registry: Registry, folder: Pa
     assert libs(check=True)
 
 
+def test_archives_of_a_folder_do_not_pile_up(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(folder / "ours")
+    archives = []
+    for number in range(3):
+        (folder / "ours" / "x.py").write_text(f"x = {number}\n")
+        archives.append(snapshots.local(references.parse("ours", folder)).archive)
+        if number == 0:
+            os.utime(archives[0], (1, 1))  # of long ago
+
+    kept = {path for path in (tmp_path / "cache" / "trees").rglob("*") if path.is_file()}
+    assert kept == {*archives[1:]}
+
+
 def test_folder_of_data_is_refused(
     libs: Libs, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,10 +61,11 @@ def locked(folder: Path, name: str, **target: Any) -> dict[str, str]:
     """Return the lines that a lock comes to, and check that hashes are kept."""
     machine = make_target(**target)
     requirements = choose.read(folder / name, machine).on(machine.environment)
-    names = {need.name for need in requirements.wanted}
+    assert requirements.locked is not None
+    names = {need.name for need in requirements.locked}
     assert requirements.hashes.keys() | requirements.sources.direct.keys() == names
     assert all(requirements.hashes.values())
-    return {need.name: str(need.specifier) for need in requirements.wanted}
+    return {need.name: str(need.specifier) for need in requirements.locked}
 
 
 def test_uv_lock_is_read_by_uv(project: Path) -> None:
@@ -156,14 +157,33 @@ def test_image_decides_what_it_has(libs: Libs, registry: Registry, folder: Path)
 
     assert {pin.name for pin in made.lock.pins} == {"albumentations", "tqdm"}
     (note,) = made.lock.notes
-    assert note == (
-        "uv.lock has other versions than the image, which are not brought: numpy 2.3.0 → 2.1.3."
-    )
+    assert note == ("uv.lock has other versions than the image, which stays: numpy 2.3.0 → 2.1.3.")
     # Where a package does not accept the image's version, that is a conflict as ever.
     with pytest.raises(InputError, match=r"needs numpy>=1\.24; the image has numpy 1\.20"):
         libs(requirements=folder / "uv.lock", target=make_target(installed={"numpy": "1.20"}))
     whole = libs(requirements=folder / "uv.lock", target=image, delta=False)
     assert {pin.name: pin.version for pin in whole.lock.pins}["numpy"] == "2.3.0"
+
+
+def test_what_only_the_image_needs_is_not_brought(
+    libs: Libs, registry: Registry, folder: Path
+) -> None:
+    # As torch does: the index's build needs gigabytes, which the image's does not.
+    registry.add(wheel("torch", "2.15", ["gigabytes"]))
+    registry.add(wheel("gigabytes", "1.0"))
+    registry.add(wheel("nets", "1.0", ["torch", "tqdm"]))
+    registry.add(wheel("nets", "2.0", ["torch", "tqdm"]))
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "ours"\nversion = "1.0"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["nets<2"]\n[tool.uv]\npackage = false\n'
+    )
+    run_uv(folder, registry, "lock")
+    registry.add(wheel("nets", "1.9", ["torch"]))
+
+    image = make_target(installed={"torch": "2.11+cu128"})
+    made = libs(requirements=folder / "uv.lock", target=image)
+
+    assert {pin.name: pin.version for pin in made.lock.pins} == {"nets": "1.0", "tqdm": "4.0"}
 
 
 def test_index_of_a_lock_is_asked_with_this_machines_password(
