@@ -168,8 +168,17 @@ def prepare(arch: str, size: tuple[int, int], threads: int, place: Path) -> Subj
     )
 
 
-def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[Any, Path, float]:
-    """Return the network in float32, its ONNX file and the seconds that the export took."""
+def export(
+    arch: str,
+    size: tuple[int, int],
+    folder: Path,
+    half: bool,
+    kwargs: Mapping[str, Plain] | None = None,
+) -> tuple[Any, Path, float]:
+    """Return the network in float32, its ONNX file and the seconds that the export took.
+
+    `kwargs` are timm's, besides those that every architecture gets.
+    """
     import torch
 
     from bundler.model import graph
@@ -177,10 +186,10 @@ def export(arch: str, size: tuple[int, int], folder: Path, half: bool) -> tuple[
     from train import model
 
     torch.manual_seed(0)
-    kwargs: dict[str, Plain] = {"num_classes": 1, "in_chans": 3}
+    told: dict[str, Plain] = {"num_classes": 1, "in_chans": 3, **(kwargs or {})}
     if arch.startswith(FIXED_SIZE):
-        kwargs["img_size"] = size
-    net = settle(model.build(arch, kwargs), size)
+        told["img_size"] = size
+    net = settle(model.build(arch, told), size)
     network = Folds([net], normalize=model.IMAGENET, channels=3, half=half).eval()
     path = folder / f"{arch}-{'fp16' if half else 'fp32'}.onnx"
     start = time.perf_counter()

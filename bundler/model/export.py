@@ -214,6 +214,7 @@ def compare(
     Raises CheckError where they differ by more than is allowed.
     """
     reference = origin.answer(images[rows], None if metadata is None else metadata[rows])
+    parity.check_range(reference)
     tolerance = parity.allowed(how.precision, reference.noise, how.atol)
     chosen = answer[0][rows], answer[1][rows]
     compared = parity.compare(reference, chosen, real=real, tolerance=tolerance)

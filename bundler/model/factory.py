@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -112,7 +113,7 @@ def _imported_from(root: Path) -> Iterator[None]:
     hidden = {
         name: module
         for name, module in sys.modules.items()
-        if name.partition(".")[0] in OURS and _is_theirs(name.partition(".")[0], folders)
+        if _may_hide(name, module) and _is_theirs(name.partition(".")[0], folders)
     }
     path, written = list(sys.path), sys.dont_write_bytecode
     sys.path[:0] = folders
@@ -128,6 +129,13 @@ def _imported_from(root: Path) -> Iterator[None]:
         for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
             del sys.modules[name]
         sys.modules.update(hidden)
+
+
+def _may_hide(name: str, module: ModuleType) -> bool:
+    """Say whether a loaded module may give way: ours, and that of another repository."""
+    place = getattr(module, "__file__", None)
+    installed = place is None or place.startswith((sys.prefix, sys.base_prefix))
+    return name.partition(".")[0] in OURS or not installed
 
 
 def _is_theirs(name: str, folders: list[str]) -> bool:

@@ -31,6 +31,7 @@ from inference.pixels.preprocess import PreprocessConfig
 Array = npt.NDArray[Any]
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "int8": 5e-3}  # of a probability
 NOISE_FACTOR = 4  # an export may be off by so many times what the network itself is
+MARGIN = 1e-4  # by which rounding may take a probability out of 0 to 1
 MOST_NOISE = 5e-3  # allowed on that ground: beyond, float32 is not enough for the network
 # What the reference may cost in floating-point operations: some 10 s on two cores in float64.
 BUDGET = 200 * 10**9
@@ -189,6 +190,16 @@ def rank_agreement(expected: Array, actual: Array, tolerance: float) -> float | 
 def rank_text(agreement: float | None) -> str:
     """Return the rank agreement for people: whether any pair decides it."""
     return "ranks not known" if agreement is None else f"ranks {agreement:.3f}"
+
+
+def check_range(reference: Reference) -> None:
+    """Raise CheckError for probabilities that are none: logits that --head takes for final."""
+    least, most = reference.probabilities.min(), reference.probabilities.max()
+    if least < -MARGIN or most > 1 + MARGIN:
+        raise CheckError(
+            f"The network's numbers, taken for probabilities (--head), go from {least:.3g} to "
+            f"{most:.3g}. Use sigmoid:K or softmax. Nothing was written."
+        )
 
 
 def check(parity: Parity, precision: str) -> None:

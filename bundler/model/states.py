@@ -9,6 +9,7 @@ import torch
 
 from bundler.errors import InputError, UsageError
 from bundler.model.options import WeightsKind
+from bundler.model.table import printable
 
 _KINDS: Mapping[str, str] = {"ema": "averaged (EMA)", "raw": "raw"}  # for messages
 # Weights averaged over the training come first: where they exist the metrics are theirs.
@@ -57,7 +58,7 @@ def find(content: object, path: Path) -> list[State]:
     if isinstance(content, Mapping):
         if states := [state for key in STATE_KEYS for state in _under(key, content)]:
             return sorted(states, key=lambda one: one.kind)  # stable: ema before raw
-        keys = ", ".join(sorted(str(key) for key in content)[:8]) or "nothing"
+        keys = ", ".join(printable(key) for key in sorted(map(str, content))[:8]) or "nothing"
         if any("optim" in str(key).lower() for key in content) or "param_groups" in content:
             raise InputError(
                 f"{path} holds the optimizer's state and no weights (keys: {keys}). Name the "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows of a table as lines, its columns as wide as their widest cell."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows)
     return ["  ".join(row).rstrip() for row in cells]

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from bundler.errors import InputError
+from bundler.model import archives
+from inference.boot.manifest import check_name
 
 _HEAD = 512  # bytes looked at to tell what a file really is
 _WAY_OUT = (
@@ -32,7 +34,10 @@ def load(path: Path, mapped: bool) -> Any:
             head = stream.read(_HEAD)
     except OSError as error:
         raise InputError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+    _check_name(path)
     _refuse_lookalikes(path, head)
+    if head.startswith(b"PK"):
+        archives.check(path)
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return _load_safetensors(path)
     try:
@@ -47,6 +52,18 @@ def load(path: Path, mapped: bool) -> Any:
         raise InputError(
             f"{path} cannot be read as a checkpoint ({_first_sentence(error)}). It is cut short or "
             "damaged: compare its size with the original's and copy it again."
+        ) from error
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a file name that a bundle cannot record, or a terminal not show."""
+    try:
+        check_name(path.name)
+        path.name.encode()
+    except ValueError as error:  # of which a name that is not UTF-8 is one
+        raise InputError(
+            f"The checkpoint {str(path)!r} cannot keep its name in a bundle: it has control "
+            "characters, a backslash or bytes that are not UTF-8. Rename it."
         ) from error
 
 
@@ -73,6 +90,8 @@ def _refuse_lookalikes(path: Path, head: bytes) -> None:
             f"{path} is a web page, not a checkpoint: the download ended on a log-in or an error "
             "page. Open it in a browser to read it, and download the file itself."
         )
+    if (b"pytorch" in head[:64] and head[:1] == b"\x08") or path.suffix == ".onnx":
+        raise InputError(f"{path} is an ONNX file: a whole network. Adopt it with --onnx {path}.")
     if text.startswith(b"version https://git-lfs"):
         raise InputError(f"{path} is a git-lfs pointer, not a checkpoint. Run `git lfs pull`.")
 
@@ -84,6 +103,14 @@ def _refused_pickle(path: Path, message: str) -> InputError:
         return InputError(
             f"{path} cannot be read as a checkpoint ({reason}); nothing in it was run. If it is "
             f"whole, it holds more than weights. {_WAY_OUT}"
+        )
+    if re.search(r"(^|\.)(nn|timm|torchvision|models?|networks?)\.", named[1]) or (
+        named[1].startswith("__main__.")
+    ):
+        return InputError(
+            f"{path} holds a whole pickled module or another object of the class {named[1]}, not "
+            "its weights alone: to read it would run its author's code, so it was not run. "
+            f"{_WAY_OUT} A network that timm does not build is then named with --factory."
         )
     return InputError(
         f"{path} is a pickle that would run {named[1]}; it was not run. A checkpoint needs "

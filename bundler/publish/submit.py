@@ -81,7 +81,7 @@ class Plan:
             f"{step.action}"
             for step in self.steps
         ]
-        left = "not known" if self.left is None else str(self.left)
+        left = "an unknown number of" if self.left is None else str(self.left)
         return "\n".join(
             [
                 *rows,

@@ -20,6 +20,7 @@ FAR = 3.0  # times as large as the next is a size that tells growth from steps
 STEEPEST = 3.0
 STEP = 0.02  # between two exponents that are tried
 WORSE = 1.1  # an exponent below it is as good as linear
+STEPS = 4.0  # times as much as what is paid once is no step
 SQUARE = 2.0  # the worst growth that is met often: every unit is held against every other
 
 
@@ -115,7 +116,20 @@ class Fit:
         """
         *_, before, last = (1, 1, *self.sizes)
         enough = len(self.sizes) > (2 if self.linear else 3) and last >= FAR * before
-        return enough and self.best.misfit <= OFF
+        return (enough and self.best.misfit <= OFF) or self.beyond_steps
+
+    @property
+    def beyond_steps(self) -> bool:
+        """Say whether the two largest sizes differ by far more than by what is paid `once`.
+
+        That is growth, though the points lie on no curve: a step stands between them, or rows of
+        one kind count more than others.
+        """
+        *_, before, last = (1, 1, *self.sizes)
+        most = max(p.value + Z * p.error for p in self.points if p.units <= before)
+        least = min(p.value - Z * p.error for p in self.points if p.units == last)
+        once = max(point.once for point in self.points)
+        return before < last >= FAR * before and 0 < STEPS * once < least - most
 
     def band(self, units: float) -> tuple[float, float]:
         """Return the interval at any size."""

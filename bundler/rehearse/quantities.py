@@ -21,6 +21,9 @@ ONCE = 10.0  # seconds of what begins only after some rows: compiling a decoder,
 BYTES_ERROR, BYTES_SHARE = 10e6, 0.02
 DISK_ERROR, DISK_SHARE = 2e5, 0.01
 FILES_ERROR = THREADS_ERROR = 2.0
+# What all processes together take once, after some rows: compiled code, which each worker loads
+# (170 MB of each of two were measured), caches of libraries, a pool.
+BYTES_ONCE, DISK_ONCE, FILES_ONCE, THREADS_ONCE = 4e8, 2e7, 16.0, 16.0
 # What many systems allow a process (getrlimit(2), RLIMIT_NOFILE; proc(5), pid_max). Kaggle's own
 # limits are not known: what does not grow has shown that it runs.
 MOST_FILES, MOST_THREADS = 1024, 32768
@@ -136,12 +139,16 @@ def measure(
         name: Name,
         place: str,
         value: Callable[[NotebookRun], float],
-        error: tuple[float, float],
+        noise: tuple[float, float, float],
         limit: float | None = None,
     ) -> Quantity:
+        floor, share, once = noise
         points = [
             Point(
-                units=run.size, value=value(run), error=math.hypot(error[0], error[1] * value(run))
+                units=run.size,
+                value=value(run),
+                error=math.hypot(floor, share * value(run)),
+                once=once,
             )
             for run in ended
         ]
@@ -153,8 +160,9 @@ def measure(
             limit=limit,
         )
 
-    of_bytes, of_disk = (BYTES_ERROR, BYTES_SHARE), (DISK_ERROR, DISK_SHARE)
-    of_files, of_threads = (FILES_ERROR, 0.0), (THREADS_ERROR, 0.0)
+    of_bytes = BYTES_ERROR, BYTES_SHARE, BYTES_ONCE
+    of_disk = DISK_ERROR, DISK_SHARE, DISK_ONCE
+    of_files, of_threads = (FILES_ERROR, 0.0, FILES_ONCE), (THREADS_ERROR, 0.0, THREADS_ONCE)
     found = [
         quantity("memory", "", lambda run: run.usage.peak_bytes + further, of_bytes, limits.memory),
         quantity("disk", "/kaggle/working", lambda run: run.working_peak, of_disk, limits.working),

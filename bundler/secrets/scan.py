@@ -129,7 +129,7 @@ def search(chunk: Chunk, credentials: Credentials, *, by_rules: bool = True) -> 
         return
     encoded = is_text or len(text) < SMALL
     is_json = text[:SAMPLE].lstrip()[:1] in (b"{", b"[") or chunk.path.endswith(".ipynb")
-    for variant in _variants(text):
+    for variant in _variants(text) if is_text else (text,):
         matches = sorted(rules.find(variant, encoded=encoded), key=lambda one: not one.is_own)
         for match in matches:
             if not _is_exempt(variant, match.start, is_json=is_json):

@@ -143,7 +143,7 @@ def test_an_option_without_a_field_is_refused(tmp_path: Path) -> None:
     }  # set by the command
     assert stored == declared - own
     with pytest.raises(KeyError, match="by"):
-        fill(Choice, {"checkpoints": (), "run": None, "best": None, "store": ""})
+        fill(Choice, {"checkpoints": (), "onnx": (), "run": None, "best": None, "store": ""})
 
 
 def test_a_second_arch_is_refused(tmp_path: Path) -> None:

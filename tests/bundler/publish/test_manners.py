@@ -119,3 +119,17 @@ def test_the_doctor_agrees_with_code(nobody: Path, repository: Path) -> None:
     (row,) = [one for one in found if one["name"] == "repository"]
     assert "1 uncommitted files" in row["message"]
     assert rsna_bundle(repository, "code").returncode == 3
+
+
+def test_a_dry_run_without_an_account(nobody: Path, repository: Path) -> None:
+    settings = '[tool.rsna-bundle]\nrun = "python -m package.module"\nowner = "rosa"\n'
+    (repository / "pyproject.toml").write_text(settings + 'target = "host"\n')
+    (repository / "wheelhouse.txt").write_text("")
+    for command in (["add", "."], ["commit", "-qm", "Settings"]):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    result = rsna_bundle(repository, "submit", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "code   here " in result.stdout
+    assert "push rosa/rsna-bundle-submission" in result.stdout
+    assert "(an unknown number of submissions left today)" in result.stdout
+    assert "Kaggle was not asked. This machine is offline" in result.stdout

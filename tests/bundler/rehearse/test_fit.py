@@ -97,6 +97,22 @@ def test_a_step_is_not_taken_for_a_power() -> None:
     assert found.worst.exponent == 2.0  # which is not excluded either
 
 
+@pytest.mark.parametrize(
+    ("values", "grows"),
+    [
+        ({56: 450.0, 896: 1400.0, 4000: 5000.0}, True),  # on no line, but far beyond a step
+        ({56: 450.0, 4000: 5000.0}, True),
+        ({56: 450.0, 4000: 800.0}, False),  # a step of each worker may be all of it
+        ({56: 450.0, 100: 5000.0}, False),  # too near to each other
+    ],
+)
+def test_far_more_than_a_step_is_growth(values: dict[int, float], grows: bool) -> None:
+    points = [Point(units=n, value=y, error=10.0, once=400.0) for n, y in values.items()]
+    found = fits.fit_steps(points, N)
+    assert found is not None
+    assert (found.grows and found.proven) is grows
+
+
 def test_nine_of_ten_intervals_hold_the_truth() -> None:
     draw, held = random.Random(0), 0
     for _ in range(200):
