@@ -27,8 +27,8 @@ def once(context: click.Context, option: click.Parameter, values: tuple[str, ...
     """Return an option's only value; click itself would take the last of several in silence."""
     if len(values) > 1:
         raise click.BadParameter(
-            f"it was given {len(values)} times ({', '.join(values)}). Several networks in one "
-            "bundle are members of a file: see --config in docs/model.md."
+            f"it was given {len(values)} times ({', '.join(values)}). Give one: what is exported "
+            "together has one architecture."
         )
     return values[0] if values else None
 
@@ -69,7 +69,7 @@ CHOICE_OPTIONS = (
     click.option("--by", metavar="METRIC|last", help="Choose each fold's checkpoint by this."),
     click.option("--fold", "folds", multiple=True, type=int, help="Only this fold; repeatable."),
 )
-# What changes the preset; docs/model.md shows pictures.
+# What changes the preset; docs/model.md has a table of them.
 PREPROCESS_OPTIONS = (
     click.option(
         "--size", nargs=2, type=int, metavar="HEIGHT WIDTH", help="The input's size in pixels."
