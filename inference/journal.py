@@ -16,14 +16,14 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 from inference.log import say
 from inference.outcome import Prediction
 from inference.submission import TestImage
 from inference.workers import state_of
 
-FORMAT = 1
+FORMAT = 2  # 1 had no predictions of single models
 SYNC = 1.0  # seconds between two syncs, which only a crash of the whole machine makes matter
 MOST_OF_TIME = 0.02  # that syncing may take on a slow disk
 LONGEST = 1 << 16  # bytes of a line
@@ -128,6 +128,7 @@ def _values(one: Prediction) -> object:
     return [
         one.key,
         one.probability,
+        list(one.members),
         int(one.coarse),
         one.transfer_syntax,
         one.decoder,
@@ -176,6 +177,7 @@ def _parse(value: object) -> Prediction | None:
         case [
             int(key),
             float(probability),
+            [*members],
             (0 | 1) as coarse,
             str(syntax),
             str(decoder),
@@ -184,10 +186,11 @@ def _parse(value: object) -> Prediction | None:
                 int(size),
                 int(modified),
             ],
-        ] if math.isfinite(probability) and isinstance(signs, list):
+        ] if math.isfinite(probability) and _are_finite(members) and isinstance(signs, list):
             return Prediction(
                 key=key,
                 probability=probability,
+                members=tuple(members),
                 coarse=bool(coarse),
                 transfer_syntax=sys.intern(syntax),
                 decoder=sys.intern(decoder),
@@ -195,3 +198,7 @@ def _parse(value: object) -> Prediction | None:
                 file=(size, modified),
             )
     return None
+
+
+def _are_finite(values: list[object]) -> TypeGuard[list[float]]:
+    return all(isinstance(value, float) and math.isfinite(value) for value in values)

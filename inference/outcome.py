@@ -13,6 +13,7 @@ class Prediction:
 
     key: int  # the image's index in the table
     probability: float
+    members: tuple[float, ...]  # each model's, where the mean is one of ranks; else empty
     coarse: bool  # at the fastest settings
     transfer_syntax: str
     decoder: str
@@ -29,6 +30,7 @@ class Outcome:
 
     total: int
     probabilities: dict[int, float] = field(default_factory=dict)
+    members: dict[int, tuple[float, ...]] = field(default_factory=dict)
     failures: dict[int, ImageError] = field(default_factory=dict)
     skipped: list[int] = field(default_factory=list)  # that time, or the error, did not allow
     coarse: set[int] = field(default_factory=set)  # taken at the fastest settings
@@ -54,6 +56,8 @@ class Outcome:
     def add(self, prediction: Prediction) -> None:
         """Count a predicted image."""
         self.probabilities[prediction.key] = prediction.probability
+        if prediction.members:
+            self.members[prediction.key] = prediction.members
         self.transfer_syntaxes[prediction.transfer_syntax] += 1
         self.decoders[prediction.decoder] += 1
         if prediction.suspicious:

@@ -1,5 +1,6 @@
 """ONNX sessions: batches of prepared images → probabilities."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,10 +157,16 @@ def _no_cuda() -> InstallError:
 
 def agreed(cards: Sequence[Card]) -> Card:
     """Return a card whose way from images to a verdict all share; others cannot be averaged."""
-    for key in ("aggregation", "output", "threshold", "prevalence"):
+    for key in ("aggregation", "output", "threshold", "prevalence", "average"):
         values = [getattr(card, key) for card in cards]
         if any(value != values[0] for value in values):
             raise UsageError(
                 f"The models of the bundle differ in their {key} ({values}). Export them with one."
+            )
+    for card in cards:
+        if not 0 < card.weight < math.inf:
+            raise UsageError(
+                f"A model of the bundle has the weight {card.weight}, which is not above 0. Export "
+                "it with another, or leave the model out."
             )
     return cards[0]

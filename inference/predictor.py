@@ -12,12 +12,12 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from inference import metadata
+from inference import averaging, metadata
 from inference.journal import Journal
 from inference.outcome import Outcome, Prediction
 from inference.pixels.errors import ImageError
 from inference.pixels.loading import Loaded
-from inference.predict import Replica
+from inference.predict import Model, Replica
 from inference.submission import TestImage
 from inference.workers import FileState
 
@@ -39,7 +39,8 @@ class Batch:
     items: list[Item] = field(default_factory=list)
 
 
-Predicted = tuple[Batch, npt.NDArray[np.float32], float]  # probabilities [N], seconds
+# Probabilities [N], those of each model [N, models] where they are kept, seconds.
+Predicted = tuple[Batch, npt.NDArray[np.float32], npt.NDArray[np.float32] | None, float]
 
 
 class Predictor:
@@ -91,12 +92,13 @@ class Predictor:
         self._pending.append(self._pool.submit(self._predict, batch))
 
     def _settle(self, future: "Future[Predicted]") -> None:
-        batch, values, seconds = future.result()
+        batch, values, members, seconds = future.result()
         self._outcome.seconds["predict"] += seconds
         predictions = []
-        for item, value in zip(batch.items, map(float, values), strict=True):
+        rows = [()] * len(values) if members is None else [tuple(row) for row in members.tolist()]
+        for item, value, row in zip(batch.items, map(float, values), rows, strict=True):
             if math.isfinite(value):
-                predictions.append(_prediction(item, value, batch.coarse))
+                predictions.append(_prediction(item, value, row, batch.coarse))
                 self._outcome.add(predictions[-1])
             else:
                 image = self._images[item.key].image_id
@@ -110,29 +112,43 @@ class Predictor:
         replica = self._free.get()
         start = time.perf_counter()
         try:
-            values = self._average(batch, replica)
+            values, members = self._average(batch, replica)
         finally:
             self._free.put(replica)
-        return batch, values, time.perf_counter() - start
+        return batch, values, members, time.perf_counter() - start
 
-    def _average(self, batch: Batch, replica: Replica) -> npt.NDArray[np.float32]:
-        """Return the mean over the models; where time is short, the first one's."""
-        probabilities = []
-        for index, model in enumerate(replica[:1] if batch.coarse else replica):
-            pixels = np.stack([item.loaded.inputs[index] for item in batch.items])
-            rows = [self._images[item.key].columns for item in batch.items]
-            columns = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
-            probabilities.append(model.predict(pixels, columns))
-            if self._flip and not batch.coarse:
-                probabilities.append(model.predict(pixels[:, :, ::-1], columns))
+    def _average(
+        self, batch: Batch, replica: Replica
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Return the weighted mean over the models, and each model's where ranks need them.
+
+        Where time is short it is the first model's alone.
+        """
+        models = replica[:1] if batch.coarse else replica
+        each = [self._predict_by(model, index, batch) for index, model in enumerate(models)]
+        mean = averaging.weigh(each, [model.card.weight for model in models])
+        ranked = replica[0].card.average == "rank"
+        return mean, np.stack(each, axis=1) if ranked else None
+
+    def _predict_by(self, model: Model, index: int, batch: Batch) -> npt.NDArray[np.float32]:
+        """Return one model's probabilities [N], averaged with the mirrored images' if asked."""
+        pixels = np.stack([item.loaded.inputs[index] for item in batch.items])
+        rows = [self._images[item.key].columns for item in batch.items]
+        columns = np.stack([metadata.encode(row, model.metadata_columns) for row in rows])
+        probabilities = [model.predict(pixels, columns)]
+        if self._flip and not batch.coarse:
+            probabilities.append(model.predict(pixels[:, :, ::-1], columns))
         mean: npt.NDArray[np.float32] = np.mean(probabilities, axis=0)
         return mean
 
 
-def _prediction(item: Item, probability: float, coarse: bool) -> Prediction:
+def _prediction(
+    item: Item, probability: float, members: tuple[float, ...], coarse: bool
+) -> Prediction:
     return Prediction(
         key=item.key,
         probability=probability,
+        members=members,
         coarse=coarse,
         transfer_syntax=item.loaded.transfer_syntax,
         decoder=item.loaded.decoder,

@@ -1,10 +1,21 @@
 """A table of mammograms → a submission: what the runner does once the wheels are installed."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inference import console, golden, order, pipeline, rehearsal, report, submission, workers
+from inference import (
+    averaging,
+    console,
+    golden,
+    order,
+    pipeline,
+    rehearsal,
+    report,
+    submission,
+    workers,
+)
 from inference import predict as sessions
 from inference.boot import competition
 from inference.boot.card import Card
@@ -132,7 +143,7 @@ def conclude(setup: Setup, files: Output, predicted: Predicted) -> None:
         files.discard(text)
     elif setup.options.seed or not reason:
         files.write(composed.csv, text)
-        probabilities = predicted.outcome.probabilities
+        probabilities = _probabilities(predicted)
         files.write_images(submission.images_text(setup.table.images, probabilities))
         say(report.closing(composed.report, setup.options.output))
     if predicted.journal:
@@ -145,12 +156,21 @@ def conclude(setup: Setup, files: Output, predicted: Predicted) -> None:
         say(f"warning: The run ended early: {composed.report.error}", error=True)
 
 
+def _probabilities(predicted: Predicted) -> Mapping[int, float]:
+    """Return each image's number: the models' mean, or of their ranks among all that there are."""
+    outcome = predicted.outcome
+    # By the files' own cards, as the predictor kept what the ranks are taken of.
+    if not predicted.models or predicted.models[0].card.average == "weighted":
+        return outcome.probabilities
+    return averaging.rank(outcome.members, [model.card.weight for model in predicted.models])
+
+
 def _compose(setup: Setup, predicted: Predicted, unfinished: RunError | None = None) -> Composed:
     """Return what the files say; `unfinished` while the run goes on."""
     images, outcome, card = setup.table.images, predicted.outcome, setup.card
     outcome.seconds["total"] = time.monotonic() - setup.start
     breasts = submission.aggregate(
-        images, outcome.probabilities, card.aggregation, outcome.suspicious
+        images, _probabilities(predicted), card.aggregation, outcome.suspicious
     )
     predictions, fallbacks = submission.decide(
         breasts, output=card.output, threshold=card.threshold, prevalence=card.prevalence

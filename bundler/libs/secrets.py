@@ -1,7 +1,7 @@
 """Wheels that hold a secret: this machine's credentials in any, what looks like one in one's own.
 
 A package of an index is public, with the keys that its tests may have. What comes from a folder of
-links or was built on this machine is somebody's own.
+links, from one place that the requirements name, or was built on this machine is somebody's own.
 """
 
 from pathlib import Path
@@ -17,7 +17,9 @@ def check(checked: Checked, inputs: Inputs) -> None:
     own = {
         pin.file
         for pin in (*checked.lock.pins, *checked.lock.build)
-        if pin.built_from or any((folder / pin.file).is_file() for folder in folders)
+        if pin.built_from
+        or pin.name in inputs.sources.direct
+        or any((folder / pin.file).is_file() for folder in folders)
     }
     for by_rules in (True, False):
         files = {name: path for name, path in checked.files.items() if (name in own) == by_rules}

@@ -191,6 +191,7 @@ class Card:
     golden_images: int = 0
     parity: Parity | None = None
     weight: float = 1.0  # in the mean over the bundle's models
+    average: Literal["weighted", "rank"] = "weighted"  # `inference.averaging`; alike in all models
     factory: str | None = None
     ignored: tuple[str, ...] = ()  # patterns of the checkpoints' tensors that were left out
     proof: Proof | None = None

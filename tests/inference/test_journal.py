@@ -43,6 +43,7 @@ def predicted(images: list[TestImage], key: int, **changes: Any) -> Prediction:
     about = {
         "key": key,
         "probability": (key + 1) / 51,
+        "members": (0.1, (key + 1) / 3) if key % 3 else (),
         "coarse": key % 2 == 0,
         "transfer_syntax": "1.2.840.10008.1.2.4.90",
         "decoder": "imagecodecs jpeg2k (OpenJPEG)",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from inference import pipeline, predict, report
+from inference import averaging, pipeline, predict, report
 from inference.deadline import Deadline
 from inference.errors import BundleError, InstallError
 from inference.journal import Key, open_journal
@@ -71,6 +71,32 @@ def test_averages_models_and_mirror_images(
     ).probabilities
     assert list(plain.values()) == [pytest.approx(1, abs=0.04)]
     assert list(mirrored.values()) == [pytest.approx(0.5, abs=0.04)]
+
+
+def test_models_count_by_their_weight(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    """Of an image that is bright on the left, the mirrored one's answer is 0."""
+    images = images_of(make_image("bright-left", 0.5))
+    one = predict.open_model(make_model("one.onnx", weight=3.0))
+    dark = predict.open_model(
+        make_model("two.onnx", weight=1.0, metadata_columns=("laterality",))
+    )  # which adds -1 on the left
+    images = images_of(images[0].path, laterality="L")
+    mean = pipeline.run(images, [[one, dark]], workers, Settings(batch_size=4))
+    assert list(mean.probabilities.values()) == [pytest.approx(0.75, abs=0.04)]
+    assert mean.members == {}  # kept where ranks need them alone
+
+
+def test_ranks_need_each_models_predictions(
+    workers: Workers, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    images = images_of(*(make_image(str(number), number / 8) for number in range(3)))
+    both = [predict.open_model(make_model(name, average="rank")) for name in ("a", "b")]
+    outcome = pipeline.run(images, [both], workers, Settings(batch_size=2))
+    assert [len(outcome.members[key]) for key in range(3)] == [2, 2, 2]
+    ranks = averaging.rank(outcome.members, [1.0, 1.0])
+    assert [ranks[key] for key in range(3)] == pytest.approx([1 / 6, 3 / 6, 5 / 6])
 
 
 def test_two_copies_of_the_models_share_the_work(
@@ -269,3 +295,9 @@ def test_models_that_differ_cannot_be_averaged(make_model: Callable[..., Path]) 
     with pytest.raises(Exception, match=r"differ in their threshold \(\[0\.5, 0\.25\]\)"):
         predict.agreed([one.card, other.card])
     assert predict.agreed([one.card, one.card]).threshold == 0.5
+    ranked = replace(one.card, average="rank")
+    with pytest.raises(Exception, match="differ in their average"):
+        predict.agreed([one.card, ranked])
+    for weight in (0.0, -1.0, float("inf")):
+        with pytest.raises(Exception, match=r"has the weight .*, which is not above 0"):
+            predict.agreed([replace(one.card, weight=weight)])

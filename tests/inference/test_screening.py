@@ -7,11 +7,13 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
+from tests.inference import mounts
 from tests.inference.mounts import SLOW, Mount, Mounted, rows_of, wait_for
 
 RERUN = {"KAGGLE_IS_COMPETITION_RERUN": "1"}
@@ -56,6 +58,17 @@ def test_each_image_is_written_with_its_probability(mounted: Mounted) -> None:
     for row in rows:
         by_breast.setdefault(row["prediction_id"], []).append(float(row["probability"]))
     assert {name: fmean(values) for name, values in by_breast.items()} == mounted.values()
+
+
+def test_a_mean_of_ranks_is_taken_over_all_images(
+    tmp_path: Path, make_model: Callable[..., Path], make_image: Callable[..., Path]
+) -> None:
+    mounted = mounts.mount(tmp_path, make_model(average="rank"), make_image, 3)
+    assert mounted.run().returncode == 0
+    with (mounted.working / "predictions.csv").open(newline="") as stream:
+        values = [float(row["probability"]) for row in csv.DictReader(stream)]
+    assert fmean(values) == pytest.approx(0.5)  # whatever the model says
+    assert all(round(2 * len(values) * value, 4).is_integer() for value in values)
 
 
 def test_a_rehearsal_says_loudly_that_the_threshold_is_its_own(mounted: Mounted) -> None:

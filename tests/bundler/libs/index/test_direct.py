@@ -225,6 +225,16 @@ def test_submodule_and_subdirectory_are_followed(
         libs(f"ours @ git+file://{outer}#subdirectory=docs")
 
 
+def test_key_in_a_wheel_of_ones_own_is_refused(libs: Libs, folder: Path) -> None:
+    key = "ghp_" + "".join(chr(97 + number * 7 % 26) for number in range(30)) + "4Xq9Zk"
+    name, content = wheel("one", "1.0", body=f"TOKEN = '{key}'\n")
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(InputError, match="secret") as caught:
+        libs(f"./{name}")
+    assert key not in str(caught.value)
+
+
 # --- folders and files ---
 
 
