@@ -15,6 +15,7 @@ from bundler.model import metrics
 from bundler.model.checkpoint import SUFFIXES
 from bundler.model.criterion import Criterion
 from bundler.model.options import Choice
+from inference.boot import folders
 
 OOF = "oof.csv"  # of all folds, where the training tracked it
 _MOST_RUNS = 1000
@@ -34,17 +35,18 @@ def fetched(choice: Choice) -> Iterator[Choice]:
         raise UsageError(
             "--run and --best need MLflow: pip install 'rsna-bundle[train]'."
         ) from error
-    with tempfile.TemporaryDirectory(prefix="rsna-bundle-run-") as folder, tracking.quietly():
+    parent = Path(tempfile.gettempdir())  # what a kill left there is removed, too
+    with folders.unfinished(parent, "rsna-bundle-run-") as folder, tracking.quietly():
         try:
             run, client = _find(tracking, choice)
-            _download(client, run, Path(folder))
+            _download(client, run, folder)
         except _store_errors() as error:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise NetworkError(
                 f"The MLflow store {choice.store} cannot be used: {first[:300]} Name it with "
                 "--store, as `sqlite:///path/mlflow.db` or `https://…`."
             ) from error
-        yield replace(choice, checkpoints=(*choice.checkpoints, Path(folder)))
+        yield replace(choice, checkpoints=(*choice.checkpoints, folder))
 
 
 def _find(tracking: Any, choice: Choice) -> tuple[Any, Any]:
