@@ -1,7 +1,8 @@
 """Files and folders of any kind → a model bundle, byte for byte: `rsna-bundle model --files`.
 
-scan → lay out → describe → copy in threads → place. What is bundled is not looked into, but for
-names and the metadata that says fold, epoch and metrics: no pickle is loaded, no torch imported.
+scan → lay out → describe → search for secrets → copy in threads → place. Of what is bundled only
+names, the metadata that says fold, epoch and metrics, and what looks like a secret are looked at:
+no pickle is loaded, no torch imported.
 """
 
 import errno
@@ -45,7 +46,6 @@ def build(options: FilesOptions) -> Built:
     """
     bundle.check_out(options.out)
     source = tree.scan(options.paths)
-    check_secrets(source, options.progress)
     layout = volumes.lay_out(source)
     part = ModelFiles(
         volumes=tuple(volume.name for volume in layout.volumes),
@@ -54,6 +54,8 @@ def build(options: FilesOptions) -> Built:
     )
     tell(source, layout, options.progress)
     old = unchanged(source, layout, part, options)
+    if old:  # the credentials of this machine may be others than when it was built
+        check_secrets(source, options.progress)
     built = old or write(source, layout, part, options)
     sources.remember(built.bundle, source)
     return built
@@ -108,6 +110,7 @@ def write(source: Tree, layout: Layout, part: ModelFiles, options: FilesOptions)
     try:
         with atomic.new_folder(place) as folder:
             check_space(source, folder)
+            check_secrets(source, progress)  # reads every byte: after what is known at once
             with progress.bar("Copying and hashing", source.bytes) as advance:
                 meter = Meter(advance)
                 files = copying.write(layout, folder, meter)
