@@ -26,11 +26,13 @@ REDUCED = (32, 16)  # the input for which it is not
 class Drawing:
     """How a phantom's file is written, and what of real files it stands for.
 
-    `size`: of the input that is prepared from it, None for each model's own.
+    `size`: of the input that is prepared from it, None for each model's own. `in_full`: what it
+    stands for where every model interpolates, and so decodes in full.
     """
 
     file: str
     exercises: str
+    in_full: str = ""
     syntax: str
     photometric: str = "MONOCHROME2"
     size: tuple[int, int] | None = WHOLE
@@ -54,6 +56,7 @@ DRAWINGS = (
     Drawing(
         file="golden-jpeg2000-reduced.dcm",
         exercises="JPEG 2000, decoded at a fraction of its size",
+        in_full="JPEG 2000, decoded in full and scaled down",
         syntax=phantom.JPEG_2000_LOSSLESS,
         photometric="MONOCHROME1",
         size=REDUCED,
@@ -69,6 +72,7 @@ DRAWINGS = (
     Drawing(
         file="golden-jpeg-lossless-reduced.dcm",
         exercises="JPEG Lossless, reduced",
+        in_full="JPEG Lossless, decoded in full and scaled down",
         syntax=phantom.JPEG_LOSSLESS_SV1,
         size=REDUCED,
     ),
@@ -117,10 +121,11 @@ def write_dicoms(folder: Path, configs: Mapping[str, PreprocessConfig]) -> tuple
 
 def _describe(path: Path, drawing: Drawing, configs: Mapping[str, PreprocessConfig]) -> GoldenDicom:
     """Return a written file's entry in the manifest."""
+    reduced = any(config.reduce == "area" for config in configs.values())
     case = GoldenDicom(
         file=path.name,
         prepared={},
-        exercises=drawing.exercises,
+        exercises=drawing.exercises if reduced else drawing.in_full or drawing.exercises,
         size=_shrink(drawing.size, configs) if drawing.size == REDUCED else drawing.size,
         at_once=drawing.at_once,
     )
