@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.boot.fields import plain
 from inference.errors import RunError
 from inference.pixels.preprocess import PreprocessConfig
 from train import fields, packed
@@ -75,7 +76,8 @@ def plan(
     height, width = preprocess.size
     count = max(1, SHARD_BYTES // (height * width))
     ordered = sorted(images)
-    canonical = json.dumps(preprocess.as_dict(), sort_keys=True)
+    # Without the defaults of later versions: a cache of before keeps its keys.
+    canonical = json.dumps(plain(preprocess), sort_keys=True)
     shards = []
     for start in range(0, len(ordered), count):
         part = tuple(ordered[start : start + count])
@@ -88,7 +90,7 @@ def describe(preprocess: PreprocessConfig, images: int, failures: int, arrays: l
     """Return what cache.json holds."""
     about = {
         "format": FORMAT,
-        "preprocess": preprocess.as_dict(),
+        "preprocess": plain(preprocess),
         "images": images,
         "failures": failures,
         "shards": arrays,

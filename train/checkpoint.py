@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from inference.boot import card
-from inference.boot.fields import Plain
+from inference.boot.fields import Plain, plain
 from inference.errors import RunError
 from inference.pixels.preprocess import PreprocessConfig
 from train import fields
@@ -112,7 +112,9 @@ def _plain(value: object) -> object:
     """Return the value in the types that `weights_only` reads."""
     if isinstance(value, Tensor):
         return value.detach().cpu().clone()
-    if isinstance(value, (Normalize, PreprocessConfig)):
+    if isinstance(value, PreprocessConfig):
+        return plain(value)
+    if isinstance(value, Normalize):
         return value.as_dict()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

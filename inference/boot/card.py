@@ -4,10 +4,10 @@ The notebook's first cell carries this source: the standard library only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from inference.boot.fields import Plain, load_json, parse_as
+from inference.boot.fields import ADDED, Plain, load_json, parse_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Preprocess:
     flip: Literal["chest-left", "none"] = "chest-left"
     fit: Literal["pad", "stretch"] = "pad"
     decode_margin: float = 1.0
-    reduce: Literal["area", "bilinear"] = "area"  # which came later: older ones are by area
+    reduce: Literal["area", "bilinear"] = field(default="area", metadata=ADDED)
 
 
 @dataclass(frozen=True, kw_only=True)

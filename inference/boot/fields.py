@@ -19,6 +19,9 @@ Made = TypeVar("Made")
 # What is handed on without being looked into, such as another library's keyword arguments.
 Plain = bool | int | float | str | None | Sequence["Plain"] | Mapping[str, "Plain"]
 LARGEST_INT = 1 << 53  # beyond it a float holds another number
+# Metadata of a field that came later: it is left out where it holds its default, so that equal
+# content keeps its digest and an older version reads what it can read.
+ADDED = {"added": True}
 DEEPEST = 8  # archives within archives; an upload unpacks one or two levels
 
 
@@ -30,17 +33,25 @@ class Malformed(ValueError):
 
 
 def plain(value: Any) -> Any:
-    """Return a dataclass as JSON's types; fields that may be missing and hold nothing are."""
+    """Return a dataclass as JSON's types; fields that may be missing and hold nothing are.
+
+    So are fields of later versions (`ADDED`) that hold their default.
+    """
     if is_dataclass(value):
         pairs = ((one, getattr(value, one.name)) for one in fields(value))
         return {
             one.name: plain(held)
             for one, held in pairs
-            if _is_required(one) or held not in (None, (), {})
+            if _is_required(one) or not _is_left_out(one, held)
         }
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _is_left_out(one: Any, held: object) -> bool:
+    """Say whether a field that may be missing is not written."""
+    return held in (None, (), {}) or (bool(one.metadata.get("added")) and held == one.default)
 
 
 def load_json(content: str | bytes) -> object:

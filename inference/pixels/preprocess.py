@@ -65,7 +65,7 @@ class PreprocessConfig(Preprocess):
         return cls(**vars(values))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+        """Return every value in JSON's types; what files hold is `fields.plain` of it."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()

@@ -5,6 +5,7 @@ The files of the model bundles only stand for what their names say.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from inference import run
 from inference.boot import bundle
 from inference.boot.manifest import Cache, Code, Libs, Model, ModelFiles, compose
 from inference.errors import BundleError
+from inference.pixels.preprocess import PreprocessConfig
 from tests.recorder import Recorder
+from train import cache
 
 DATA = Path(__file__).parent / "data"
 OLD = sorted((DATA / "format-1").iterdir())
@@ -80,6 +83,17 @@ def test_the_parts_are_typed() -> None:
     assert only.preprocess.size == (96, 64)
     assert isinstance(cache, Cache)
     assert (cache.images, cache.shards) == (2, 1)
+
+
+def test_a_cache_that_was_prepared_before_a_field_came_is_gone_on_with() -> None:
+    part = bundle.read(DATA / "format-2" / "cache").manifest.part
+    assert isinstance(part, Cache)
+    config = PreprocessConfig.of(part.preprocess)
+    assert config.reduce == "area"
+    (shard,) = cache.plan([("p", "i")], config)
+    assert shard.key == "e5f36309e32587eb"  # of the version that knew no `reduce`
+    (other,) = cache.plan([("p", "i")], replace(config, reduce="bilinear"))
+    assert other.key != shard.key
 
 
 @pytest.mark.parametrize("folder", OLD, ids=name_of)
