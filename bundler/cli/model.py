@@ -87,7 +87,7 @@ def model(
     output: Output,
     **values: Any,
 ) -> None:
-    """Export checkpoints to one ONNX model, compare it with torch, and bundle it.
+    """Export checkpoints to ONNX, compare with torch, and bundle.
 
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
     With --files, bundle any files and folders as they are, for a command of your own.
