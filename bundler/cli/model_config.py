@@ -71,7 +71,7 @@ class Written:
 def read(path: Path, settings: Settings, progress: Progress) -> ModelOptions:
     """Return the options that a file of members amounts to. Raises InputError, UsageError."""
     file = config.read(path)
-    # The members first: a key that stands at the wrong level is explained there as well as here.
+    # The members first: most mistakes are in them.
     members = tuple(_member(table, settings) for table in file.members)
     export = fill(ExportOptions, _parse(whole, file.whole, settings))
     return ModelOptions(export=export, several=members, progress=progress)
