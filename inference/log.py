@@ -7,8 +7,10 @@ import sys
 
 def say(text: str, *, error: bool = False, end: str = "\n") -> None:
     """Print a line; a log that cannot be written (full disk, no reader) does not end the run."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         print(text, file=sys.stderr if error else sys.stdout, end=end, flush=True)
+    except (OSError, ValueError):
+        settle()  # what stays in the buffer would fail where workers start: they flush it, too
 
 
 def settle() -> None:

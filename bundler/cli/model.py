@@ -1,19 +1,22 @@
 """`rsna-bundle model`: checkpoints → one ONNX model, or any files as they are → a bundle."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from bundler.cli import model_config
 from bundler.cli.model_options import (
     CHOICE_OPTIONS,
     EXPORT_OPTIONS,
     NETWORK_OPTIONS,
     TRAINING_OPTIONS,
+    config_option,
     dry_run_option,
     files_option,
+    write_config_option,
 )
 from bundler.cli.options import (
     ANY_PATH,
@@ -59,6 +62,8 @@ def spread(arguments: Sequence[str], commands: Container[str]) -> list[str]:
 @add(
     (
         files_option,
+        config_option,
+        write_config_option,
         *CHOICE_OPTIONS,
         *NETWORK_OPTIONS,
         *TRAINING_OPTIONS,
@@ -74,13 +79,15 @@ def model(
     context: click.Context,
     /,
     files: tuple[Path, ...],
+    config: Path | None,
+    write_config: Path | None,
     dry_run: bool,
     out: Path | None,
     publish: bool,
     output: Output,
     **values: Any,
 ) -> None:
-    """Export checkpoints to one ONNX model, compare it with torch, and bundle it.
+    """Export checkpoints to ONNX, compare with torch, and bundle.
 
     The file carries its history: checkpoints, metrics, preprocessing, what was compared.
     With --files, bundle any files and folders as they are, for a command of your own.
@@ -94,13 +101,14 @@ def model(
     from bundler.model import export
 
     settings: Settings = context.obj
-    options = fill(ModelOptions, {**values, "root": settings.root, "progress": output.progress})
-    choice = options.choice
-    if not (choice.checkpoints or choice.run or choice.best or choice.onnx):
-        raise click.UsageError(
-            "Name a checkpoint or a folder of them with --ckpt, an MLflow run with --run or "
-            "--best, an ONNX file with --onnx, or any files with --files."
-        )
+    if config:
+        _refuse_beside_config(context)
+        options = model_config.read(config, settings, output.progress)
+    else:
+        options = _fill(values, settings, output)
+    if write_config:
+        output.report(model_config.write(write_config, context))
+        return
     if dry_run:
         output.report(export.choose(options))
         return
@@ -109,19 +117,46 @@ def model(
     output.report_built(settings, built, folder, publish=publish)
 
 
+def _fill(values: Mapping[str, Any], settings: Settings, output: Output) -> ModelOptions:
+    """Return the options of the command line. Raises UsageError where they name no checkpoint."""
+    mine = {"root": settings.root, "several": (), "progress": output.progress}
+    options = fill(ModelOptions, {**values, **mine})
+    choice = options.choice
+    if not (choice.checkpoints or choice.run or choice.best or choice.onnx):
+        raise click.UsageError(
+            "Name a checkpoint or a folder of them with --ckpt, an MLflow run with --run or "
+            "--best, an ONNX file with --onnx, an ensemble's file with --config, or any files "
+            "with --files."
+        )
+    return options
+
+
+def _refuse_beside_config(context: click.Context) -> None:
+    others = _given_but(context, {"config", "dry_run", "out", "publish", "as_json", "quiet"})
+    if others:
+        raise click.UsageError(
+            f"--config takes the options from its file, so {', '.join(others)} cannot be used with "
+            "it. Write them into the file."
+        )
+
+
+def _given_but(context: click.Context, allowed: Container[str]) -> list[str]:
+    """Return the options of the command line that are not among those that are allowed."""
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if str(parameter.name) not in allowed
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+
+
 def _bundle_files(
     context: click.Context, files: tuple[Path, ...], out: Path | None, publish: bool, output: Output
 ) -> None:
     """Bundle files as they are; options that shape an export make no sense beside them."""
     from bundler.model import files as model_files
 
-    mine = {"files", "out", "publish", "as_json", "quiet"}
-    others = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name not in mine
-        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    ]
+    others = _given_but(context, {"files", "out", "publish", "as_json", "quiet"})
     if others:
         raise click.UsageError(
             f"--files bundles files as they are, so {', '.join(others)} cannot be used with it."

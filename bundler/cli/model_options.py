@@ -1,12 +1,13 @@
 """The options of `rsna-bundle model`: each named as the field of bundler.model.options it fills."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar, get_args, get_type_hints
 
 import click
 
 from bundler.cli.options import ANY_PATH, EXISTING_FOLDER, FILE, names, numbers, pairs
-from bundler.model.options import ENSEMBLES, PRECISIONS, PRESET_NAMES, SCALES, WEIGHTS
+from bundler.model.options import AVERAGES, ENSEMBLES, PRECISIONS, PRESET_NAMES, SCALES, WEIGHTS
 from bundler.settings import Settings
 from inference.boot.card import Preprocess
 
@@ -38,6 +39,18 @@ def scale_of(context: click.Context, option: click.Parameter, text: str | None) 
     return SCALES[text] if text else None
 
 
+def average_of(context: click.Context, option: click.Parameter, text: str) -> str:
+    """Return what the cards call a value of --average."""
+    return AVERAGES[text]
+
+
+def finite(context: click.Context, option: click.Parameter, number: float) -> float:
+    """Return a number above 0; NaN passes each of click's comparisons."""
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"{number} is not a number above 0.")
+    return number
+
+
 files_option = click.option(
     "--files",
     multiple=True,
@@ -48,6 +61,19 @@ files_option = click.option(
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show the chosen checkpoints; write nothing."
 )
+config_option = click.option(
+    "--config",
+    type=FILE,
+    help="Take the members of an ensemble from this file (TOML) instead of the options.",
+)
+write_config_option = click.option(
+    "--write-config",
+    type=FILE,
+    metavar="FILE",
+    help="Write the file for --config that these options amount to; export nothing.",
+)
+# Of a member in a file alone: a single model's weight means nothing.
+weight_option = click.option("--weight", type=float, default=1.0, callback=finite)
 # Which checkpoints.
 CHOICE_OPTIONS = (
     click.option(
@@ -256,5 +282,13 @@ EXPORT_OPTIONS = (
         default="merge",
         show_default=True,
         help="One file that averages the folds, or one for each.",
+    ),
+    click.option(
+        "--average",
+        type=click.Choice(list(AVERAGES)),
+        default="mean",
+        show_default=True,
+        callback=average_of,
+        help="Of several files: the mean of their probabilities, or of the images' ranks.",
     ),
 )

@@ -43,7 +43,7 @@ def capture(
 @reporting
 @click.pass_obj
 def show(settings: Settings, /, name: str | None, output: Output) -> None:
-    """Show a target, by its name, file or digest (default: the first of the settings)."""
+    """Show a target by name, file or digest."""
     from bundler.image import target
 
     output.report(target.load(name or settings.target[0], settings.root))
@@ -55,7 +55,7 @@ def show(settings: Settings, /, name: str | None, output: Output) -> None:
 @reporting
 @click.pass_obj
 def diff(settings: Settings, /, old: str, new: str, output: Output) -> None:
-    """Show what changed between two targets; each is a name, a file or an image's digest."""
+    """Show what changed between two targets (names, files, digests)."""
     from bundler.image import difference, target
 
     targets = [target.load(name, settings.root) for name in (old, new)]
@@ -107,7 +107,7 @@ def make(
     out: Path,
     output: Output,
 ) -> None:
-    """Make a target of public lists, where the image itself cannot be looked into."""
+    """Make a target of public lists, without the image."""
     from bundler.image import making
 
     options = making.MakeOptions(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from bundler.errors import InputError
 from bundler.model import checkpoint, graph, metrics
@@ -53,7 +52,9 @@ def describe(
         output=options.predict,
         aggregation=decided.aggregation,
         threshold=decided.threshold,
-        prevalence=fmean(ensemble.prevalences),
+        prevalence=ensemble.prevalence,
+        weight=ensemble.weight,
+        average=options.average,
         out_of_fold=decided.out_of_fold,
         operations=operations,
         golden_images=golden_images,

@@ -46,6 +46,8 @@ class Decision:
 
 def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progress) -> Decision:
     """Return the threshold that was given, or the best out of fold. Raises UsageError."""
+    if options.average == "rank":
+        return _decide_ranks(options)
     oof = _read_out_of_fold(options, chosen, progress)
     if oof is None:
         if options.threshold is None and options.predict == "binary":
@@ -68,6 +70,23 @@ def decide(options: ExportOptions, chosen: Sequence[Checkpoint], progress: Progr
         pf1=thresholds.score(oof, options.aggregation, threshold),
         oof=oof,
         warnings=tuple(_doubts(oof, options.aggregation, threshold)),
+    )
+
+
+def _decide_ranks(options: ExportOptions) -> Decision:
+    """Return the threshold that was given: rows of probabilities tell nothing about ranks.
+
+    The rows still prove what the files predict.
+    """
+    if options.threshold is None and options.predict == "binary":
+        raise UsageError(
+            "A mean of ranks needs its threshold from you (--threshold): the share of the images "
+            "that the model puts below. Out-of-fold predictions are probabilities, no ranks."
+        )
+    return Decision(
+        aggregation=options.aggregation,
+        threshold=_given(options),
+        oof=out_of_fold.read(options.oof) if options.oof else None,
     )
 
 
@@ -118,6 +137,12 @@ def _read_out_of_fold(
         return out_of_fold.read(options.oof)
     tables = [one.path.with_name(f"fold{one.fold}.oof.csv") for one in chosen]
     if not all(one.ours and path.is_file() for one, path in zip(chosen, tables, strict=True)):
+        return None
+    if len(set(tables)) > len({one.fold for one in chosen}):
+        progress.warn(
+            "several checkpoints hold the same fold, so the rows beside them are of no blend, and "
+            "are not used. Give the blend's own with --oof."
+        )
         return None
     for one, path in zip(chosen, tables, strict=True):
         try:

@@ -5,7 +5,8 @@ golden cases → bundle
 """
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from bundler.model.adopted import choosing
 from bundler.model.agreement import Limits
 from bundler.model.decision import Decision
 from bundler.model.ensemble import Ensemble, group
-from bundler.model.options import Choice, ExportOptions, ModelOptions
+from bundler.model.options import Choice, ExportOptions, ModelOptions, Training
 from bundler.model.origin import Origin
 from bundler.model.sanity import Pictures
 from bundler.model.selection import Selection
@@ -59,10 +60,13 @@ def build(options: ModelOptions, folder: Path) -> Built:
     """Export networks, compare the ONNX files with them, and write the model bundle."""
     bundle.check_out(folder)  # now: the export may take minutes
     bundle.check_writable(folder)
-    with store.fetched(options.choice) as choice:
-        selected = _select(choice, options)
+    with _selected(options) as selections:
+        selected = selection.joined(selections)
         options.progress.note(selected.summary())
-        ensembles = group(selected.chosen, options)
+        chosen = [
+            (member, one.chosen) for member, one in zip(options.members, selections, strict=True)
+        ]
+        ensembles = group(chosen, options.export)
         decided = decision.decide(options.export, selected.chosen, options.progress)
         with scratch.folder(_needed(selected)) as place:
             return _bundle(ensembles, decided, options, place, folder)
@@ -70,15 +74,25 @@ def build(options: ModelOptions, folder: Path) -> Built:
 
 def choose(options: ModelOptions) -> Selection:
     """Return which checkpoints `build` would export. Raises InputError, UsageError."""
-    with store.fetched(options.choice) as choice:
-        return _select(choice, options)
+    with _selected(options) as selections:
+        return selection.joined(selections)
 
 
-def _select(choice: Choice, options: ModelOptions) -> Selection:
+@contextmanager
+def _selected(options: ModelOptions) -> Iterator[list[Selection]]:
+    """Yield what each member selects, while the files of an MLflow run are here."""
+    with ExitStack() as runs:
+        yield [
+            _select(runs.enter_context(store.fetched(member.choice)), member.training)
+            for member in options.members
+        ]
+
+
+def _select(choice: Choice, training: Training) -> Selection:
     """Return the checkpoints that were named, or the ONNX files in their place."""
     if choice.onnx:
-        return choosing.select(choice, options.training)
-    return selection.select(choice, options.training.weights)
+        return choosing.select(choice, training)
+    return selection.select(choice, training.weights)
 
 
 def _needed(selected: Selection) -> int:

@@ -18,6 +18,7 @@ ENSEMBLES = ("merge", "separate")
 PRESET_NAMES = ("baseline-512", "bilinear-512", "roi-1024x512", "roi-1536x768", "roi-2048x1024")
 WeightsKind = Literal["ema", "raw"]
 WEIGHTS: tuple[WeightsKind, ...] = get_args(WeightsKind)
+AVERAGES = {"mean": "weighted", "rank": "rank"}
 SCALES = {"1/255": 1 / 255, "1": 1.0}
 
 
@@ -89,16 +90,33 @@ class ExportOptions:
     threshold: float | None = None
     aggregation: Literal["mean", "max"] = "mean"
     predict: Literal["binary", "probability"] = "binary"
+    average: Literal["weighted", "rank"] = "weighted"  # over several files of the bundle
     precision: str = "fp32"
     atol: float | None = None
     ensemble: str = "merge"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """All options of an export."""
+class Member:
+    """Checkpoints that become one ONNX file, how they were trained, and how much it counts."""
 
     choice: Choice
     training: Training = field(default_factory=Training)
+    weight: float = 1.0
+    name: str = ""  # for messages, where there are several
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """All options of an export: of one member by `choice` and `training`, or `several`."""
+
+    choice: Choice = field(default_factory=Choice)
+    training: Training = field(default_factory=Training)
     export: ExportOptions = ExportOptions()
+    several: tuple[Member, ...] = ()
     progress: Progress = SILENT
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Return what is exported, member by member."""
+        return self.several or (Member(choice=self.choice, training=self.training),)

@@ -105,6 +105,16 @@ def select(choice: Choice, weights: WeightsKind | None = None) -> Selection:
     )
 
 
+def joined(selections: Sequence[Selection]) -> Selection:
+    """Return what several members select, as one."""
+    return Selection(
+        candidates=[one for each in selections for one in each.candidates],
+        chosen=[one for each in selections for one in each.chosen],
+        notes=list(dict.fromkeys(note for each in selections for note in each.notes)),
+        by=selections[0].by,
+    )
+
+
 def best_per_fold(
     candidates: Sequence[Checkpoint], by: str | None
 ) -> tuple[list[Checkpoint], list[str]]:

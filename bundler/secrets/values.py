@@ -12,6 +12,7 @@ from pathlib import Path
 
 SHORTEST = 12  # characters of a value: a shorter one occurs by chance
 DISTINCT = 6
+SEQUENCES = "01234567890123456789 0123456789abcdefghijklmnopqrstuvwxyz0123456789"
 # Variables that hold a secret by their name: KAGGLE_KEY, HF_TOKEN, UV_INDEX_X_PASSWORD, …
 VARIABLE = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|KAGGLE_KEY)$",
@@ -104,7 +105,9 @@ def _files(environment: Mapping[str, str]) -> Iterator[tuple[Path, re.Pattern[st
 def _is_secret(value: str) -> bool:
     """Say whether a value is long and varied enough to be looked for, and no path."""
     is_path = value.startswith(("/", "~", "./")) and Path(value).expanduser().exists()
-    return len(value) >= SHORTEST and len(set(value)) >= DISTINCT and not is_path
+    # Digits and letters in a row stand for a key in examples, and in tables of any program.
+    in_a_row = value.lower() in SEQUENCES
+    return len(value) >= SHORTEST and len(set(value)) >= DISTINCT and not (is_path or in_a_row)
 
 
 def _plain(value: str) -> Iterator[bytes]:

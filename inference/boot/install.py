@@ -18,6 +18,7 @@ from pathlib import Path
 from inference.boot.bundle import Bundle, Restored, locate, restore_file, unpack
 from inference.boot.manifest import Libs, LibsTarget
 from inference.errors import InstallError
+from inference.log import say
 
 WHEELS_ARCHIVE = "wheels.tar"
 HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -31,7 +32,7 @@ def install(bundle: Bundle, scratch: Path, target: LibsTarget | None = None) -> 
     """
     target = target or fitting(bundle.libs)
     site = folder(bundle, scratch)
-    print(f"libs: the lock for {target}, {len(target.lock)} packages", flush=True)
+    say(f"libs: the lock for {target}, {len(target.lock)} packages")
     if site.is_dir():
         return site
     if not target.lock:  # pip would take seconds to install nothing

@@ -149,7 +149,7 @@ def test_a_command_without_onnx_runtime_may_ask_for_a_gpu(
     about = {"format": 1, "name": "gpu-image", "python": sys.version.split()[0], "system": "linux"}
     about |= {"machine": os.uname().machine, "release": "2.17", "cuda": "12.8", "installed": []}
     image.write_text(json.dumps(about | {"gpus": ["Tesla T4"], "cpus": 4}))
-    gpu = {"target": str(image), "accelerator": "NvidiaTeslaT4"}
+    gpu = {"target": (str(image),), "accelerator": "NvidiaTeslaT4"}
     tree = {"submit.py": ANSWER + SUBMIT}
     result = rehearse(house, competition, tmp_path, tree, settings=gpu)
     assert "accelerator" not in {check.name for check in result.checks}

@@ -170,7 +170,7 @@ def test_cuda_asked_for_but_the_cpu_used(house: House, tmp_path: Path) -> None:
     about = {"format": 1, "name": "gpu-image", "python": sys.version.split()[0], "system": "linux"}
     about |= {"machine": os.uname().machine, "release": "2.17", "cuda": "12.8", "installed": []}
     image.write_text(json.dumps(about | {"gpus": ["Tesla T4", "Tesla T4"], "cpus": 4}))
-    house = replace(house, settings=replace(house.settings, target=str(image)))
+    house = replace(house, settings=replace(house.settings, target=(str(image),)))
     messages = failed(house.rehearse())
     assert "has no onnxruntime-gpu" in messages["accelerator"]
     assert "the CPU would predict" in messages["accelerator"]
@@ -228,7 +228,7 @@ def test_a_wheel_for_another_python(house: House, tmp_path: Path) -> None:
 
 def test_libs_for_another_python(house: House) -> None:
     house.write_libs({}, name="kaggle", python="3.9.18")
-    assert "made for Python 3.9.18" in failed(house.rehearse())["wheels"]
+    assert "made for kaggle (Python 3.9.18)" in failed(house.rehearse())["wheels"]
 
 
 def test_an_sdist_that_needs_the_network(house: House, tmp_path: Path) -> None:

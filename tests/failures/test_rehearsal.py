@@ -72,7 +72,7 @@ def test_refuses_options_that_make_no_sense(house: House, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="--competition-dir names the folder"):
         house.rehearse(competition_dir=tmp_path)
     with pytest.raises(InputError, match="Unknown target 'moon'"):
-        replace(house, settings=replace(house.settings, target="moon")).rehearse()
+        replace(house, settings=replace(house.settings, target=("moon",))).rehearse()
 
 
 def test_says_how_to_allow_namespaces(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_an_interrupted_rehearsal_leaves_nothing(plant: Plant, number: signal.Si
     if number == signal.SIGKILL:  # nobody could clean up: the next rehearsal does
         (left,) = house.dist.glob(".rehearsal-work-*")
         with pytest.raises(InputError):
-            replace(house, settings=replace(house.settings, target="moon")).rehearse()
+            replace(house, settings=replace(house.settings, target=("moon",))).rehearse()
         assert not left.exists()
     assert not list(house.dist.glob(".rehearsal*"))
 
@@ -141,7 +141,7 @@ def test_ten_kills_at_random_moments_leave_nothing(plant: Plant) -> None:
         # What the runs before this one left is gone; its own is freed by the next.
         assert len(list(house.dist.glob(".rehearsal-work-*"))) <= 1
     with pytest.raises(InputError):
-        replace(house, settings=replace(house.settings, target="moon")).rehearse()
+        replace(house, settings=replace(house.settings, target=("moon",))).rehearse()
     assert not list(house.dist.glob(".rehearsal*"))
 
 

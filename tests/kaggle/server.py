@@ -24,7 +24,7 @@ from tests.kaggle.datasets import Datasets, Refused
 from tests.kaggle.faults import Faults
 from tests.kaggle.kernels import Kernels
 
-USER, KEY, TOKEN = "rosa", "0123456789abcdef", "KGAT_0123456789abcdef"
+USER, KEY, TOKEN = "rosa", "5f1d09a7c3e8b264", "KGAT_5f1d09a7c3e8b264"
 COMPETITION = "rsna-breast-cancer-detection"
 
 

@@ -134,6 +134,8 @@ MODEL = Command(
         "bundler.model.export:choose",
         PUBLISH_FOLDER,
         "bundler.model.files:build",
+        "bundler.cli.model_config:read",
+        "bundler.cli.model_config:write",
     ),
     base=("--run", "base"),  # something to export
     options={
@@ -143,6 +145,19 @@ MODEL = Command(
             value=(Path("a.pt"), Path("b"), Path("c")),
             default=(),
             alone=True,
+        ),
+        "--config": Case(
+            words=("--config", "model.toml"),
+            pick=lambda run: [call[0] for call in run.calls if call.name == "read"],
+            value=[Path("model.toml")],
+            default=[],
+            alone=True,
+        ),
+        "--write-config": case(
+            "--write-config model.toml",
+            lambda run: [(call.name, call[0]) for call in run.calls if call.name != "build"],
+            [("write", Path("model.toml"))],
+            [],
         ),
         "--ckpt": case(
             "--ckpt a.pt b", option("choice.checkpoints"), (Path("a.pt"), Path("b")), ()
@@ -213,6 +228,7 @@ MODEL = Command(
         "--strict": case("--strict", option("export.strict"), True, False),
         "--oof-atol": case("--oof-atol 0.1", option("export.oof_atol"), 0.1, 0.05),
         "--ensemble": case("--ensemble separate", option("export.ensemble"), "separate", "merge"),
+        "--average": case("--average rank", option("export.average"), "rank", "weighted"),
         "--out": case("--out o", at(1), Path("o"), ROOT / "dist" / "model"),
         **publishing("model"),
         **reporting(),

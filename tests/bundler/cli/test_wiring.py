@@ -135,7 +135,7 @@ def test_files_take_the_place_of_an_export(tmp_path: Path) -> None:
 def test_an_option_without_a_field_is_refused(tmp_path: Path) -> None:
     """Each option of `model` fills one field; one that none takes would be lost in silence."""
     declared = {option.name for option in cli.commands["model"].params}
-    own = {"files", "dry_run", "out", "publish", "as_json", "quiet"}
+    own = {"files", "config", "write_config", "dry_run", "out", "publish", "as_json", "quiet"}
     parts = (Choice, Training, PreprocessChanges, ExportOptions)
     filled = {"preprocessing", "root"}  # by other options, and by the command
     stored = {one.name for part in parts for one in fields(part)} - filled
@@ -181,6 +181,8 @@ def test_upgrade_of_nothing_is_refused(words: list[str], tmp_path: Path) -> None
         (["model", "--files", "a", "--ckpt", "b"], "--ckpt cannot be used with it"),
         (["model", "--files", "a", "--arch", "b", "--fold", "3"], "--fold, --arch cannot be used"),
         (["model", "--files"], "requires an argument"),
+        (["model", "--config", "a.toml", "--ckpt", "b", "--arch", "c"], "--ckpt, --arch cannot be"),
+        (["model", "--config", "a.toml", "--write-config", "b"], "--write-config cannot be used"),
         (["model", "--files", "a.pt", "show", "a.onnx"], "after `show`"),
         (["model", "--run", "r", "--mean", "none"], "'none' is not a number"),
         (["model", "--run", "r", "--in-chans", "2"], "'2' is not one of"),

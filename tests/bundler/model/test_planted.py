@@ -17,7 +17,9 @@ from torch import nn
 from bundler.errors import CheckError, InputError
 from bundler.model import checkpoint, export, out_of_fold, proof, sanity
 from bundler.model.agreement import Limits
+from bundler.model.checkpoint import Checkpoint
 from bundler.model.ensemble import Ensemble, group
+from bundler.model.options import ModelOptions
 from bundler.model.proof import Proven
 from bundler.notebook import submission
 from bundler.progress import SILENT
@@ -126,7 +128,7 @@ def build_world(folder: Path, arch: str, folds: Sequence[int] = FOLDS) -> World:
         changes = {"arch": arch, "model_kwargs": KWARGS, "preprocess": CONFIG}
         save(path, model=near(averaged), ema=averaged, fold=fold, normalize=IMAGENET, **changes)
         members.append(path)
-    (ensemble,) = group([checkpoint.read(path) for path in members], options(*members))
+    (ensemble,) = _group([checkpoint.read(path) for path in members], options(*members))
     export.build(options(*members), folder / "bundle")
     return World(
         images=folder / "images",
@@ -535,7 +537,7 @@ def test_what_makes_a_threshold_doubtful_is_said(
     given = options(path, oof=(tmp_path / "oof.csv",), threshold=changes.get("threshold")).export
     one = checkpoint.read(path)
     decided = decision.decide(given, [one], SILENT)
-    (ensemble,) = group([one], options(path))
+    (ensemble,) = _group([one], options(path))
     card = describe(ensemble, decided, given)
     assert isinstance(card, Card)
     assert any(message in remark.text for remark in remarks(card))
@@ -557,3 +559,7 @@ def describe(ensemble: Ensemble, decided: Any, given: Any) -> Any:
     )
     about = {"operations": 1, "golden_images": 1, "compared": parity, "proof": None}
     return card.describe(ensemble, decided, given, warnings=(), **about)
+
+
+def _group(checkpoints: Sequence[Checkpoint], given: ModelOptions) -> list[Ensemble]:
+    return group([(given.members[0], checkpoints)], given.export)

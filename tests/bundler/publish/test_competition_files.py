@@ -1,6 +1,7 @@
 """A competition that is only at Kaggle: listed a page at a time, understood as from a folder."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,13 +114,15 @@ def test_the_command_reads_it_from_kaggle_where_no_folder_is_named(
 
 def test_the_command_without_credentials_says_what_to_do(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if not key.startswith("KAGGLE")}
-    result = subprocess.run(
-        [sys.executable, "-m", "bundler.cli", "competition"],
-        cwd=tmp_path,
-        env=env | {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    with socket.create_server(("127.0.0.1", 0)) as proxy:  # so that there seems to be a network
+        env["HTTPS_PROXY"] = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        result = subprocess.run(
+            [sys.executable, "-m", "bundler.cli", "competition"],
+            cwd=tmp_path,
+            env=env | {"HOME": str(tmp_path), "KAGGLE_CONFIG_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
     assert result.returncode == 8
     assert "access_token" in result.stderr
     assert "Traceback" not in result.stderr
