@@ -65,6 +65,7 @@ def podman(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         pytest.skip(f"no container engine runs here: {reason}")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_in_a_container_of_the_image(plant: Plant, image: Path) -> None:
     house = plant(own_runner(SEEN.replace("MACHINE", str(Path(__file__)))))
     rehearsal = house.rehearse(
