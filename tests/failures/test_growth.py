@@ -136,8 +136,8 @@ def near(check: Check, pattern: str, expected: float) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["images", "breasts, after the images"])
 def test_time_that_grows_with_the_square_is_named(plant: Plant, place: str) -> None:
-    """14 h at 32,000 images, and 142 h at 8,000 breasts and more."""
-    import_time = "import time; time.sleep(1e-4 * number)"
+    """142 h at 32,000 images. Less looks like a compiler that starts late, while few are run."""
+    import_time = "import time; time.sleep(1e-3 * number)"
     planted = {
         "images": {PIPELINE: PARENT.format(plant=import_time)},
         "breasts, after the images": {SUBMISSION: AFTER.format(each=2e-3)},
