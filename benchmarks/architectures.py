@@ -22,7 +22,7 @@ FAMILIES = (
     *("davit_tiny", "fastvit_t8", "coat_lite_tiny", "regnety_008", "mobilenetv4_conv_small"),
     *("hgnetv2_b1", "dpn68"),
 )
-SIZED = ("vit", "swinv2", "maxvit", "eva02", "coat")  # these are told the size of their images
+SIZED = ("vit", "swinv2", "maxvit", "eva02", "coat")  # built for the size of their images
 
 
 @dataclass(frozen=True, kw_only=True)

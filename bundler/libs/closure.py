@@ -45,7 +45,7 @@ class _Search:
         version, needs = self._look_up(name)
         unversioned = self.target.unversioned_packages
         if version is None and who in self.target.packages and name in unversioned:
-            return  # the image has it, in a version that may do or not: nothing can be said
+            return  # the image has it, but whether in a version that fits is not known
         if version is None or not need.specifier.contains(version, prereleases=True):
             state = f"the version is {version}" if version else "nothing provides it"
             line = f"{who} needs {_plain(need)}; {state}"

@@ -1,4 +1,4 @@
-"""What a new lock changes, written and told: the target first, then package by package."""
+"""What a new lock changes, written and reported: the target first, then package by package."""
 
 from pathlib import Path
 

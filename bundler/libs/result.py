@@ -72,7 +72,7 @@ class LibsResult:
 
     @property
     def install_test(self) -> InstallTest:
-        """Return what the install test said for the first target."""
+        """Return the result of the install test for the first target."""
         return self.targets[0].install_test
 
     @property

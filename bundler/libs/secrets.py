@@ -21,7 +21,5 @@ def check(checked: Checked, inputs: Inputs) -> None:
         or pin.name in inputs.sources.direct
         or any((folder / pin.file).is_file() for folder in folders)
     }
-    for by_rules in (True, False):
-        files = {name: path for name, path in checked.files.items() if (name in own) == by_rules}
-        progress = inputs.options.progress
-        check_paths(files, "The wheels", FROM_WHEELS, progress, by_rules=by_rules)
+    public = checked.files.keys() - own
+    check_paths(checked.files, "The wheels", FROM_WHEELS, inputs.options.progress, public=public)

@@ -28,7 +28,7 @@ from inference.errors import BundleError
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """A target's finished lock, and what the install test said on its Python."""
+    """A target's finished lock, and the result of the install test on its Python."""
 
     lock: Lock
     test: InstallTest

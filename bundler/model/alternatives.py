@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from bundler.model import architectures, checkpoint, parity
 from bundler.model.checkpoint import Checkpoint
 from bundler.model.ensemble import Ensemble
-from inference.pixels.preprocess import PreprocessConfig
 from train.checkpoint import Normalize
 
 Pixels = npt.NDArray[np.uint8]
@@ -93,15 +92,15 @@ def scales(setup: Setup) -> Iterator[Change]:
     for scale, name in ((1 / 255, "1/255"), (1.0, "1")):
         if abs(scale - own.scale) > 1e-6:
             normalize = replace(own, scale=scale)
-            yield _normalized(setup, "the scale of the pixels", f"--scale {name}", normalize)
+            yield _recipe(setup, "the scale of the pixels", f"--scale {name}", normalize=normalize)
     channels = setup.ensemble.recipe.channels
     for mean, std in NORMALIZATIONS:
         if len(mean) in (1, channels):
             normalize = Normalize(mean=mean, std=std, scale=1 / 255)
             remedy = f"--mean {_listed(mean)} --std {_listed(std)} --scale 1/255"
-            yield _normalized(setup, "mean and std", remedy, normalize)
+            yield _recipe(setup, "mean and std", remedy, normalize=normalize)
     raw = Normalize(mean=(0.0,), std=(1.0,), scale=1.0)
-    yield _normalized(setup, "mean and std", "--mean 0 --std 1 --scale 1", raw)
+    yield _recipe(setup, "mean and std", "--mean 0 --std 1 --scale 1", normalize=raw)
 
 
 def channel_orders(setup: Setup) -> Iterator[Change]:
@@ -110,7 +109,7 @@ def channel_orders(setup: Setup) -> Iterator[Change]:
     if len(set(own.mean)) > 1 or len(set(own.std)) > 1:
         turned = replace(own, mean=own.mean[::-1], std=own.std[::-1])
         remedy = f"--mean {_listed(turned.mean)} --std {_listed(turned.std)}"
-        yield _normalized(setup, "the order of the channels (BGR or RGB)", remedy, turned)
+        yield _recipe(setup, "the order of the channels (BGR or RGB)", remedy, normalize=turned)
 
 
 def weights(setup: Setup) -> Iterator[Change]:
@@ -158,11 +157,8 @@ def heads(setup: Setup) -> Iterator[Change]:
     names = ["sigmoid:0", "sigmoid:1", "sigmoid:2", "sigmoid:3", "softmax", "softmax:0"]
     for name in names:
         if name != recipe.head:
-            ensemble = replace(setup.ensemble, recipe=replace(recipe, head=name))
-            yield Change(
-                cause="the output that was taken for cancer",
-                remedy=f"--head {name}",
-                setup=replace(setup, ensemble=ensemble),
+            yield _recipe(
+                setup, "the output that was taken for cancer", f"--head {name}", head=name
             )
 
 
@@ -172,7 +168,7 @@ def flips(setup: Setup) -> Iterator[Change]:
     for flip in FLIPS:
         if flip != config.flip:
             changed = replace(config, flip=flip)
-            yield _prepared(setup, "the flip of the images", f"--flip {flip}", changed)
+            yield _recipe(setup, "the flip of the images", f"--flip {flip}", preprocess=changed)
     yield Change(
         cause="the flip of the images",
         remedy="every image mirrored",
@@ -191,7 +187,7 @@ def windows(setup: Setup) -> Iterator[Change]:
     for window in WINDOWS:
         if window != config.window:
             changed = replace(config, window=window)
-            yield _prepared(setup, "the window", f"--window {window}", changed)
+            yield _recipe(setup, "the window", f"--window {window}", preprocess=changed)
     yield Change(
         cause="the window",
         remedy="black and white exchanged",
@@ -204,16 +200,17 @@ def crops(setup: Setup) -> Iterator[Change]:
     config = setup.ensemble.recipe.preprocess
     for crop in CROPS:
         if crop != config.crop:
-            yield _prepared(setup, "the crop", f"--crop {crop}", replace(config, crop=crop))
+            yield _recipe(
+                setup, "the crop", f"--crop {crop}", preprocess=replace(config, crop=crop)
+            )
     for way in REDUCTIONS:
         if way != config.reduce:
             changed = replace(config, reduce=way)
-            yield _prepared(setup, "how images are reduced", f"--reduce {way}", changed)
+            yield _recipe(setup, "how images are reduced", f"--reduce {way}", preprocess=changed)
     for fit in FITS:
         if fit != config.fit:
-            yield _prepared(
-                setup, "how images are fitted", f"--fit {fit}", replace(config, fit=fit)
-            )
+            changed = replace(config, fit=fit)
+            yield _recipe(setup, "how images are fitted", f"--fit {fit}", preprocess=changed)
 
 
 # By how often they are met, and how little it costs to try them.
@@ -223,14 +220,9 @@ KINDS: tuple[Callable[[Setup], Iterator[Change]], ...] = (
 )
 
 
-def _normalized(setup: Setup, cause: str, remedy: str, normalize: Normalize) -> Change:
-    recipe = replace(setup.ensemble.recipe, normalize=normalize)
-    ensemble = replace(setup.ensemble, recipe=recipe)
-    return Change(cause=cause, remedy=remedy, setup=replace(setup, ensemble=ensemble))
-
-
-def _prepared(setup: Setup, cause: str, remedy: str, preprocess: PreprocessConfig) -> Change:
-    recipe = replace(setup.ensemble.recipe, preprocess=preprocess)
+def _recipe(setup: Setup, cause: str, remedy: str, **parts: Any) -> Change:
+    """Return a change of some parts of the recipe."""
+    recipe = replace(setup.ensemble.recipe, **parts)
     ensemble = replace(setup.ensemble, recipe=recipe)
     return Change(cause=cause, remedy=remedy, setup=replace(setup, ensemble=ensemble))
 

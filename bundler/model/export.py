@@ -148,29 +148,19 @@ def export(
     It is compared with its origin and with predictions of the user's, where there are any.
     `models` such files share the time that a replay may take on the notebook.
     """
-    how, path = ensemble.recipe, place / ensemble.file
+    path = place / ensemble.file
     origin = ensemble.open()
     operations = origin.count_operations()
-    phantoms = golden.draw(how.preprocess, golden.affordable(operations, models))
-    real = parity.load_real(options.export.images, how.preprocess)
-    images = np.concatenate([phantoms, parity.random_images(how.size), real])
-    width = architecture.metadata_width(how.metadata_columns)
-    metadata = parity.random_metadata(width, len(images))
-    if metadata is not None:
-        metadata[: len(phantoms)] = golden.draw_metadata(how.metadata_columns, len(phantoms))
-
-    options.progress.step(f"{path.name}: export {len(ensemble.folds)} × {how.arch}")
-    exported = origin.export(options.export.precision, place)
-    graph.strip(exported)
-    _check_head(exported, ensemble)
-    # Written twice: what is compared is a file, and the file is to say how it was compared.
-    graph.write(exported, path)
-    rows = parity.rows(len(images), len(images) - len(phantoms), operations)
+    inputs = _draw_inputs(ensemble.recipe, options.export, golden.affordable(operations, models))
+    exported = _write_graph(origin, ensemble, options, path)
+    rows = parity.rows(len(inputs.images), len(inputs.images) - inputs.phantoms, operations)
     options.progress.step(
         f"{path.name}: compare ONNX Runtime with its origin on {len(rows)} images"
     )
-    answer = parity.answer_onnx(path, images, metadata)
-    compared = compare(origin, images, metadata, answer, rows, options.export, real=len(real))
+    answer = parity.answer_onnx(path, inputs.images, inputs.metadata)
+    compared = compare(
+        origin, inputs.images, inputs.metadata, answer, rows, options.export, real=inputs.real
+    )
     proven = proof.prove(
         ensemble,
         path,
@@ -180,17 +170,16 @@ def export(
         options.progress,
         shared,
     )
-    doubts: list[str] = []
+    doubts = []
     if proven.proof is None:
-        drawn = slice(len(phantoms), len(images) - len(real))
-        pictures = Pictures.of(images, metadata, answer[1], drawn)
+        pictures = Pictures.of(inputs.images, inputs.metadata, answer[1], inputs.drawn)
         doubts = list(sanity.check(ensemble, origin, pictures, compared))
     about = card.describe(
         ensemble,
         decided,
         options.export,
         operations=operations,
-        golden_images=len(phantoms),
+        golden_images=inputs.phantoms,
         compared=compared,
         proof=proven.proof,
         warnings=[*proven.warnings, *doubts],
@@ -200,8 +189,8 @@ def export(
     written = graph.write(exported, path, about)
     prediction = golden.write_prediction(
         path,
-        phantoms,
-        metadata,
+        inputs.images[: inputs.phantoms],
+        inputs.metadata,
         answer,
         options.export.precision,
         (compared.noise or 0.0, compared.logit_noise or 0.0),
@@ -211,6 +200,52 @@ def export(
         prediction=prediction,
         files=(*written, place / prediction.images),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """What an export is tried on: uint8 [N, H, W] and metadata [N, K].
+
+    The phantoms come first, the user's own real images last, noise and ramps between them.
+    """
+
+    images: npt.NDArray[np.uint8]
+    metadata: npt.NDArray[np.float32] | None
+    phantoms: int
+    real: int
+
+    @property
+    def drawn(self) -> slice:
+        """Return which of them are neither phantoms nor real."""
+        return slice(self.phantoms, len(self.images) - self.real)
+
+
+def _draw_inputs(how: recipe.Recipe, options: ExportOptions, count: int) -> _Inputs:
+    """Return `count` phantoms, other pictures, and the user's images, with metadata to them."""
+    phantoms = golden.draw(how.preprocess, count)
+    real = parity.load_real(options.images, how.preprocess)
+    images = np.concatenate([phantoms, parity.random_images(how.size), real])
+    metadata = parity.random_metadata(
+        architecture.metadata_width(how.metadata_columns), len(images)
+    )
+    if metadata is not None:
+        metadata[: len(phantoms)] = golden.draw_metadata(how.metadata_columns, len(phantoms))
+    return _Inputs(images=images, metadata=metadata, phantoms=len(phantoms), real=len(real))
+
+
+def _write_graph(
+    origin: Origin, ensemble: Ensemble, options: ModelOptions, path: Path
+) -> onnx_ir.Model:
+    """Write the network to the file `path`, and return its graph, which is to be written again.
+
+    What is compared is a file, and the file is to say how it was compared.
+    """
+    options.progress.step(f"{path.name}: export {len(ensemble.folds)} × {ensemble.recipe.arch}")
+    exported = origin.export(options.export.precision, path.parent)
+    graph.strip(exported)
+    _check_head(exported, ensemble)
+    graph.write(exported, path)
+    return exported
 
 
 def compare(

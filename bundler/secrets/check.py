@@ -5,7 +5,7 @@ so on its line.
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from bundler.errors import InputError
@@ -48,10 +48,13 @@ def check_paths(
     remedy: str = FROM_FILES,
     progress: Progress = SILENT,
     *,
-    by_rules: bool = True,
+    public: Container[str] = (),
 ) -> None:
-    """Check files on the disk, by the names that they get in the bundle."""
-    sources = [_on_disk(name, path, by_rules) for name, path in sorted(files.items())]
+    """Check files on the disk, by the names that they get in the bundle.
+
+    Those that are `public` are searched for this machine's credentials alone.
+    """
+    sources = [_on_disk(name, path, name not in public) for name, path in sorted(files.items())]
     _check(sources, where, remedy, progress)
 
 

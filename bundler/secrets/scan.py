@@ -83,6 +83,8 @@ def scan(
 def _scan_one(source: Source, credentials: Credentials) -> tuple[Scan, set[str]]:
     """Return what a file holds, and its path and its members'."""
     paths, found, unread = {source.path}, dict[tuple[str, int | None], Finding](), []
+    if not source.by_rules and not credentials.needles:
+        return Scan(findings=(), unread=()), paths  # gigabytes need not be read for nothing
     if source.by_rules and (what := filenames.named(source.path, source.size)):
         found[source.path, None] = Finding(path=source.path, line=None, what=what)
     with source.open() as stream:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Indexes (PEP 503), folders or pages of links, and what is said of single packages."""
+    """Indexes (PEP 503), folders or pages of links, and which of them single packages come from."""
 
     index: str | None = field(default=None, repr=False)  # URLs may hold credentials
     extra: tuple[str, ...] = field(default=(), repr=False)

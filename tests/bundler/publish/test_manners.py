@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from bundler.publish import reach
 from bundler.publish.failures import OfflineError
 from bundler.publish.plain import plain
+from tests.bundler.publish.test_commands import rsna_bundle
 
 ROOT = Path(__file__).parents[3]
 OFFLINE = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -28,17 +28,6 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RSNA_BUNDLE_CACHE", str(tmp_path / "cache"))
     return tmp_path
-
-
-def rsna_bundle(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run rsna-bundle in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "bundler.cli", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize(

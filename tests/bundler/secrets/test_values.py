@@ -92,3 +92,12 @@ def test_what_is_no_secret_is_not_looked_for(home: Path, monkeypatch: pytest.Mon
 
 def test_the_values_are_not_in_the_repr() -> None:
     assert VALUE not in repr(values.load({"KAGGLE_KEY": VALUE, "HOME": "/nowhere"}))
+
+
+@pytest.mark.parametrize("value", ["0123456789abcdef", "abcdefghijklmnop", "0123456789012"])
+def test_a_placeholder_is_no_secret(
+    value: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables of digits and letters stand in any program: a bundle would be refused for each."""
+    monkeypatch.setenv("KAGGLE_KEY", value)
+    check_files({"table.bin": b"\x00digits:" + value.encode() + b"\x00"}, "The model")
